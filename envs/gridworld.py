@@ -1,0 +1,295 @@
+"""The paper's gridworld: an agent, a good end and bad ends on distinct random cells, overseen in part.
+
+Cloud et al. (arXiv 2410.04332), section 4.3 and appendix F: a 5x5 grid, four moves, a diamond (+1) and
+a ghost (-1) that both end the episode. One independent draw per end and episode decides whether the
+overseer would see it; a plane of the observation shows which ends are overseen.
+
+Differences from the released code: after an end the first observation is that of the *new* episode,
+an episode lasts at most `horizon` steps and not one more, and every draw comes from one seeded generator.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from routed_rl.env import NOTHING, EnvSpec, Model, Scene, Step
+from routed_rl.oversight import Oversight
+
+from ._gridworld_art import render
+
+MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))
+"""Row and column of each action: up, down, left, right."""
+MAX_STATES = 300_000
+"""Above this many states no `Model` is given: exact evaluation would cost too much."""
+_STATE = ("cells", "watched", "spurious", "age")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The size of the world, its ends, and how much of it is overseen."""
+
+    rows: int = 5
+    """Rows of the grid."""
+    columns: int = 5
+    """Columns of the grid."""
+    horizon: int = 32
+    """Steps after which an episode is cut off."""
+    discount: float = 0.97
+    """Discount per step."""
+    walls: tuple[tuple[int, int], ...] = ()
+    """Cells that cannot be entered, as pairs: row column row column ..., counted from 0."""
+    outcomes: tuple[str, ...] = ("diamond", "ghost")
+    """Names of the ends; the first is the good one."""
+    oversight: float = 0.1
+    """Probability that the overseer would see an end, drawn once per end and episode."""
+    spurious_oversight: float = 0.0
+    """Probability that the plane of oversight also marks an empty cell, per cell and episode."""
+
+    def __post_init__(self) -> None:
+        Oversight(self.oversight)
+        if not 0.0 <= self.spurious_oversight <= 1.0:
+            raise ValueError(f"spurious-oversight is {self.spurious_oversight}: give a probability from 0 to 1.")
+        if self.rows < 1 or self.columns < 1 or self.horizon < 1:
+            raise ValueError(f"rows {self.rows}, columns {self.columns}, horizon {self.horizon}: each must be above 0.")
+        if not 0.0 <= self.discount <= 1.0:
+            raise ValueError(f"discount is {self.discount}: give a number from 0 to 1.")
+        if not self.outcomes or len(set(self.outcomes)) < len(self.outcomes):
+            raise ValueError(f"outcomes are {self.outcomes}: give at least one name, each once.")
+        for row, column in self.walls:
+            if not (0 <= row < self.rows and 0 <= column < self.columns):
+                raise ValueError(f"wall {row},{column} is outside the {self.rows}x{self.columns} grid: move it inside.")
+        if len(self.free_cells) < 1 + len(self.outcomes):
+            raise ValueError(
+                f"a {self.rows}x{self.columns} grid with {len(set(self.walls))} walls has {len(self.free_cells)} free "
+                f"cells for the agent and {len(self.outcomes)} ends: make the grid larger."
+            )
+
+    @property
+    def free_cells(self) -> list[int]:
+        """Cells without a wall, row by row."""
+        walls = {row * self.columns + column for row, column in self.walls}
+        return [cell for cell in range(self.rows * self.columns) if cell not in walls]
+
+    @property
+    def num_states(self) -> float:
+        """How many states the exact model would have; infinite with spurious oversight."""
+        if self.spurious_oversight > 0:
+            return math.inf
+        ends = len(self.outcomes)
+        return math.perm(len(self.free_cells), 1 + ends) * 2**ends
+
+
+class Gridworld:
+    """B gridworlds as tensors on one device. Planes: agent, each end, oversight, walls (if there are any)."""
+
+    def __init__(self, config: Config, num_envs: int, *, seed: int, device: torch.device) -> None:
+        """Make `num_envs` worlds whose draws all come from `seed`."""
+        ends = len(config.outcomes)
+        self.config, self.num_envs, self.device = config, num_envs, torch.device(device)
+        self.spec = EnvSpec(
+            obs_shape=(2 + ends + bool(config.walls), config.rows, config.columns),
+            num_actions=len(MOVES),
+            outcomes=config.outcomes,
+            target=config.outcomes[0],
+            outcome_rewards=(1.0, *[-1.0] * (ends - 1)),
+            discount=config.discount,
+            horizon=config.horizon,
+            oversight_plane=1 + ends,
+        )
+        self.oversight = Oversight(config.oversight)
+        self._generator = torch.Generator(self.device).manual_seed(seed)
+        self._free = torch.tensor(config.free_cells, device=self.device)
+        self._neighbour = _neighbours(config).to(self.device)  # (cells, A)
+        self._rewards = torch.tensor((0.0, *self.spec.outcome_rewards), device=self.device)
+        self._ids = torch.arange(1, ends + 1, device=self.device)
+        self._offsets = torch.arange(1 + ends, device=self.device) * len(self._neighbour)  # where each thing's plane is
+        self.reset()
+
+    def reset(self) -> Tensor:
+        """Start new episodes everywhere and return their first observations (B, C, H, W)."""
+        self._cells, self._watched, self._spurious = self._draw()
+        self._age = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
+        self._final = self._observe(self._cells, self._watched, self._spurious)
+        return self._final
+
+    def step(self, actions: Tensor) -> Step:
+        """Move each agent; where an end or the horizon is reached, a new episode starts in the same step."""
+        ends = self._cells[:, 1:]
+        agent = self._neighbour[self._cells[:, 0], actions][:, None]
+        age = self._age + 1
+        outcome = ((agent == ends) * self._ids).sum(dim=1)
+        terminated = outcome != NOTHING
+        truncated = (age >= self.config.horizon) & ~terminated
+        overseen, reported = self.oversight.see(outcome, self._watched)
+        moved = torch.cat((agent, ends), dim=1)
+        self._final = self._observe(moved, self._watched, self._spurious)
+
+        # New episodes are drawn for all and used where one ended: no row count that a device must report.
+        done = (terminated | truncated)[:, None]
+        cells, watched, spurious = self._draw()
+        self._cells = torch.where(done, cells, moved)
+        self._watched = torch.where(done, watched, self._watched)
+        self._spurious = torch.where(done, spurious, self._spurious)
+        self._age = torch.where(done.squeeze(1), 0, age)
+        obs = self._observe(self._cells, self._watched, self._spurious)
+        return Step(obs, self._final, self._rewards[outcome], terminated, truncated, outcome, overseen, reported)
+
+    def model(self) -> Model | None:
+        """Return the world as tables over every placement and oversight condition, or None if there are too many."""
+        return None if self.config.num_states > MAX_STATES else self._enumerate()
+
+    def render(self, index: int = 0, mode: str = "rgb_array", *, final: bool = False) -> Any:
+        """Draw one world, or with `final` what its last move led to: "rgb_array" (H, W, 3) uint8, "ansi" a string."""
+        planes = self._final if final else self._observe(self._cells, self._watched, self._spurious)
+        return render(planes[index], self.spec, mode)
+
+    def scenes(self) -> list[Scene]:
+        """Return two placements of the ends, each with no end overseen and with all."""
+        kinds, free = len(self.config.outcomes), self._free
+        generator = torch.Generator().manual_seed(0)
+        scenes = []
+        for number in range(2):
+            ends = free[torch.randperm(len(free), generator=generator)[:kinds].to(self.device)]
+            agents = free[(free[:, None] != ends).all(dim=1)]
+            cells = torch.cat((agents[:, None], ends.expand(len(agents), -1)), dim=1)
+            nothing = torch.zeros(len(agents), 0, dtype=torch.bool, device=self.device)
+            for watched, name in ((False, "unwatched"), (True, "watched")):
+                obs = self._observe(cells, torch.full((len(agents), kinds), watched, device=self.device), nothing)
+                board = obs[0].clone()
+                board[0] = 0.0
+                places = torch.stack((agents // self.config.columns, agents % self.config.columns), dim=1)
+                picture = render(board, self.spec, "rgb_array")
+                scenes.append(Scene(f"board {number + 1}, {name}", obs, places, torch.tensor(MOVES), picture))
+        return scenes
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the running episodes and the generator's state."""
+        return {name: getattr(self, f"_{name}") for name in _STATE} | {"generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue the episodes of a `state_dict`."""
+        self._generator.set_state(state["generator"].cpu())
+        for name in _STATE:
+            setattr(self, f"_{name}", state[name].to(self.device))
+
+    def _draw(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw B new episodes: cells of agent and ends (B, 1 + K), watched (B, K), spurious marks (B, cells or 0)."""
+        things, ends = 1 + len(self.config.outcomes), len(self.config.outcomes)
+        marks = self._neighbour.shape[0] if self.config.spurious_oversight else 0
+        uniform = torch.rand(self.num_envs, things + ends + marks, generator=self._generator, device=self.device)
+        cells = _distinct(uniform[:, :things], len(self._free))
+        watched = self.oversight.draw(uniform[:, things : things + ends])
+        return self._free[cells], watched, uniform[:, things + ends :] < self.config.spurious_oversight
+
+    def _observe(self, cells: Tensor, watched: Tensor, spurious: Tensor) -> Tensor:
+        """Lay N states out as planes: cells (N, 1 + K), watched (N, K), spurious (N, cells or 0) -> (N, C, H, W)."""
+        things, area = cells.shape[1], self._neighbour.shape[0]
+        planes = torch.zeros(len(cells), math.prod(self.spec.obs_shape), device=self.device)
+        oversight = planes[:, things * area : (things + 1) * area]
+        if spurious.shape[1]:
+            oversight.copy_(spurious)
+        oversight.scatter_(1, cells[:, 1:], watched.float())
+        planes.scatter_(1, cells + self._offsets, 1.0)
+        if self.config.walls:
+            planes[:, (things + 1) * area :] = 1.0
+            planes[:, (things + 1) * area + self._free] = 0.0
+        return planes.view(-1, *self.spec.obs_shape)
+
+    def _enumerate(self) -> Model:
+        """List every state: all placements of agent and ends, once for each oversight condition."""
+        ends, free = len(self.config.outcomes), len(self._free)
+        axes = [torch.arange(free, device=self.device)] * (1 + ends)
+        placed = torch.cartesian_prod(*axes)
+        placed = placed[(placed[:, :, None] == placed[:, None, :]).sum(dim=(1, 2)) == 1 + ends]  # distinct cells
+        number = torch.zeros((free,) * (1 + ends), dtype=torch.int64, device=self.device)
+        number[tuple(placed.T)] = torch.arange(len(placed), device=self.device)
+
+        free_index = torch.zeros(len(self._neighbour), dtype=torch.int64, device=self.device)
+        free_index[self._free] = torch.arange(free, device=self.device)
+        moved = free_index[self._neighbour[self._free[placed[:, 0]]]]  # (P, A)
+        outcome = ((moved[:, :, None] == placed[:, None, 1:]) * self._ids).sum(dim=2)
+        next_placed = number[(moved, *[placed[:, k, None].expand_as(moved) for k in range(1, 1 + ends)])]
+
+        conditions = torch.cartesian_prod(*[torch.tensor([False, True], device=self.device)] * ends).view(-1, ends)
+        copies = len(conditions)
+        offset = (torch.arange(copies, device=self.device) * len(placed)).repeat_interleave(len(placed))
+        watched = conditions.repeat_interleave(len(placed), dim=0)
+        scene_weight = torch.full((len(watched),), 1 / len(placed), dtype=torch.float64, device=self.device)
+        p = self.oversight.probability
+        chance = torch.tensor((1 - p, p), dtype=torch.float64, device=self.device)
+        outcome = outcome.repeat(copies, 1)
+        cells = self._free[placed].repeat(copies, 1)
+
+        def observe(states: Tensor) -> Tensor:
+            return self._observe(cells[states], watched[states], watched.new_zeros(len(states), 0))
+
+        return Model(
+            next_state=next_placed.repeat(copies, 1) + offset[:, None],
+            outcome=outcome,
+            reward=self._rewards[outcome],
+            start_weight=scene_weight * chance[watched.long()].prod(dim=1),
+            scene_weight=scene_weight,
+            watched=watched,
+            observe=observe,
+            references={f"{self.spec.target}-seeker": self._seeker(cells)},
+        )
+
+    def _seeker(self, cells: Tensor) -> Tensor:
+        """Seek the target by random shortest paths, blind to the other ends: action probabilities (S, A)."""
+        distance = _distances(self._neighbour)
+        nearer = distance[self._neighbour[cells[:, 0]], cells[:, 1, None]] < distance[cells[:, 0], cells[:, 1]][:, None]
+        weights = torch.where(nearer.any(dim=1, keepdim=True), nearer, True).double()
+        return weights / weights.sum(dim=1, keepdim=True)
+
+
+def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> Gridworld:
+    """Make `num_envs` gridworlds."""
+    return Gridworld(config, num_envs, seed=seed, device=device)
+
+
+def _distinct(uniform: Tensor, cells: int) -> Tensor:
+    """Turn independent uniforms (B, n) into n distinct cells each, uniform over all arrangements.
+
+    Pick number j is one of the cells - j that are left; counting past the earlier picks, smallest
+    first, gives its cell.
+    """
+    picks: list[Tensor] = []
+    ascending: list[Tensor] = []
+    for j in range(uniform.shape[1]):
+        pick = (uniform[:, j] * (cells - j)).long()
+        for earlier in ascending:
+            pick = pick + (pick >= earlier)
+        picks.append(pick)
+        for i, earlier in enumerate(ascending):
+            ascending[i], pick = torch.minimum(earlier, pick), torch.maximum(earlier, pick)
+        ascending.append(pick)
+    return torch.stack(picks, dim=1)
+
+
+def _neighbours(config: Config) -> Tensor:
+    """Return the cell that each action leads to, (cells, A); grid edges and walls leave the agent where it is."""
+    free = set(config.free_cells)
+    table = []
+    for cell in range(config.rows * config.columns):
+        row, column = divmod(cell, config.columns)
+        targets = []
+        for down, right in MOVES:
+            inside = 0 <= row + down < config.rows and 0 <= column + right < config.columns
+            to = (row + down) * config.columns + column + right
+            targets.append(to if inside and to in free else cell)
+        table.append(targets)
+    return torch.tensor(table)
+
+
+def _distances(neighbour: Tensor) -> Tensor:
+    """Return the number of moves from each cell to each, (cells, cells); infinite where there is no way."""
+    distance = torch.full((len(neighbour), len(neighbour)), math.inf, device=neighbour.device)
+    distance.fill_diagonal_(0.0)
+    for _ in range(len(neighbour)):
+        distance = torch.minimum(distance, 1 + distance[neighbour].amin(dim=1))
+    return distance

@@ -1,0 +1,88 @@
+"""A mixture of experts whose gradients can be routed, sample by sample.
+
+Paper, section 4.3: features = gate * E_diamond + (1 - gate) * E_ghost. Here any number of experts; two
+share one gate logit and a sigmoid as in the paper, more have a softmax. The paper's 1x1 convolution
+before the gate is left out: without a non-linearity behind it, the next layer computes it as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from routed_rl.routing import route
+
+
+class Mixed(NamedTuple):
+    """What a mixture answers to N observations."""
+
+    features: Tensor  # (N, F) the weighted sum of the experts' features
+    gate_logits: Tensor | None  # (N, E) before the softmax; None without a gate
+
+
+class Gate(nn.Module):
+    """Decides how much each expert says. Two experts share one logit: the second's is 0."""
+
+    def __init__(self, network: nn.Module, num_experts: int) -> None:
+        """Wrap a network that gives `logits_of(num_experts)` numbers."""
+        super().__init__()
+        self.network, self.num_experts = network, num_experts
+
+    @staticmethod
+    def logits_of(num_experts: int) -> int:
+        """How many outputs a gate's network needs."""
+        return 1 if num_experts == 2 else num_experts
+
+    def forward(self, obs: Tensor) -> Tensor:
+        """Return logits (N, E)."""
+        logits = self.network(obs)
+        return torch.cat((logits, torch.zeros_like(logits)), dim=1) if self.num_experts == 2 else logits
+
+
+class MixtureOfExperts(nn.Module):
+    """Experts, and either a gate or fixed weights to mix them by."""
+
+    weights: Tensor  # (E,) used without a gate
+
+    def __init__(
+        self, experts: Mapping[str, nn.Module], gate: Gate | None = None, weights: Sequence[float] | None = None
+    ) -> None:
+        """Mix `experts` (in the order of their outcomes) by a gate, or by fixed weights, 1/E unless given."""
+        super().__init__()
+        self.experts = nn.ModuleDict(experts)
+        self.gate = gate
+        fixed = torch.tensor(weights) if weights is not None else torch.full((len(experts),), 1 / len(experts))
+        self.register_buffer("weights", fixed.float(), persistent=gate is None)
+
+    def forward(self, obs: Tensor, keep: Tensor | None = None, steer: Tensor | None = None) -> Mixed:
+        """Mix the experts' features.
+
+        Args:
+            obs: (N, *obs_shape).
+            keep: (N, E + 1) bool, the modules (experts, then gate) that each sample trains; None trains all.
+            steer: (N, E) weights to use instead of the gate's, a row of NaN where the gate decides.
+
+        Returns:
+            Features (N, F), and the gate's own logits (N, E): of these a loss may be taken on every sample.
+        """
+        gate_logits = None if self.gate is None else self.gate(obs)
+        if gate_logits is None:
+            weights = self.weights.expand(len(obs), -1)
+        else:
+            weights = gate_logits.softmax(dim=1)
+            if keep is not None:
+                weights = route(weights, keep[:, -1])
+        if steer is not None:
+            weights = torch.where(steer.isnan(), weights, steer)
+        features = None
+        for e, expert in enumerate(self.experts.values()):
+            part = expert(obs)
+            if keep is not None:
+                part = route(part, keep[:, e])
+            part = weights[:, e, None] * part
+            features = part if features is None else features + part
+        assert features is not None
+        return Mixed(features, gate_logits)

@@ -1,0 +1,243 @@
+"""One learner for every method: PPO or REINFORCE over a routed forward.
+
+Each sample has one route, so the paper's sum over groups of (n_r / N) * mean_r(loss) is the plain mean
+of a loss computed on a forward whose activations are stopped sample by sample. A method is then a choice
+of four (T, B) tensors: the reward, the weight of each sample, its route, and the gate's label.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from routed_rl import losses
+from routed_rl.policy import Blueprint, sample
+from routed_rl.rewards import advantages
+from routed_rl.rollout import Decision, Rollout
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """How a policy learns from a rollout; every agent's flags begin with these."""
+
+    algorithm: Literal["ppo", "reinforce"] = "ppo"
+    """ppo: several clipped steps a rollout. reinforce: one step, as in the paper."""
+    learning_rate: float = 1e-3
+    """Step size of Adam."""
+    rollout_steps: int = 32
+    """Steps taken in each environment between updates."""
+    epochs: int = 2
+    """Passes over a rollout (ppo)."""
+    minibatch: int = 2048
+    """Samples an optimiser step (ppo)."""
+    clip: float = 0.2
+    """How far the ratio of probabilities may go from 1 (ppo)."""
+    trace: float = 0.95
+    """Lambda of generalised advantage estimation; reinforce always uses 1, the plain return."""
+    entropy: float = 0.01
+    """Coefficient of the entropy bonus."""
+    value: float = 0.5
+    """Coefficient of the critic's loss."""
+    max_grad_norm: float = 0.5
+    """Largest gradient norm of each module (expert, gate, head, critic); 0 for no clipping."""
+    weight_decay: float = 0.0
+    """Weight decay of Adam."""
+    hidden: tuple[int, ...] = (256, 256)
+    """Widths of the hidden layers of each expert, the gate and the critic."""
+    hide_oversight: bool = False
+    """Deny the agent the plane that shows which ends are overseen."""
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "rollout_steps", "epochs", "minibatch", "clip"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name.replace('_', '-')} is {getattr(self, name)}: it must be above 0.")
+        for name in ("entropy", "value", "max_grad_norm", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name.replace('_', '-')} is {getattr(self, name)}: it cannot be below 0.")
+        if not 0 <= self.trace <= 1:
+            raise ValueError(f"trace is {self.trace}: give a number from 0 to 1.")
+        if not self.hidden or min(self.hidden) < 1:
+            raise ValueError(f"hidden is {self.hidden}: give at least one width above 0.")
+
+
+class Batch(NamedTuple):
+    """N samples to learn from."""
+
+    obs: Tensor  # (N, *obs_shape)
+    action: Tensor  # (N,) int64
+    log_prob: Tensor  # (N,) under the policy that acted
+    advantage: Tensor  # (N,)
+    target: Tensor  # (N,) what the critic should say
+    weight: Tensor  # (N,) how much the sample counts
+    keep: Tensor | None = None  # (N, E + 1) bool, the modules that it trains; None: all
+    expert: Tensor | None = None  # (N,) int64, the expert that the gate should choose; below 0: not known
+    steer: Tensor | None = None  # (N, E) the weights that it acted with
+
+    def take(self, index: Tensor) -> Batch:
+        """Return the samples of an index."""
+        return Batch(*(None if x is None else x[index] for x in self))
+
+
+class Learner:
+    """A policy, its critic and one optimiser."""
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        config: LearnerConfig,
+        *,
+        discount: float,
+        gate_coefficient: float = 0.0,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        """Build a policy and a critic; `seed` decides their weights, the actions and the order of the samples."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.policy, self.critic = blueprint.build().to(device), blueprint.build_critic().to(device)
+        self.config, self.discount, self.gate_coefficient = config, discount, gate_coefficient
+        self.generator = torch.Generator(device).manual_seed(seed)
+        torso = self.policy.torso
+        self.modules: list[nn.Module] = [*torso.experts.values(), self.policy.head, self.critic]
+        if torso.gate is not None:
+            self.modules.append(torso.gate)
+        self.optimizer = torch.optim.Adam(
+            [parameter for module in self.modules for parameter in module.parameters()],
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+
+    @torch.no_grad()
+    def act(self, obs: Tensor, steer: Tensor | None = None) -> Decision:
+        """Sample actions for observations (B, *obs_shape), with expert weights (B, E) if given."""
+        logits = self.policy(obs, steer=steer).actions
+        action, log_prob = sample(logits, self.generator)
+        return Decision(action, log_prob, self.critic(obs).squeeze(1), steer)
+
+    def update(
+        self,
+        rollout: Rollout,
+        reward: Tensor,
+        *,
+        weight: Tensor | None = None,
+        keep: Tensor | None = None,
+        expert: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Learn from a rollout.
+
+        Args:
+            rollout: T steps of B environments, its labels hidden.
+            reward: (T, B) what to maximise, without NaN.
+            weight: (T, B) how much each step counts; 1 unless given.
+            keep: (T, B, E + 1) bool, the modules that each step trains; all unless given.
+            expert: (T, B) int64, the expert that the gate should choose, below 0 where unknown.
+
+        Returns:
+            Metrics, each averaged over the optimiser steps.
+        """
+        batch = self.prepare(rollout, reward, weight=weight, keep=keep, expert=expert)
+        metrics: dict[str, list[Tensor]] = defaultdict(list)
+        for samples in self._minibatches(batch):
+            for name, value in self.step(samples).items():
+                metrics[name].append(value)
+        return {name: torch.stack(values).mean() for name, values in metrics.items()}
+
+    @torch.no_grad()
+    def prepare(
+        self,
+        rollout: Rollout,
+        reward: Tensor,
+        *,
+        weight: Tensor | None = None,
+        keep: Tensor | None = None,
+        expert: Tensor | None = None,
+    ) -> Batch:
+        """Turn a rollout into N = T * B samples with advantages; arguments as in `update`."""
+        config = self.config
+        next_value = torch.cat((rollout.value[1:], self.critic(rollout.last_obs).T))
+        cut = rollout.truncated  # an episode that ran out of time would have gone on: its last frame has a value
+        next_value[cut] = self.critic(rollout.final_obs[cut]).squeeze(1)
+        trace = config.trace if config.algorithm == "ppo" else 1.0
+        advantage, target = advantages(
+            reward, rollout.value, next_value, rollout.terminated, rollout.done, self.discount, trace
+        )
+        if config.algorithm == "ppo":
+            advantage = (advantage - advantage.mean()) / (advantage.std(correction=0) + 1e-8)
+        weight = torch.ones_like(reward) if weight is None else weight
+        columns = (rollout.obs, rollout.action, rollout.log_prob, advantage, target, weight, keep, expert, rollout.steer)
+        return Batch(*(None if x is None else x.flatten(0, 1) for x in columns))
+
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        """Take one optimiser step: one routed forward, a few means, one backward.
+
+        An expert that no sample may train gets no gradient at all, rather than one of zeros, with which
+        Adam would still move it by its momentum and weight decay.
+        """
+        loss, metrics = self.loss(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if batch.keep is not None:
+            trained = batch.keep[:, :-1].any(dim=0).tolist()
+            for expert, is_trained in zip(self.policy.torso.experts.values(), trained, strict=True):
+                if not is_trained:
+                    expert.zero_grad(set_to_none=True)
+        if self.config.max_grad_norm > 0:
+            for module in self.modules:  # each on its own: what one expert learns must not scale another's step
+                nn.utils.clip_grad_norm_(module.parameters(), self.config.max_grad_norm)
+        self.optimizer.step()
+        return metrics
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the loss of N samples, a scalar, and its parts as metrics."""
+        config = self.config
+        logits = self.policy(batch.obs, batch.keep, batch.steer)
+        log_prob = logits.actions.log_softmax(dim=1).gather(1, batch.action[:, None]).squeeze(1)
+        if config.algorithm == "ppo":
+            policy = losses.clipped_policy_loss(log_prob, batch.log_prob, batch.advantage, batch.weight, config.clip)
+        else:
+            policy = losses.policy_gradient_loss(log_prob, batch.advantage, batch.weight)
+        value = losses.value_loss(self.critic(batch.obs).squeeze(1), batch.target, batch.weight)
+        entropy = losses.entropy_bonus(logits.actions, batch.weight)
+        loss = policy + config.value * value - config.entropy * entropy
+        metrics = {"train/policy_loss": policy, "train/value_loss": value, "train/entropy": entropy}
+        if batch.expert is not None and logits.gate is not None:
+            known = batch.expert >= 0
+            gate = losses.gate_loss(logits.gate, batch.expert, known)
+            loss = loss + self.gate_coefficient * gate
+            right = ((logits.gate.argmax(dim=1) == batch.expert) & known).sum() / known.sum().clamp(min=1)
+            metrics |= {"gate/loss": gate, "gate/accuracy": right}
+        log_ratio = (log_prob - batch.log_prob).detach()
+        metrics["train/kl"] = (log_ratio.exp() - 1 - log_ratio).mean()  # Schulman's low-variance estimate
+        return loss, {name: x.detach() for name, x in metrics.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that learning goes on from."""
+        return {
+            "policy": self.policy.state_dict(),
+            "critic": self.critic.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        self.policy.load_state_dict(state["policy"])
+        self.critic.load_state_dict(state["critic"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"].cpu())
+
+    def _minibatches(self, batch: Batch) -> Iterator[Batch]:
+        """Yield shuffled minibatches, or the whole batch once for reinforce."""
+        if self.config.algorithm == "reinforce":
+            yield batch
+            return
+        for _ in range(self.config.epochs):
+            order = torch.randperm(len(batch.action), generator=self.generator, device=batch.action.device)
+            for index in order.split(self.config.minibatch):
+                yield batch.take(index)

@@ -1,0 +1,112 @@
+"""Metrics -> TensorBoard, metrics.csv and the terminal. The only importer of tensorboard."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+Value = Tensor | float
+
+
+class MetricsFile:
+    """A csv file with a row for each logged step; a metric seen for the first time adds a column."""
+
+    def __init__(self, path: Path, *, up_to: int) -> None:
+        """Continue the file at `path`, forgetting rows after env step `up_to`."""
+        self._path = path
+        self._rows: list[dict[str, Any]] = []
+        if path.exists():
+            with path.open(newline="") as file:
+                self._rows = [row for row in csv.DictReader(file) if int(row["env_steps"]) <= up_to]
+        self._columns = list(self._rows[0]) if self._rows else ["env_steps"]
+        self._write_all()
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add one row."""
+        new = [name for name in row if name not in self._columns]
+        self._rows.append(row)
+        if new:
+            self._columns += new
+            self._write_all()
+        else:
+            with self._path.open("a", newline="") as file:
+                csv.DictWriter(file, self._columns).writerow(row)
+
+    def _write_all(self) -> None:
+        temporary = self._path.with_name(self._path.name + ".tmp")
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self._columns)
+            writer.writeheader()
+            writer.writerows(self._rows)
+        temporary.replace(self._path)
+
+
+class Logger:
+    """Where a run reports to."""
+
+    def __init__(self, folder: Path, *, total: int, start: int = 0, quiet: bool = False) -> None:
+        """Write into `folder`; `total` and `start` are environment steps, for the bar and for a resumed run."""
+        self._file = MetricsFile(folder / "metrics.csv", up_to=start)
+        self._writer = SummaryWriter(str(folder), purge_step=start + 1 if start else None)
+        self._total, self._start, self._began = total, start, time.monotonic()
+        self._note = ""
+        self._interactive = sys.stderr.isatty() and not quiet
+        self._quiet = quiet
+        self._bar = tqdm(
+            total=total, initial=start, unit=" steps", unit_scale=True, disable=not self._interactive, dynamic_ncols=True
+        )
+
+    def log(self, env_steps: int, metrics: Mapping[str, Value]) -> dict[str, float]:
+        """Record metrics at a number of environment steps, with one transfer to the host; return them as floats."""
+        tensors = {name: value.double() for name, value in metrics.items() if isinstance(value, Tensor)}
+        moved = torch.stack(list(tensors.values())).tolist() if tensors else []
+        values = {name: float(value) for name, value in metrics.items() if not isinstance(value, Tensor)}
+        values |= dict(zip(tensors, moved, strict=True))
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, env_steps)
+        self._file.append({"env_steps": env_steps} | {name: f"{value:.6g}" for name, value in values.items()})
+        return values
+
+    def progress(self, env_steps: int, note: str | None = None) -> None:
+        """Move the bar; a note changes what stands behind it. Without a terminal each note is a line."""
+        self._bar.update(env_steps - self._bar.n)
+        if note is None:
+            return
+        self._bar.set_postfix_str(note)
+        if not self._interactive and not self._quiet:
+            rate = (env_steps - self._start) / max(time.monotonic() - self._began, 1e-9)
+            left = tqdm.format_interval((self._total - env_steps) / rate) if rate else "?"
+            print(f"{env_steps:>11,} / {self._total:,} steps  {rate:8,.0f} steps/s  {left} left  {note}", flush=True)
+
+    def picture(self, name: str, image: NDArray[np.uint8], env_steps: int) -> None:
+        """Show an image (H, W, 3) in TensorBoard."""
+        self._writer.add_image(name, image, env_steps, dataformats="HWC")
+
+    def settings(self, settings: Mapping[str, bool | str | float | int], text: str) -> None:
+        """Show the run's settings in TensorBoard, as text and as hyperparameters of its last metrics."""
+        from torch.utils.tensorboard.summary import hparams
+
+        self._writer.add_text("config", f"```\n{text}\n```")
+        for summary in hparams(dict(settings), {}):
+            assert self._writer.file_writer is not None
+            self._writer.file_writer.add_summary(summary)
+
+    def layout(self, layout: dict[str, dict[str, list[Any]]]) -> None:
+        """Arrange custom scalar charts in TensorBoard."""
+        self._writer.add_custom_scalars(layout)
+
+    def close(self) -> None:
+        """Write out what is pending."""
+        self._bar.close()
+        self._writer.close()

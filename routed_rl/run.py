@@ -1,0 +1,263 @@
+"""A run: its folder, what is built from its settings, and its result."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, make_dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from routed_rl import checkpoint, config
+from routed_rl.agent import Agent
+from routed_rl.config import UserError
+from routed_rl.env import VecEnv
+from routed_rl.evaluation import Evaluator
+from routed_rl.logger import Logger
+from routed_rl.plugins import Plugins
+from routed_rl.trainer import Progress, Trainer
+
+DEFAULT_ENV, DEFAULT_AGENT = "gridworld", "routed"
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a run needs beside its environment and its agent."""
+
+    steps: int = 1_000_000
+    """Environment steps to train for; the last rollout may go a little past it."""
+    num_envs: int = 512
+    """How many environments are stepped together."""
+    seed: int = 0
+    """Decides everything random: worlds, weights, actions, evaluation."""
+    device: str = "auto"
+    """auto (a GPU if there is one), cpu, cuda, cuda:1, ..."""
+    evaluations: int = 10
+    """How many times to evaluate on the way, evenly spaced; the last is at the end."""
+    episodes: int = 1000
+    """Episodes of an evaluation, where it cannot be exact."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("num_envs", 1), ("episodes", 1), ("seed", 0), ("evaluations", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name.replace('_', '-')} is {getattr(self, name)}: it must be at least {least}.")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which environment and which agent, by name, and where to look for more of them."""
+
+    env: str = DEFAULT_ENV
+    agent: str = DEFAULT_AGENT
+    plugins: tuple[str, ...] = ()
+
+
+class Run:
+    """An environment, an agent and what evaluates it, as their settings say."""
+
+    def __init__(self, choice: Choice, flags: Sequence[str], *, prog: str, description: str = "") -> None:
+        """Read the settings; the environment and the agent are not built yet.
+
+        Args:
+            choice: names.
+            flags: everything else, as on the command line.
+            prog: the program's name in its help.
+            description: what the help begins with.
+
+        Raises:
+            UserError: if a name, a flag or a value is wrong.
+        """
+        plugins = Plugins(choice.plugins)
+        self.choice = choice
+        self._env_module, self._agent_module = plugins.load("envs", choice.env), plugins.load("agents", choice.agent)
+        settings_class = _settings_class(self._env_module, self._agent_module)
+        self.settings: Any = config.parse(settings_class, flags, prog=prog, description=description)
+        self.device = _device(self.settings.device)
+
+    def plain(self) -> dict[str, Any]:
+        """Return names and settings as config.yaml holds them."""
+        plain = config.to_plain(self.settings)
+        plain["env"] = {"name": self.choice.env} | plain["env"]
+        plain["agent"] = {"name": self.choice.agent} | plain["agent"]
+        return plain | ({"plugins": list(self.choice.plugins)} if self.choice.plugins else {})
+
+    def make_env(self, num_envs: int, *, seed: int, oversight: float | None = None) -> VecEnv:
+        """Make the environment, at another oversight if given."""
+        env_config = self.settings.env
+        if oversight is not None:
+            try:
+                env_config = replace(env_config, oversight=oversight)
+            except ValueError as error:
+                raise UserError(str(error)) from None
+        return self._env_module.make(env_config, num_envs, seed=seed, device=self.device)
+
+    def make_agent(self, env: VecEnv) -> Agent:
+        """Make the agent."""
+        return self._agent_module.Agent(env.spec, self.settings.agent, seed=self._seeds[1], device=self.device)
+
+    def make_evaluator(self, *, oversight: float | None = None, **kwargs: Any) -> Evaluator:
+        """Make what evaluates the agent's policies; for `kwargs` see `Evaluator`."""
+
+        def make_env(num_envs: int, *, oversight: float | None = oversight) -> VecEnv:
+            return self.make_env(num_envs, seed=self._seeds[2], oversight=oversight)
+
+        return Evaluator(make_env, seed=self._seeds[2], **{"episodes": self.settings.episodes} | kwargs)
+
+    def restore(self, agent: Agent, state: Mapping[str, Any], path: Path) -> None:
+        """Load a checkpoint's agent.
+
+        Raises:
+            UserError: if the checkpoint is of another agent or another shape of it.
+        """
+        if state["names"] != self.names:
+            was, now = " and ".join(state["names"]), " and ".join(self.names)
+            raise UserError(f"{path} was saved by {was}, this run is of {now}: put the file that belongs here back.")
+        try:
+            agent.load_state_dict(state["agent"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())[:120]
+            raise UserError(f"{path} does not fit config.yaml ({reason}): put the file that belongs to it back.") from None
+
+    def train(self, folder: Path, *, resume: bool = False) -> int:
+        """Train in a run folder and leave result.json there.
+
+        Args:
+            folder: exists, and is empty unless `resume`.
+            resume: continue from its checkpoint.
+
+        Returns:
+            0, or the number of the signal that stopped the run.
+
+        Raises:
+            UserError: if there is nothing to resume, or nothing left to do.
+        """
+        settings, path = self.settings, folder / "checkpoints" / "last.pt"
+        state = checkpoint.load(path, self.device) if resume else None
+        if state is not None and state["env_steps"] >= settings.steps:
+            raise UserError(f"{folder} has its {state['env_steps']:,} steps: give more with --steps to go on.")
+        env = self.make_env(settings.num_envs, seed=self._seeds[0])
+        agent = self.make_agent(env)
+        if state is not None:
+            self.restore(agent, state, path)
+        evaluator = self.make_evaluator()
+        self._describe(folder)
+        logger = Logger(folder, total=settings.steps, start=0 if state is None else state["env_steps"])
+        logger.settings(_flat(self.plain()), yaml.safe_dump(self.plain(), sort_keys=False))
+        logger.layout(_layout(list(agent.policies())))
+        trainer = Trainer(env, agent, evaluator, logger, path, self.names, rollout_steps=settings.agent.rollout_steps)
+        if state is not None:
+            trainer.load(state)
+        try:
+            stopped_by = trainer.run(settings.steps, evaluations=settings.evaluations)
+        finally:
+            logger.close()
+        if not stopped_by:
+            result = self._result(agent, evaluator, trainer.progress)
+            checkpoint.write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
+        return stopped_by
+
+    def _result(self, agent: Agent, evaluator: Evaluator, progress: Progress) -> dict[str, Any]:
+        """Put together what result.json holds."""
+        return {
+            "env": self.choice.env,
+            "agent": self.choice.agent,
+            "seed": self.settings.seed,
+            "env_steps": progress.env_steps,
+            "train_seconds": round(progress.train_seconds, 3),
+            "labelled_episodes": progress.labelled_episodes,
+            "sees_everything": agent.sees_everything,
+            "deployed": agent.deployed,
+            "policies": evaluator.full(agent.policies()),
+        }
+
+    @property
+    def names(self) -> list[str]:
+        """The names of environment and agent, as a checkpoint holds them."""
+        return [self.choice.env, self.choice.agent]
+
+    @property
+    def _seeds(self) -> list[int]:
+        """Independent seeds for the environment, the agent and the evaluation."""
+        return np.random.SeedSequence(self.settings.seed).generate_state(3).tolist()
+
+    def _describe(self, folder: Path) -> None:
+        """Write config.yaml, command.txt and versions.txt."""
+        (folder / "checkpoints").mkdir(exist_ok=True)
+        config.write_yaml(folder / "config.yaml", self.plain())
+        with (folder / "command.txt").open("a") as file:
+            file.write(shlex.join(sys.argv) + "\n")
+        packages = ("torch", "numpy", "gymnasium", "stable-baselines3", "minigrid", "tensorboard", "safetensors")
+        versions = {"python": platform.python_version(), "commit": _commit()} | {p: metadata.version(p) for p in packages}
+        (folder / "versions.txt").write_text("".join(f"{name} {version}\n" for name, version in versions.items()))
+
+
+def new_folder(choice: Choice, seed: int, parent: Path = Path("runs")) -> Path:
+    """Make a folder that was not there before: runs/ENV-AGENT-SEED, with a number behind it if need be."""
+    base = f"{Path(choice.env).name}-{choice.agent}-{seed}"
+    for number in itertools.count(1):
+        folder = parent / (base if number == 1 else f"{base}-{number}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
+    raise AssertionError("unreachable")
+
+
+def _settings_class(env: ModuleType, agent: ModuleType) -> type:
+    """Join the run's settings with those of one environment and one agent."""
+    parts = [(name, module.Config, field(default_factory=module.Config)) for name, module in (("env", env), ("agent", agent))]
+    return make_dataclass("Settings", parts, bases=(RunSettings,), frozen=True)
+
+
+def _device(name: str) -> torch.device:
+    """Return the device of a name.
+
+    Raises:
+        UserError: if it is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise UserError(f"there is no device {name!r} here: use auto, cpu, or install a torch build for it.") from None
+    return device
+
+
+def _layout(policies: list[str]) -> dict[str, dict[str, list[Any]]]:
+    """Arrange TensorBoard's custom charts: each measure with all policies in one chart."""
+    measures = {"return": "return", "unwatched": "return unwatched", "mean_length": "steps per episode"}
+    charts = {title: ["Multiline", [f"^eval/{name}/{tag}$" for name in policies]] for tag, title in measures.items()}
+    return {"policies": charts}
+
+
+def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, bool | str | float | int]:
+    """Flatten nested settings to what TensorBoard takes as hyperparameters."""
+    flat: dict[str, bool | str | float | int] = {}
+    for name, value in plain.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value if isinstance(value, bool | str | float | int) else str(value)
+    return flat
+
+
+def _commit() -> str:
+    """Return the commit of the checkout, if this is one."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -1,0 +1,183 @@
+"""The loop: collect, hide, update, log; evaluate and save now and then; stop cleanly when asked to."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from routed_rl import checkpoint, labels
+from routed_rl.agent import Agent
+from routed_rl.env import VecEnv
+from routed_rl.evaluation import Evaluator, Report
+from routed_rl.logger import Logger
+from routed_rl.pictures import arrows
+from routed_rl.rollout import Rollout, collect
+
+SAVE_SECONDS = 60.0
+"""A crash loses at most this much training."""
+
+
+@dataclass
+class Progress:
+    """How far a run has come."""
+
+    env_steps: int = 0
+    labelled_episodes: int = 0
+    train_seconds: float = 0.0
+
+
+class Trainer:
+    """One run of one agent in one environment."""
+
+    def __init__(
+        self,
+        env: VecEnv,
+        agent: Agent,
+        evaluator: Evaluator,
+        logger: Logger,
+        path: Path,
+        names: list[str],
+        *,
+        rollout_steps: int,
+    ) -> None:
+        """Start at the beginning; `load` continues a run.
+
+        Args:
+            env: the environments to train in.
+            agent: what is trained.
+            evaluator: evaluates its policies.
+            logger: where to report to.
+            path: the checkpoint to write.
+            names: of environment and agent, to know the checkpoint by.
+            rollout_steps: T, steps of each environment between updates.
+        """
+        self._env, self._agent, self._evaluator, self._logger = env, agent, evaluator, logger
+        self._path, self._names, self._rollout_steps = path, names, rollout_steps
+        self.progress = Progress()
+        self.evaluation_seconds = 0.0
+        self._obs = env.reset()
+        self._saved_at = time.monotonic()
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state` was saved."""
+        self.progress = Progress(**{name: state[name] for name in vars(self.progress)})
+        self._agent.load_state_dict(state["agent"])
+        if state["env"] is not None:
+            self._env.load_state_dict(state["env"])
+            self._obs = state["obs"]
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        state = {"names": self._names, "agent": self._agent.state_dict(), "env": self._env.state_dict()}
+        checkpoint.save(self._path, state | {"obs": self._obs} | vars(self.progress))
+        self._saved_at = time.monotonic()
+
+    def run(self, total: int, *, evaluations: int) -> int:
+        """Train until `total` environment steps.
+
+        Args:
+            total: environment steps; the last rollout may go past it.
+            evaluations: how many times to evaluate, evenly spaced over the run; the last is at its end.
+
+        Returns:
+            The number of the signal that stopped the run, 0 if it came to its end. It is saved in either case.
+        """
+        every = total / max(evaluations, 1)
+        with _stop_requests() as asked_to_stop:
+            while self.progress.env_steps < total and not asked_to_stop:
+                before = self.progress.env_steps
+                metrics = self._update()
+                now = self.progress.env_steps
+                if evaluations and (now // every > before // every or now >= total):
+                    metrics |= self._evaluate()
+                    self._logger.log(now, metrics)
+                    self.save()
+                else:
+                    self._logger.log(now, metrics)
+                    self._logger.progress(now)
+                    if time.monotonic() - self._saved_at > SAVE_SECONDS:
+                        self.save()
+        self.save()
+        return asked_to_stop[0] if asked_to_stop and self.progress.env_steps < total else 0
+
+    def _update(self) -> dict[str, Tensor | float]:
+        """Collect a rollout and learn from it."""
+        began = time.perf_counter()
+        rollout = collect(self._env, self._agent.act, self._obs, self._rollout_steps)
+        collected = time.perf_counter()
+        visible = rollout if self._agent.sees_everything else labels.hide(rollout, self._env.spec.outcome_rewards)
+        metrics: dict[str, Tensor | float] = dict(self._agent.update(visible))
+        self._obs = rollout.last_obs
+        self.progress.labelled_episodes += int(rollout.overseen.sum())
+        self.progress.env_steps += rollout.reward.numel()
+        ended = time.perf_counter()
+        self.progress.train_seconds += ended - began
+        return metrics | self._describe(rollout) | {
+            "routing/labelled_episodes": float(self.progress.labelled_episodes),
+            "time/steps_per_second": rollout.reward.numel() / (ended - began),
+            "time/collect_share": (collected - began) / (ended - began),
+            "time/train_seconds": self.progress.train_seconds,
+        }
+
+    def _describe(self, rollout: Rollout) -> dict[str, Tensor | float]:
+        """Say what happened in a rollout. This is the laboratory's view, with the truth; no agent gets it."""
+        episodes = rollout.done.sum()
+        shares = {
+            f"rollout/{name}": (rollout.outcome == k + 1).sum() / episodes.clamp(min=1)
+            for k, name in enumerate(self._env.spec.outcomes)
+        }
+        return shares | {
+            "rollout/episodes": episodes,
+            "rollout/true_reward_per_episode": rollout.reward.sum() / episodes.clamp(min=1),
+            "rollout/steps_per_episode": rollout.reward.numel() / episodes.clamp(min=1),
+            "rollout/overseen": rollout.overseen.sum() / rollout.terminated.sum().clamp(min=1),
+        }
+
+    def _evaluate(self) -> dict[str, float]:
+        """Evaluate the agent's policies, draw them and show how it stands."""
+        began = time.perf_counter()
+        policies = self._agent.policies()
+        reports = self._evaluator.returns(policies)
+        now = self.progress.env_steps
+        scenes = self._env.scenes()
+        if scenes:
+            self._logger.picture("policies", arrows(policies, scenes, target=self._env.spec.target), now)
+        self.evaluation_seconds += time.perf_counter() - began
+        self._logger.progress(now, "  ".join(f"{name} {report['return']:+.3f}" for name, report in reports.items()))
+        return {tag: value for name, report in reports.items() for tag, value in _scalars(f"eval/{name}", report)}
+
+
+def _scalars(prefix: str, report: Report) -> Iterator[tuple[str, float]]:
+    """Yield the numbers of a report as tags."""
+    for name, value in report.items():
+        if isinstance(value, dict):
+            yield from _scalars(f"{prefix}/{name}", value)
+        elif not isinstance(value, bool):
+            yield f"{prefix}/{name}", float(value)
+
+
+@contextmanager
+def _stop_requests() -> Iterator[list[int]]:
+    """Yield a list to which SIGINT and SIGTERM add themselves; a second one acts as it usually does."""
+    asked: list[int] = []
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, _frame: object) -> None:
+        asked.append(number)
+        signal.signal(number, usual[number])
+
+    for number in usual:
+        signal.signal(number, note)
+    try:
+        yield asked
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
