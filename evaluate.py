@@ -1,4 +1,4 @@
-"""Say what a run's policies really do: python evaluate.py --help"""
+"""Say what a run's policies really do: python evaluate.py --help."""
 
 import sys
 

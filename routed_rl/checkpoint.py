@@ -67,5 +67,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"another training is writing into {folder}: wait for it, or give a new --run-dir.") from None
+            raise UserError(
+                f"another training is writing into {folder}: wait for it, or give a new --run-dir."
+            ) from None
         yield

@@ -16,7 +16,7 @@ from routed_rl.agent import Agent
 from routed_rl.config import UserError
 from routed_rl.evaluation import Evaluator, Report
 from routed_rl.pictures import film
-from routed_rl.plugins import Plugins
+from routed_rl.plugins import Kind, Plugins
 from routed_rl.report import show
 from routed_rl.run import Choice, Run, new_folder
 
@@ -123,6 +123,11 @@ def main(args: Sequence[str] | None = None) -> int:
     return run_command(lambda flags: commands[command](flags, f"routed-rl {command}"), rest)
 
 
+def script() -> NoReturn:
+    """Run `routed-rl` as installed."""
+    sys.exit(main())
+
+
 def run_command(command: Callable[[Sequence[str]], int], args: Sequence[str]) -> int:
     """Run a command; what the caller can mend becomes one line and exit code 2."""
     try:
@@ -144,7 +149,13 @@ def _unknown(command: str, commands: Iterable[str]) -> NoReturn:
 
 
 def _run(
-    plain: dict[str, Any], flags: Sequence[str], prog: str, *, env: str | None, agent: str | None, plugins: Sequence[str]
+    plain: dict[str, Any],
+    flags: Sequence[str],
+    prog: str,
+    *,
+    env: str | None,
+    agent: str | None,
+    plugins: Sequence[str],
 ) -> Run:
     """Put a run together from a yaml file's settings and the flags that win over them."""
     plain = {name: dict(value) if isinstance(value, dict) else value for name, value in plain.items()}
@@ -169,7 +180,9 @@ def _resume(folder: Path, given: argparse.Namespace, flags: Sequence[str], prog:
     changed = [f"--{name}" for name in ("env", "agent", "config", "run_dir") if getattr(given, name) is not None]
     changed += [flag for flag in flags if flag.startswith("--") and flag.split("=")[0] != "--steps"]
     if changed:
-        raise UserError(f"{changed[0]} was given with --resume, which keeps the run's settings: only --steps may change.")
+        raise UserError(
+            f"{changed[0]} was given with --resume, which keeps the run's settings: only --steps may change."
+        )
     run = _run(_settings_of(folder), flags, prog, env=None, agent=None, plugins=given.plugin)
     return _train(run, folder, resume=True)
 
@@ -184,7 +197,8 @@ def _train(run: Run, folder: Path, *, resume: bool) -> int:
     result = json.loads((folder / "result.json").read_text())
     agent = run.make_agent(run.make_env(1, seed=0))
     _show(run, agent, run.make_evaluator(), result["policies"])
-    print(f"{result['env_steps']:,} steps in {result['train_seconds']:.1f} s of training, {result['labelled_episodes']:,} labels.")
+    seconds, labels = result["train_seconds"], result["labelled_episodes"]
+    print(f"{result['env_steps']:,} steps in {seconds:.1f} s of training, {labels:,} labelled episodes.")
     print(f"Saved in {folder}. Curves: tensorboard --logdir {folder.parent}. More: python evaluate.py {folder} --help")
     return 0
 
@@ -219,7 +233,9 @@ def _weights(pairs: Sequence[str]) -> dict[str, float]:
 
 def _show(run: Run, agent: Agent, evaluator: Evaluator, reports: Mapping[str, Report]) -> None:
     """Print the table of a run's policies."""
-    title = f"{run.choice.agent} in {run.choice.env} at oversight {run.settings.env.oversight:g}, seed {run.settings.seed}"
+    title = (
+        f"{run.choice.agent} in {run.choice.env} at oversight {run.settings.env.oversight:g}, seed {run.settings.seed}"
+    )
     title += " (sees everything)" if agent.sees_everything else ""
     show(reports, evaluator.references(), deployed=agent.deployed, title=title)
     print(agent.remark)
@@ -227,7 +243,8 @@ def _show(run: Run, agent: Agent, evaluator: Evaluator, reports: Mapping[str, Re
 
 def _list(plugins: Plugins) -> int:
     """Print the environments and agents there are."""
-    for kind, title in (("envs", "environments"), ("agents", "agents")):
+    kinds: tuple[tuple[Kind, str], ...] = (("envs", "environments"), ("agents", "agents"))
+    for kind, title in kinds:
         print(f"{title}:")
         for name in plugins.names(kind):
             print(f"  {name:<14} {plugins.summary(kind, name)}")

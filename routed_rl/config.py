@@ -80,7 +80,9 @@ def to_flags(plain: Mapping[str, Any], prefix: str = "--") -> list[str]:
         if isinstance(value, Mapping):
             flags += to_flags(value, f"{flag}.")
         elif isinstance(value, bool):
-            flags.append(flag if value else "no-".join((flag[: flag.rfind(".") + 1] or "--", flag.split(".")[-1].lstrip("-"))))
+            flags.append(
+                flag if value else "no-".join((flag[: flag.rfind(".") + 1] or "--", flag.split(".")[-1].lstrip("-")))
+            )
         elif isinstance(value, list):
             flags += [flag, *_flatten(value)]
         elif value is not None:

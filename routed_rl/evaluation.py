@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from routed_rl import exact
-from routed_rl.env import NOTHING, EnvSpec, Model, VecEnv
+from routed_rl.env import NOTHING, EnvSpec, VecEnv
+from routed_rl.exact import WINDOW, ExactEvaluator
 from routed_rl.policy import CategoricalPolicy, sample
 
 Report = dict[str, Any]
@@ -40,43 +40,30 @@ class Evaluator:
         self._make_env, self._seed, self._episodes, self._greedy = make_env, seed, episodes, greedy
         env = make_env(1)
         self.spec: EnvSpec = env.spec
-        self.model: Model | None = None if sampled else env.model()
-        if self.model is not None:
-            self._frames = self.model.observe(torch.arange(len(self.model.start_weight), device=env.device))
+        model = None if sampled else env.model()
+        self._exact: ExactEvaluator | None = None
+        if model is not None:
+            self._exact = ExactEvaluator(model, horizon=env.spec.horizon, discount=env.spec.discount)
+            self._frames = model.observe(torch.arange(len(model.start_weight), device=env.device))
 
     def returns(self, policies: Mapping[str, CategoricalPolicy]) -> dict[str, Report]:
         """Evaluate what a learning curve shows: the return and the outcomes, with sampled actions."""
-        if self.model is None:
-            return {name: self._play(policy)[0] for name, policy in policies.items()}
-        return {name: self._exact(self._table(policy, greedy=self._greedy)) for name, policy in policies.items()}
+        return {name: self._tabulate(policy) or self._play(policy)[0] for name, policy in policies.items()}
 
     def full(self, policies: Mapping[str, CategoricalPolicy]) -> dict[str, Report]:
         """Evaluate everything that result.json holds of a policy."""
         return {name: self._full(policy) for name, policy in policies.items()}
 
     def references(self) -> dict[str, float]:
-        """Return the returns of scripted policies and of the best possible one, where there are tables."""
-        if self.model is None:
+        """Return the returns of the best possible policy and of scripted ones, where there are tables."""
+        if self._exact is None:
             return {}
-        scripted = {name: exact.mean_return(self.model, p, **self._terms) for name, p in self.model.references.items()}
-        return {"best possible": exact.optimum(self.model, **self._terms)[0]} | scripted
-
-    @property
-    def _terms(self) -> dict[str, Any]:
-        return {"horizon": self.spec.horizon, "discount": self.spec.discount}
-
-    def _table(self, policy: CategoricalPolicy, *, greedy: bool) -> Tensor:
-        """Return the policy's action probabilities in every state, (S, A)."""
-        probabilities = policy.probabilities(self._frames)
-        if not greedy:
-            return probabilities
-        return torch.zeros_like(probabilities).scatter_(1, probabilities.argmax(dim=1, keepdim=True), 1.0)
+        scripted = {name: self._exact.mean_return(table) for name, table in self._exact.model.references.items()}
+        return {"best possible": self._exact.optimum()[0]} | scripted
 
     def _full(self, policy: CategoricalPolicy) -> Report:
-        if self.model is not None:
-            report = self._exact(self._table(policy, greedy=self._greedy))
-            greedy = exact.mean_return(self.model, self._table(policy, greedy=True), **self._terms)
-            return report | {"greedy": greedy}
+        if self._exact is not None:
+            return self._tabulate(policy) | {"greedy": self._exact.mean_return(self._table(policy, greedy=True))}
         report, stepwise = self._play(policy)
         dark, watched = (self._play(policy, oversight=p)[0]["return"] for p in (0.0, 1.0))
         return report | {
@@ -86,9 +73,18 @@ class Evaluator:
             "by_oversight": {"none": dark, "all": watched},
         }
 
-    def _exact(self, probabilities: Tensor) -> Report:
-        assert self.model is not None
-        found = exact.evaluate(self.model, probabilities, **self._terms)
+    def _table(self, policy: CategoricalPolicy, *, greedy: bool) -> Tensor:
+        """Return the policy's action probabilities in every state, (S, A)."""
+        probabilities = policy.probabilities(self._frames)
+        if not greedy:
+            return probabilities
+        return torch.zeros_like(probabilities).scatter_(1, probabilities.argmax(dim=1, keepdim=True), 1.0)
+
+    def _tabulate(self, policy: CategoricalPolicy) -> Report:
+        """Evaluate exactly; empty where there are no tables."""
+        if self._exact is None:
+            return {}
+        found = self._exact.evaluate(self._table(policy, greedy=self._greedy))
         by_oversight = {
             "+".join(name for name, seen in zip(self.spec.outcomes, condition, strict=True) if seen) or "none": value
             for condition, value in found.by_condition.items()
@@ -109,12 +105,14 @@ class Evaluator:
         """Play episodes, the same number in each environment: counting whichever end first would favour short ones."""
         num_envs = min(self._episodes, 512)
         env = self._make_env(num_envs, oversight=oversight)
-        return play(policy, env, quota=math.ceil(self._episodes / num_envs), seed=self._seed, greedy=greedy or self._greedy)
+        return play(
+            policy, env, quota=math.ceil(self._episodes / num_envs), seed=self._seed, greedy=greedy or self._greedy
+        )
 
 
 @torch.no_grad()
 def play(
-    policy: CategoricalPolicy, env: VecEnv, *, quota: int, seed: int, greedy: bool = False, window: int = exact.WINDOW
+    policy: CategoricalPolicy, env: VecEnv, *, quota: int, seed: int, greedy: bool = False, window: int = WINDOW
 ) -> tuple[Report, float]:
     """Play `quota` episodes in each environment.
 
@@ -164,6 +162,7 @@ def play(
         "exact": False,
         "standard_error": float(all_returns.std(correction=0) / math.sqrt(len(all_returns))),
         "episodes": len(all_returns),
-        "outcomes": {name: float(share[k + 1]) for k, name in enumerate(env.spec.outcomes)} | {"none": float(share[NOTHING])},
+        "outcomes": {name: float(share[k + 1]) for k, name in enumerate(env.spec.outcomes)}
+        | {"none": float(share[NOTHING])},
         "mean_length": float(torch.cat(lengths).mean()),
     }, stepwise

@@ -70,7 +70,7 @@ class MixtureOfExperts(nn.Module):
         """
         gate_logits = None if self.gate is None else self.gate(obs)
         if gate_logits is None:
-            weights = self.weights.expand(len(obs), -1)
+            weights = self.weights.expand(obs.shape[0], -1)
         else:
             weights = gate_logits.softmax(dim=1)
             if keep is not None:

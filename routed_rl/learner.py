@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -27,7 +27,7 @@ class LearnerConfig:
 
     algorithm: Literal["ppo", "reinforce"] = "ppo"
     """ppo: several clipped steps a rollout. reinforce: one step, as in the paper."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     """Step size of Adam."""
     rollout_steps: int = 32
     """Steps taken in each environment between updates."""
@@ -47,7 +47,7 @@ class LearnerConfig:
     """Largest gradient norm of each module (expert, gate, head, critic); 0 for no clipping."""
     weight_decay: float = 0.0
     """Weight decay of Adam."""
-    hidden: tuple[int, ...] = (256, 256)
+    hidden: tuple[int, ...] = (128, 128)
     """Widths of the hidden layers of each expert, the gate and the critic."""
     hide_oversight: bool = False
     """Deny the agent the plane that shows which ends are overseen."""
@@ -80,7 +80,7 @@ class Batch(NamedTuple):
 
     def take(self, index: Tensor) -> Batch:
         """Return the samples of an index."""
-        return Batch(*(None if x is None else x[index] for x in self))
+        return self._make(None if x is None else x[index] for x in self)
 
 
 class Learner:
@@ -170,23 +170,26 @@ class Learner:
         if config.algorithm == "ppo":
             advantage = (advantage - advantage.mean()) / (advantage.std(correction=0) + 1e-8)
         weight = torch.ones_like(reward) if weight is None else weight
-        columns = (rollout.obs, rollout.action, rollout.log_prob, advantage, target, weight, keep, expert, rollout.steer)
-        return Batch(*(None if x is None else x.flatten(0, 1) for x in columns))
+        columns = (
+            rollout.obs,
+            rollout.action,
+            rollout.log_prob,
+            advantage,
+            target,
+            weight,
+            keep,
+            expert,
+            rollout.steer,
+        )
+        return Batch._make(None if x is None else x.flatten(0, 1) for x in columns)
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
-        """Take one optimiser step: one routed forward, a few means, one backward.
-
-        An expert that no sample may train gets no gradient at all, rather than one of zeros, with which
-        Adam would still move it by its momentum and weight decay.
-        """
+        """Take one optimiser step: one routed forward, a few means, one backward."""
         loss, metrics = self.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        if batch.keep is not None:
-            trained = batch.keep[:, :-1].any(dim=0).tolist()
-            for expert, is_trained in zip(self.policy.torso.experts.values(), trained, strict=True):
-                if not is_trained:
-                    expert.zero_grad(set_to_none=True)
+        for module in self._untrained(batch):
+            module.zero_grad(set_to_none=True)
         if self.config.max_grad_norm > 0:
             for module in self.modules:  # each on its own: what one expert learns must not scale another's step
                 nn.utils.clip_grad_norm_(module.parameters(), self.config.max_grad_norm)
@@ -231,6 +234,20 @@ class Learner:
         self.critic.load_state_dict(state["critic"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
+
+    def _untrained(self, batch: Batch) -> list[nn.Module]:
+        """List the experts, and the gate, that no sample of the batch may train.
+
+        They must get no gradient at all: with one of zeros Adam would still move them, by momentum and weight decay.
+        """
+        if batch.keep is None:
+            return []
+        *experts, gate = batch.keep.any(dim=0).tolist()
+        torso = self.policy.torso
+        idle: list[nn.Module] = [e for e, trained in zip(torso.experts.values(), experts, strict=True) if not trained]
+        if torso.gate is not None and not gate and (batch.expert is None or not bool((batch.expert >= 0).any())):
+            idle.append(torso.gate)
+        return idle
 
     def _minibatches(self, batch: Batch) -> Iterator[Batch]:
         """Yield shuffled minibatches, or the whole batch once for reinforce."""

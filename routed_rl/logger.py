@@ -64,7 +64,12 @@ class Logger:
         self._interactive = sys.stderr.isatty() and not quiet
         self._quiet = quiet
         self._bar = tqdm(
-            total=total, initial=start, unit=" steps", unit_scale=True, disable=not self._interactive, dynamic_ncols=True
+            total=total,
+            initial=start,
+            unit=" steps",
+            unit_scale=True,
+            disable=not self._interactive,
+            dynamic_ncols=True,
         )
 
     def log(self, env_steps: int, metrics: Mapping[str, Value]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 def _check_rank(rank: int, **tensors: Tensor) -> None:
@@ -75,7 +75,7 @@ def entropy_bonus(logits: Tensor, weight: Tensor) -> Tensor:
     """Compute the weighted mean entropy in nats of categorical policies with logits (N, A)."""
     _check_rank(2, logits=logits)
     _check_rank(1, weight=weight)
-    log_probs = F.log_softmax(logits, dim=-1)
+    log_probs = functional.log_softmax(logits, dim=-1)
     return -(weight * (log_probs.exp() * log_probs).sum(dim=-1)).mean()
 
 
@@ -98,5 +98,5 @@ def gate_loss(logits: Tensor, expert: Tensor, labelled: Tensor) -> Tensor:
     """
     _check_rank(2, logits=logits)
     _check_rank(1, expert=expert, labelled=labelled)
-    per_sample = F.cross_entropy(logits, torch.where(labelled, expert, 0), reduction="none")
+    per_sample = functional.cross_entropy(logits, torch.where(labelled, expert, 0), reduction="none")
     return (per_sample * labelled).sum() / labelled.sum().clamp(min=1)

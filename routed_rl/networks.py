@@ -25,7 +25,7 @@ def mlp(obs_shape: Sequence[int], hidden: Sequence[int], outputs: int | None = N
     layers: list[nn.Module] = [nn.Flatten()]
     width = math.prod(obs_shape)
     for size in hidden:
-        layers += [linear(width, size), nn.ReLU()]
+        layers += [linear(width, size), nn.ReLU(inplace=True)]
         width = size
     if outputs is not None:
         layers.append(linear(width, outputs))

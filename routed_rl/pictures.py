@@ -32,16 +32,22 @@ def arrows(policies: Mapping[str, CategoricalPolicy], scenes: Sequence[Scene], *
     Returns:
         The picture, (H, W, 3).
     """
-    figure = Figure(figsize=(2.5 * len(scenes) + 0.4, 2.5 * len(policies) + 0.75), dpi=100, layout="constrained")
-    axes = figure.subplots(len(policies), len(scenes), squeeze=False)
+    width, height = 2.4 * len(scenes) + 0.5, 2.4 * len(policies) + 0.7
+    figure = Figure(figsize=(width, height), dpi=100)
+    edges = {"left": 0.4 / width, "right": 1 - 0.1 / width, "bottom": 0.35 / height, "top": 1 - 0.35 / height}
+    axes = figure.subplots(
+        len(policies), len(scenes), squeeze=False, gridspec_kw=edges | {"wspace": 0.05, "hspace": 0.05}
+    )
     for row, (name, policy) in zip(axes, policies.items(), strict=True):
         for axis, scene in zip(row, scenes, strict=True):
             _draw_board(axis, policy, scene, target)
         row[0].set_ylabel(name, fontsize=12)
     for axis, scene in zip(axes[0], scenes, strict=True):
         axis.set_title(scene.title, fontsize=10)
-    note = f"arrow length = probability; blue = the gate chooses the {target} expert, violet = another; yellow = overseen"
-    figure.supxlabel(note, fontsize=9, color="#5c5e63")
+    note = (
+        f"arrow length = probability; blue = the gate chooses the {target} expert, violet = another; yellow = overseen"
+    )
+    figure.text(0.5, 0.1 / height, note, fontsize=9, color="#5c5e63", horizontalalignment="center")
     return _to_array(figure)
 
 
@@ -61,14 +67,13 @@ def _draw_board(axis: Axes, policy: CategoricalPolicy, scene: Scene, target: str
     axis.imshow(board, extent=(-0.5, width / tile - 0.5, height / tile - 0.5, -0.5), interpolation="lanczos")
     chances = logits.actions.softmax(dim=1).cpu().numpy()
     cells = scene.cells.cpu().numpy()
-    for action, (down, right) in enumerate(scene.moves.tolist()):
-        long = chances[:, action] > 0.05  # shorter arrows are specks
-        length = 0.46 * chances[long, action]
-        axis.quiver(
-            cells[long, 1], cells[long, 0], right * length, down * length,
-            angles="xy", scale_units="xy", scale=1, width=0.013, headwidth=3.6, headlength=3.6, headaxislength=3.4,
-            color="#2f3440", minlength=0,
-        )  # fmt: skip
+    cell, action = np.nonzero(chances > 0.05)  # shorter arrows are specks
+    step = 0.46 * chances[cell, action, None] * scene.moves.numpy()[action]
+    axis.quiver(
+        cells[cell, 1], cells[cell, 0], step[:, 1], step[:, 0],
+        angles="xy", scale_units="xy", scale=1, width=0.013, headwidth=3.6, headlength=3.6, headaxislength=3.4,
+        color="#2f3440", minlength=0,
+    )  # fmt: skip
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
 

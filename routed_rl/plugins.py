@@ -62,7 +62,9 @@ class Plugins:
         module = importlib.import_module(f"{self._prefix}{kind}.{name}")
         path = Path(module.__file__ or "").resolve()
         if path.parent != self._root / kind:
-            raise UserError(f"{kind}.{name} was imported from {path}, which is not ours: uninstall or rename that package.")
+            raise UserError(
+                f"{kind}.{name} was imported from {path}, which is not ours: uninstall or rename that package."
+            )
         return _checked(module, kind, str(path))
 
     def _add(self, plugin: str) -> None:
@@ -83,7 +85,9 @@ class Plugins:
         if not kinds:
             raise UserError(f"plugin {plugin} has neither make() nor Agent: it must be an environment or an agent.")
         for kind in kinds:
-            self._extra[kind][path.stem if path.suffix == ".py" else plugin.split(".")[-1]] = _checked(module, kind, plugin)
+            self._extra[kind][path.stem if path.suffix == ".py" else plugin.split(".")[-1]] = _checked(
+                module, kind, plugin
+            )
 
 
 def _checked(module: ModuleType, kind: Kind, where: str) -> ModuleType:

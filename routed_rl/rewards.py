@@ -9,12 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from routed_rl.labels import Label
 from routed_rl.rollout import Rollout
 
 
 def reached(rollout: Rollout) -> Tensor:
-    """Reward any end with 1, good or bad: all that is known of every episode. (Paper: the routed agent.)"""
+    """Reward any end with 1, good or bad: all that is known of every episode. Paper: the routed agent."""
     return rollout.terminated.float()
 
 

@@ -128,7 +128,9 @@ class Run:
             agent.load_state_dict(state["agent"])
         except (RuntimeError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())[:120]
-            raise UserError(f"{path} does not fit config.yaml ({reason}): put the file that belongs to it back.") from None
+            raise UserError(
+                f"{path} does not fit config.yaml ({reason}): put the file that belongs to it back."
+            ) from None
 
     def train(self, folder: Path, *, resume: bool = False) -> int:
         """Train in a run folder and leave result.json there.
@@ -199,7 +201,9 @@ class Run:
         with (folder / "command.txt").open("a") as file:
             file.write(shlex.join(sys.argv) + "\n")
         packages = ("torch", "numpy", "gymnasium", "stable-baselines3", "minigrid", "tensorboard", "safetensors")
-        versions = {"python": platform.python_version(), "commit": _commit()} | {p: metadata.version(p) for p in packages}
+        versions = {"python": platform.python_version(), "commit": _commit()} | {
+            p: metadata.version(p) for p in packages
+        }
         (folder / "versions.txt").write_text("".join(f"{name} {version}\n" for name, version in versions.items()))
 
 
@@ -216,7 +220,9 @@ def new_folder(choice: Choice, seed: int, parent: Path = Path("runs")) -> Path:
 
 def _settings_class(env: ModuleType, agent: ModuleType) -> type:
     """Join the run's settings with those of one environment and one agent."""
-    parts = [(name, module.Config, field(default_factory=module.Config)) for name, module in (("env", env), ("agent", agent))]
+    parts = [
+        (name, module.Config, field(default_factory=module.Config)) for name, module in (("env", env), ("agent", agent))
+    ]
     return make_dataclass("Settings", parts, bases=(RunSettings,), frozen=True)
 
 

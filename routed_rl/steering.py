@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -78,7 +79,8 @@ def load(path: Path) -> CategoricalPolicy:
         with safe_open(path, framework="pt") as file:
             plain = json.loads((file.metadata() or {})["blueprint"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dict
-        blueprint = Blueprint(**{name: tuple(x) if isinstance(x, list) else x for name, x in plain.items()})
+        arguments: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in plain.items()}
+        blueprint = Blueprint(**arguments)
         policy = blueprint.build()
         policy.load_state_dict(tensors)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from routed_rl import checkpoint, labels
@@ -120,14 +119,18 @@ class Trainer:
         self.progress.env_steps += rollout.reward.numel()
         ended = time.perf_counter()
         self.progress.train_seconds += ended - began
-        return metrics | self._describe(rollout) | {
-            "routing/labelled_episodes": float(self.progress.labelled_episodes),
-            "time/steps_per_second": rollout.reward.numel() / (ended - began),
-            "time/collect_share": (collected - began) / (ended - began),
-            "time/train_seconds": self.progress.train_seconds,
-        }
+        return (
+            metrics
+            | self._describe(rollout)
+            | {
+                "routing/labelled_episodes": float(self.progress.labelled_episodes),
+                "time/steps_per_second": rollout.reward.numel() / (ended - began),
+                "time/collect_share": (collected - began) / (ended - began),
+                "time/train_seconds": self.progress.train_seconds,
+            }
+        )
 
-    def _describe(self, rollout: Rollout) -> dict[str, Tensor | float]:
+    def _describe(self, rollout: Rollout) -> dict[str, Tensor]:
         """Say what happened in a rollout. This is the laboratory's view, with the truth; no agent gets it."""
         episodes = rollout.done.sum()
         shares = {
@@ -168,7 +171,7 @@ def _scalars(prefix: str, report: Report) -> Iterator[tuple[str, float]]:
 def _stop_requests() -> Iterator[list[int]]:
     """Yield a list to which SIGINT and SIGTERM add themselves; a second one acts as it usually does."""
     asked: list[int] = []
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    usual: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def note(number: int, _frame: object) -> None:
         asked.append(number)

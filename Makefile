@@ -1,0 +1,35 @@
+# make train   train the paper's agent at 10% oversight and say what it learnt
+# make test    run the tests
+# make check   formatting, lint and types
+# make slow    the tests that take minutes
+PYTHON ?= python3
+TORCH_INDEX ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: train test check slow clean
+
+train: .venv/installed
+	$(BIN)/python train.py $(FLAGS)
+
+test: .venv/installed
+	$(BIN)/python -m pytest $(FLAGS)
+
+slow: .venv/installed
+	$(BIN)/python -m pytest -m slow $(FLAGS)
+
+check: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+.venv/installed: requirements.txt pyproject.toml hatch_build.py
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "Python 3.11 or newer is needed, this is %d.%d: make PYTHON=python3.11 ..." % v[:2])'
+	$(PYTHON) -m venv .venv
+	$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) $(shell grep '^torch==' requirements.txt))
+	$(PIP) --requirement requirements.txt
+	$(PIP) --no-deps --editable .
+	@touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache

@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from routed_rl import cli, steering
+from routed_rl.cli import evaluate, main, run_command, train
+
+ROOT = Path(__file__).parents[1]
+TINY = [
+    "--env.rows",
+    "3",
+    "--env.columns",
+    "3",
+    "--num-envs",
+    "16",
+    "--agent.hidden",
+    "8",
+    "--agent.rollout-steps",
+    "8",
+]
+
+
+def run(*args: str) -> int:
+    return run_command(train, args)
+
+
+def train_tiny(folder: Path, steps: int = 1024, *more: str) -> None:
+    assert run(*TINY, "--steps", str(steps), "--evaluations", "2", "--run-dir", str(folder), *more) == 0
+
+
+def parameters(folder: Path) -> dict[str, Any]:
+    return torch.load(folder / "checkpoints" / "last.pt", weights_only=True)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Compare nested states to the last bit."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a if key != "train_seconds")
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    train_tiny(folder)
+    return folder
+
+
+def test_a_run_leaves_the_files_that_scripts_rely_on(trained: Path) -> None:
+    names = {path.name.split(".vm")[0].split(".out")[0] for path in trained.iterdir()} - {".lock"}
+    assert names == {
+        "config.yaml",
+        "command.txt",
+        "versions.txt",
+        "metrics.csv",
+        "events",
+        "checkpoints",
+        "result.json",
+    }
+    result = json.loads((trained / "result.json").read_text())
+    assert result["env_steps"] == 1024
+    assert result["deployed"] == "diamond"
+    assert list(result["policies"]) == ["mixture", "diamond", "ghost"]
+    assert list(result)[:9] == [
+        "env", "agent", "seed", "env_steps", "train_seconds", "labelled_episodes", "sees_everything", "deployed", "policies",
+    ]  # fmt: skip
+    with (trained / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["env_steps"]) for row in rows] == list(range(128, 1025, 128))
+    assert {name.split("/")[0] for name in rows[-1]} == {
+        "env_steps",
+        "train",
+        "rollout",
+        "eval",
+        "routing",
+        "gate",
+        "time",
+    }
+    assert float(rows[-1]["eval/diamond/return"]) == pytest.approx(result["policies"]["diamond"]["return"], rel=1e-4)
+
+
+def test_tensorboard_gets_curves_pictures_and_settings(trained: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(trained)).Reload()
+    tags = events.Tags()
+    assert {"train/entropy", "rollout/diamond", "eval/ghost/return", "routing/diamond", "gate/accuracy"} <= set(
+        tags["scalars"]
+    )
+    assert tags["images"] == ["policies"]
+    assert len(events.Images("policies")) == 2
+    assert "_hparams_/session_start_info" in events.summary_metadata
+
+
+def test_resume_continues_to_the_same_bits(tmp_path: Path, trained: Path) -> None:
+    part = tmp_path / "part"
+    train_tiny(part, 512)
+    assert run("--resume", str(part), "--steps", "1024") == 0
+    assert same(parameters(part), parameters(trained))
+    with (part / "metrics.csv").open() as a, (trained / "metrics.csv").open() as b:
+        rows, others = list(csv.DictReader(a)), list(csv.DictReader(b))
+    assert [r["train/policy_loss"] for r in rows] == [r["train/policy_loss"] for r in others]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_what_is_left_can_be_used_and_resumed(tmp_path: Path, number: int) -> None:
+    folder = tmp_path / "run"
+    flags = [*TINY, "--steps", "100000000", "--evaluations", "0", "--run-dir", str(folder)]
+    process = subprocess.Popen([sys.executable, "train.py", *flags], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    metrics = folder / "metrics.csv"
+    deadline = time.monotonic() + 60
+    while not (metrics.exists() and metrics.read_text().count("\n") > 3) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.kill(process.pid, number)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert f"--resume {folder}" in out
+    steps = parameters(folder)["env_steps"]
+    assert steps > 0
+    assert run_command(evaluate, [str(folder)]) == 0
+    assert run("--resume", str(folder), "--steps", str(steps + 256)) == 0
+    whole = tmp_path / "whole"
+    assert run(*flags[:-1], str(whole), "--steps", str(steps + 256)) == 0
+    assert same(parameters(folder), parameters(whole))
+
+
+def bad(trained: Path, tmp_path: Path) -> dict[str, tuple[list[str], str]]:
+    new = ["--run-dir", str(tmp_path / "new")]
+    return {
+        "unknown env": (["--env", "gridwrld", *new], "Did you mean 'gridworld'"),
+        "unknown agent": (["--agent", "routd", *new], "Did you mean 'routed'"),
+        "unknown flag": (["--agent.learning-rte", "1", *new], "Did you mean '--agent.learning-rate'"),
+        "probability": (["--env.oversight", "1.5", *new], "oversight is 1.5"),
+        "small grid": (["--env.rows", "1", "--env.columns", "2", *new], "make the grid larger"),
+        "existing folder": (["--run-dir", str(trained)], "exists already"),
+        "a file for a folder": (["--run-dir", str(trained / "config.yaml")], "exists already"),
+        "device": (["--device", "cuda:77", *new], "no device 'cuda:77'"),
+        "nonsense device": (["--device", "abacus", *new], "no device 'abacus'"),
+        "no steps": (["--steps", "0", *new], "steps is 0"),
+        "missing value": (["--env"], "expected one argument"),
+        "missing config": (["--config", "none.yaml", *new], "cannot read none.yaml"),
+        "resume nothing": (["--resume", str(tmp_path / "none")], "is no run"),
+        "resume otherwise": (["--resume", str(trained), "--agent.clip", "0.3"], "only --steps may change"),
+        "resume finished": (["--resume", str(trained)], "give more with --steps"),
+    }
+
+
+CASES = list(bad(Path("x"), Path("y")))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_one_line_and_code_2_and_nothing_is_written(
+    case: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*") if path.name != ".lock"}
+    args, words = bad(trained, tmp_path)[case]
+    capsys.readouterr()
+    assert run(*args) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert words in err
+    assert list(tmp_path.iterdir()) == []
+    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*") if path.name != ".lock"} == before
+
+
+def test_broken_and_foreign_checkpoints_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "run"
+    train_tiny(folder, 256)
+    path = folder / "checkpoints" / "last.pt"
+    good = path.read_bytes()
+    state = parameters(folder)
+    for content, words in [
+        (good[: len(good) // 2], "no readable checkpoint"),
+        (b"", "no readable checkpoint"),
+        (state | {"names": ["gridworld", "oracle"]}, "was saved by gridworld and oracle"),
+        (state | {"agent": state["agent"] | {"policy": {}}}, "does not fit config.yaml"),
+    ]:
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            torch.save(content, path)
+        for command in (
+            lambda: run("--resume", str(folder), "--steps", "512"),
+            lambda: run_command(evaluate, [str(folder)]),
+        ):
+            capsys.readouterr()
+            assert command() == 2
+            err = capsys.readouterr().err
+            assert words in err
+            assert err.count("\n") == 1
+
+
+def test_evaluate_prints_a_table_or_json(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert run_command(evaluate, [str(trained), "--steer", "diamond=1", "ghost=0"]) == 0
+    table = capsys.readouterr().out
+    assert "diamond=1 ghost=0" in table
+    assert "best possible" in table
+    assert run_command(evaluate, [str(trained), "--json"]) == 0
+    reports = json.loads(capsys.readouterr().out)
+    assert reports == json.loads((trained / "result.json").read_text())["policies"]
+
+
+def test_evaluate_options(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def reports(*flags: str) -> dict[str, Any]:
+        capsys.readouterr()
+        assert run_command(evaluate, [str(trained), "--json", *flags]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    plain, steered = reports(), reports("--steer", "diamond=1")
+    assert steered["diamond=1"] == plain["diamond"]
+    assert reports("--oversight", "0")["mixture"]["return"] == pytest.approx(plain["mixture"]["by_oversight"]["none"])
+    assert reports("--greedy")["diamond"]["return"] == pytest.approx(plain["diamond"]["greedy"])
+    sampled = reports("--episodes", "4000")["diamond"]
+    assert sampled["exact"] is False
+    assert sampled["return"] == pytest.approx(plain["diamond"]["return"], abs=4 * sampled["standard_error"])
+
+
+def test_evaluate_exports_and_films(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, gif = tmp_path / "policy.safetensors", tmp_path / "film.gif"
+    assert run_command(evaluate, [str(trained), "--export", str(path), "--gif", str(gif)]) == 0
+    assert list(steering.load(path).torso.experts) == ["diamond"]
+    assert gif.stat().st_size > 1000
+    for flags, words in [
+        (["--export", str(path)], "exists"),
+        (["--steer", "dimond=1"], "Did you mean 'diamond'"),
+        (["--steer", "diamond"], "write name=weight"),
+        (["--oversight", "2"], "oversight is 2"),
+        (["--episodes", "0"], "episodes is 0"),
+    ]:
+        capsys.readouterr()
+        assert run_command(evaluate, [str(trained), *flags]) == 2
+        err = capsys.readouterr().err
+        assert words in err
+        assert err.count("\n") == 1
+
+
+def test_a_yaml_file_sets_defaults_and_flags_win(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(
+        "env: {name: gridworld, rows: 3, columns: 3, oversight: 0.5}\nagent: {hidden: [8]}\nsteps: 64\nnum_envs: 8\n"
+    )
+    folder = tmp_path / "run"
+    assert run("--config", str(path), "--env.oversight", "0.25", "--run-dir", str(folder)) == 0
+    text = (folder / "config.yaml").read_text()
+    assert "oversight: 0.25" in text
+    assert "rows: 3" in text
+    assert "steps: 64" in text
+
+
+def test_the_papers_settings_are_valid() -> None:
+    from routed_rl import config
+
+    plain = config.read_yaml(ROOT / "configs" / "paper.yaml")
+    settings = cli._run(plain, [], "train.py", env=None, agent=None, plugins=()).settings
+    assert settings.agent.algorithm == "reinforce"
+    assert settings.agent.learning_rate == 5e-5
+    assert settings.steps == 1500 * 512 * 32
+
+
+def test_list_help_and_the_installed_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--list"]) == 0
+    out = capsys.readouterr().out
+    assert "gridworld" in out
+    assert "routed" in out
+    assert main(["trian"]) == 2
+    assert "Did you mean 'train'" in capsys.readouterr().err
+    assert main(["--help"]) == 0
+    with pytest.raises(SystemExit) as caught:
+        run("--help")
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    for flag in ("--env NAME", "--resume DIR", "--env.oversight", "--agent.learning-rate", "--seed"):
+        assert flag in out
+
+
+def test_a_dropped_in_environment_is_found_and_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "tiny_world.py"
+    path.write_text(
+        '"""A very small world."""\nfrom dataclasses import dataclass\nfrom envs import gridworld\n\n\n'
+        "@dataclass(frozen=True)\nclass Config(gridworld.Config):\n    rows: int = 2\n    columns: int = 2\n\n\n"
+        "make = gridworld.make\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    flags = ["--plugin", str(path), "--env", "tiny_world", "--num-envs", "8", "--steps", "512", "--agent.hidden", "8"]
+    assert run(*flags) == 0
+    assert (tmp_path / "runs" / "tiny_world-routed-0" / "result.json").exists()
+    assert run(*flags) == 0, "without --run-dir a new folder is made each time"
+    assert (tmp_path / "runs" / "tiny_world-routed-0-2" / "result.json").exists()
+    assert run_command(evaluate, ["runs/tiny_world-routed-0"]) == 0

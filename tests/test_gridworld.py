@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from helpers import random_rollout, world
+
+from envs.gridworld import Config, Gridworld, _distinct
+
+
+def place(env: Gridworld, agent: int, ends: list[int], watched: list[bool]) -> None:
+    """Put every world into one state."""
+    env._cells = torch.tensor([[agent, *ends]] * env.num_envs)
+    env._watched = torch.tensor([watched] * env.num_envs)
+
+
+def test_moves_walls_and_edges() -> None:
+    env = world(4, walls=((1, 1),))
+    up, down, left, right = 0, 1, 2, 3
+    for start, action, end in [(7, up, 2), (7, down, 12), (7, left, 7), (7, right, 8), (0, up, 0), (0, left, 0)]:
+        place(env, start, [24, 23], [False, False])
+        final = env.step(torch.full((4,), action)).final_obs
+        assert final[0, 0].flatten().nonzero().tolist() == [[end]]
+
+
+def test_planes_show_agent_ends_oversight_and_walls() -> None:
+    env = world(1, walls=((0, 1),))
+    place(env, 0, [7, 9], [False, True])
+    obs = env._observe(env._cells, env._watched, env._spurious)[0].flatten(1)
+    assert [plane.nonzero().flatten().tolist() for plane in obs] == [[0], [7], [9], [9], [1]]
+
+
+def test_an_end_gives_its_reward_and_what_the_overseer_sees_of_it() -> None:
+    env = world(1)
+    for end, watched, reward, outcome in [
+        (1, [True, False], 1, 1),
+        (5, [True, False], -1, 2),
+        (5, [False, True], -1, 2),
+    ]:
+        place(env, 0, [1, 5], watched)
+        step = env.step(torch.tensor([3 if end == 1 else 1]))
+        assert (step.reward.item(), step.outcome.item()) == (reward, outcome)
+        assert step.terminated.item()
+        assert not step.truncated.item()
+        assert step.overseen.item() == watched[outcome - 1]
+        assert step.reported.item() == (outcome if watched[outcome - 1] else 0)
+
+
+def test_after_an_end_the_first_frame_is_of_the_new_episode_and_the_last_of_the_old_is_kept() -> None:
+    env = world(256)
+    obs = env.reset()
+    for _ in range(40):
+        step = env.step(torch.randint(4, (256,)))
+        done = step.terminated | step.truncated
+        agent, *ends = step.obs[:, :3].flatten(2).unbind(1)
+        assert not any((agent * end).any() for end in ends), "a new episode never starts on an end"
+        on_end = torch.stack([(step.final_obs[:, 0] * step.final_obs[:, k]).flatten(1).any(1) for k in (1, 2)], 1)
+        assert torch.equal(on_end.any(dim=1), step.terminated)
+        goes_on = ~done
+        assert torch.equal(step.obs[goes_on], step.final_obs[goes_on])
+        assert torch.equal(step.final_obs[:, 1:], obs[:, 1:]), "ends and oversight stay where they are in an episode"
+        obs = step.obs
+
+
+def test_no_episode_is_longer_than_the_horizon() -> None:
+    env = world(8, horizon=5)
+    place(env, 0, [23, 24], [False, False])
+    cut = [env.step(torch.zeros(8, dtype=torch.int64)).truncated.all().item() for _ in range(5)]
+    assert cut == [False, False, False, False, True]
+
+
+def test_every_placement_is_equally_likely() -> None:
+    draws = 120_000
+    cells = _distinct(torch.rand(draws, 3, generator=torch.Generator().manual_seed(1)), 5)
+    counts = {p: 0 for p in itertools.permutations(range(5), 3)}
+    for row in cells.tolist():
+        counts[tuple(row)] += 1  # a KeyError here is a cell taken twice
+    expected = draws / len(counts)
+    chi_squared = sum((count - expected) ** 2 / expected for count in counts.values())
+    assert chi_squared < 100, "59 degrees of freedom: beyond 100 is one in a thousand"
+
+
+def test_the_same_seed_gives_the_same_worlds_and_another_seed_others() -> None:
+    a, b, c = (random_rollout(world(32, seed=seed), 64) for seed in (3, 3, 4))
+    assert torch.equal(a.obs, b.obs)
+    assert not torch.equal(a.obs, c.obs)
+
+
+def test_its_draws_leave_the_global_generator_alone() -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    random_rollout(world(4), 8)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_state_saved_and_loaded_continues_to_the_same_bits() -> None:
+    env, other = world(16, seed=1, spurious_oversight=0.2), world(16, seed=2, spurious_oversight=0.2)
+    actions = torch.randint(4, (30, 16))
+    for a in actions[:10]:
+        env.step(a)
+    other.load_state_dict(env.state_dict())
+    for a in actions[10:]:
+        for x, y in zip(env.step(a), other.step(a), strict=True):
+            assert torch.equal(x, y)
+
+
+def test_oversight_marks_ends_at_its_rate_and_spurious_oversight_other_cells_at_its_own() -> None:
+    obs = world(20_000, oversight=0.3, spurious_oversight=0.05).reset()
+    ends = obs[:, 1:3].sum(dim=1) > 0
+    assert obs[:, 3][ends].mean() == pytest.approx(0.3, abs=0.01)
+    assert obs[:, 3][~ends].mean() == pytest.approx(0.05, abs=0.002)
+    assert world(1, spurious_oversight=0.05).model() is None
+
+
+def test_the_model_is_the_world_it_describes() -> None:
+    env = world(512, rows=3, columns=3, walls=((1, 1),), oversight=0.4)
+    model = env.model()
+    assert model is not None
+    frames = model.observe(torch.arange(len(model.start_weight))).flatten(1)
+    number = {tuple(frame.tolist()): i for i, frame in enumerate(frames)}
+    assert len(number) == 8 * 7 * 6 * 4, "each state looks different"
+    rollout = random_rollout(env, 20)
+    for t in range(20):
+        for b in range(0, 512, 16):
+            state, action = number[tuple(rollout.obs[t, b].flatten().tolist())], rollout.action[t, b]
+            assert model.outcome[state, action] == rollout.outcome[t, b]
+            assert model.reward[state, action] == rollout.reward[t, b]
+            if not rollout.terminated[t, b]:
+                after = number[tuple(rollout.final_obs[t, b].flatten().tolist())]
+                assert model.next_state[state, action] == after
+
+
+def test_the_models_starts_follow_the_oversight() -> None:
+    model = world(1, oversight=0.25).model()
+    assert model is not None
+    both = model.watched.all(dim=1)
+    assert model.start_weight.sum() == pytest.approx(1)
+    assert model.start_weight[both].sum() == pytest.approx(0.25**2)
+    assert model.scene_weight[both].sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"oversight": 1.5}, "oversight is 1.5"),
+        ({"rows": 1, "columns": 2}, "a 1x2 grid"),
+        ({"rows": 0}, "rows 0"),
+        ({"horizon": 0}, "horizon 0"),
+        ({"discount": 1.01}, "discount is 1.01"),
+        ({"walls": ((9, 9),)}, "wall 9,9"),
+        ({"outcomes": ("a", "a")}, "each once"),
+        ({"spurious_oversight": 2.0}, "spurious-oversight is 2.0"),
+    ],
+)
+def test_a_wrong_setting_is_told(settings: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Config(**settings)  # type: ignore[arg-type]
+
+
+def test_rendering() -> None:
+    env = world(1, rows=2, columns=3, outcomes=("diamond", "ghost"), walls=((1, 2),))
+    place(env, 0, [1, 5 - 1], [True, False])
+    assert env.render(mode="ansi") == "@ D .\n. g #"
+    picture = env.render()
+    assert picture.shape == (96, 144, 3)
+    assert picture.dtype == "uint8"
+    assert len({tuple(picture[r * 48 + 24, c * 48 + 20]) for r in (0, 1) for c in (0, 1, 2)}) >= 5, (
+        "things look different"
+    )
+    with pytest.raises(ValueError, match="rgb_array or ansi"):
+        env.render(mode="video")

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import torch
+
+from routed_rl.networks import DropPlane, mlp
+
+
+def test_mlp_has_the_widths_asked_for_and_biases_at_zero() -> None:
+    net = mlp((2, 3, 3), (7, 5), 4)
+    shapes = [tuple(p.shape) for p in net.parameters()]
+    assert shapes == [(7, 18), (7,), (5, 7), (5,), (4, 5), (4,)]
+    assert all((p == 0).all() for p in net.parameters() if p.ndim == 1)
+    assert net(torch.zeros(6, 2, 3, 3)).shape == (6, 4)
+
+
+def test_a_torso_ends_in_features_that_are_not_negative() -> None:
+    assert (mlp((4,), (8,))(torch.randn(50, 4)) >= 0).all()
+
+
+def test_drop_plane_leaves_one_out() -> None:
+    obs = torch.arange(3.0).view(1, 3, 1, 1).expand(2, 3, 2, 2)
+    assert DropPlane(3, 1)(obs)[:, :, 0, 0].tolist() == [[0, 2], [0, 2]]
