@@ -39,6 +39,8 @@ class LearnerConfig:
     """How far the ratio of probabilities may go from 1 (ppo)."""
     trace: float = 0.95
     """Lambda of generalised advantage estimation; reinforce always uses 1, the plain return."""
+    bootstrap: bool = True
+    """Let the critic stand for what follows where a rollout ends or time runs out; without, nothing follows."""
     entropy: float = 0.01
     """Coefficient of the entropy bonus."""
     value: float = 0.5
@@ -163,6 +165,8 @@ class Learner:
         next_value = torch.cat((rollout.value[1:], self.critic(rollout.last_obs).T))
         cut = rollout.truncated  # an episode that ran out of time would have gone on: its last frame has a value
         next_value[cut] = self.critic(rollout.final_obs[cut]).squeeze(1)
+        if not config.bootstrap:
+            next_value[-1] = next_value[cut] = 0.0
         trace = config.trace if config.algorithm == "ppo" else 1.0
         advantage, target = advantages(
             reward, rollout.value, next_value, rollout.terminated, rollout.done, self.discount, trace

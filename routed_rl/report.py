@@ -20,7 +20,7 @@ def show(reports: Mapping[str, Report], references: Mapping[str, float], *, depl
         title: stands above the table.
     """
     table = Table(title=title, title_style="bold", title_justify="left", caption_justify="left")
-    table.add_column("policy")
+    table.add_column("policy", no_wrap=True)
     first = next(iter(reports.values()))
     measures = {"return": "return", "unwatched": "unwatched", "greedy": "greedy", "stepwise_return": "stepwise"}
     shown = {name: measure for name, measure in measures.items() if name in first}
@@ -36,7 +36,9 @@ def show(reports: Mapping[str, Report], references: Mapping[str, float], *, depl
         cells += [f"{share:.1%}" for share in report["outcomes"].values()]
         mark, style = (" *", "bold") if name == deployed else ("", "")
         table.add_row(name + mark, *cells, f"{report['mean_length']:.1f}", style=style)
-    console = Console(width=max(100, Console().width) if not Console().is_terminal else None)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 120
     console.print(table)
     how = "exact" if first["exact"] else f"{first['episodes']} episodes, ± is a standard error"
     console.print(f"* deployed. Returns are of whole episodes with sampled actions, {how}.", highlight=False)
