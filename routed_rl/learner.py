@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from routed_rl import losses
+from routed_rl.grouping import group, representatives, shuffled
 from routed_rl.policy import Blueprint, sample
 from routed_rl.rewards import advantages
 from routed_rl.rollout import Decision, Rollout
@@ -79,10 +80,18 @@ class Batch(NamedTuple):
     keep: Tensor | None = None  # (N, E + 1) bool, the modules that it trains; None: all
     expert: Tensor | None = None  # (N,) int64, the expert that the gate should choose; below 0: not known
     steer: Tensor | None = None  # (N, E) the weights that it acted with
+    group: Tensor | None = None  # (N,) int64, the same for samples of the same obs, keep and steer
 
     def take(self, index: Tensor) -> Batch:
         """Return the samples of an index."""
         return self._make(None if x is None else x[index] for x in self)
+
+    def distinct(self) -> tuple[Batch, Tensor]:
+        """Return one sample of each group, and for each sample which of these is like it: (N,) int64."""
+        if self.group is None:
+            return self, torch.arange(len(self.action), device=self.action.device)
+        rows, index = representatives(self.group)
+        return self.take(rows), index
 
 
 class Learner:
@@ -185,7 +194,8 @@ class Learner:
             expert,
             rollout.steer,
         )
-        return Batch._make(None if x is None else x.flatten(0, 1) for x in columns)
+        batch = Batch._make(None if x is None else x.flatten(0, 1) for x in (*columns, None))
+        return batch._replace(group=group(batch.obs, batch.keep, batch.steer))
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Take one optimiser step: one routed forward, a few means, one backward."""
@@ -203,21 +213,23 @@ class Learner:
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the loss of N samples, a scalar, and its parts as metrics."""
         config = self.config
-        logits = self.policy(batch.obs, batch.keep, batch.steer)
-        log_prob = logits.actions.log_softmax(dim=1).gather(1, batch.action[:, None]).squeeze(1)
+        distinct, index = batch.distinct()  # the networks run once for samples that they cannot tell apart
+        logits = self.policy(distinct.obs, distinct.keep, distinct.steer)
+        actions, gate_logits = logits.actions[index], None if logits.gate is None else logits.gate[index]
+        log_prob = actions.log_softmax(dim=1).gather(1, batch.action[:, None]).squeeze(1)
         if config.algorithm == "ppo":
             policy = losses.clipped_policy_loss(log_prob, batch.log_prob, batch.advantage, batch.weight, config.clip)
         else:
             policy = losses.policy_gradient_loss(log_prob, batch.advantage, batch.weight)
-        value = losses.value_loss(self.critic(batch.obs).squeeze(1), batch.target, batch.weight)
-        entropy = losses.entropy_bonus(logits.actions, batch.weight)
+        value = losses.value_loss(self.critic(distinct.obs).squeeze(1)[index], batch.target, batch.weight)
+        entropy = losses.entropy_bonus(actions, batch.weight)
         loss = policy + config.value * value - config.entropy * entropy
         metrics = {"train/policy_loss": policy, "train/value_loss": value, "train/entropy": entropy}
-        if batch.expert is not None and logits.gate is not None:
+        if batch.expert is not None and gate_logits is not None:
             known = batch.expert >= 0
-            gate = losses.gate_loss(logits.gate, batch.expert, known)
+            gate = losses.gate_loss(gate_logits, batch.expert, known)
             loss = loss + self.gate_coefficient * gate
-            right = ((logits.gate.argmax(dim=1) == batch.expert) & known).sum() / known.sum().clamp(min=1)
+            right = ((gate_logits.argmax(dim=1) == batch.expert) & known).sum() / known.sum().clamp(min=1)
             metrics |= {"gate/loss": gate, "gate/accuracy": right}
         log_ratio = (log_prob - batch.log_prob).detach()
         metrics["train/kl"] = (log_ratio.exp() - 1 - log_ratio).mean()  # Schulman's low-variance estimate
@@ -254,11 +266,11 @@ class Learner:
         return idle
 
     def _minibatches(self, batch: Batch) -> Iterator[Batch]:
-        """Yield shuffled minibatches, or the whole batch once for reinforce."""
+        """Yield shuffled minibatches, or the whole batch once for reinforce; samples of a group stay together."""
         if self.config.algorithm == "reinforce":
             yield batch
             return
         for _ in range(self.config.epochs):
-            order = torch.randperm(len(batch.action), generator=self.generator, device=batch.action.device)
-            for index in order.split(self.config.minibatch):
+            assert batch.group is not None
+            for index in shuffled(batch.group, self.generator).split(self.config.minibatch):
                 yield batch.take(index)

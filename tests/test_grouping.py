@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import torch
+from helpers import CPU, world
+
+from routed_rl import labels
+from routed_rl.grouping import group, representatives, shuffled
+from routed_rl.labels import Label
+from routed_rl.learner import Learner, LearnerConfig
+from routed_rl.policy import Blueprint
+from routed_rl.rewards import reached
+from routed_rl.rollout import collect
+
+
+def test_rows_share_a_group_exactly_if_they_are_the_same_in_every_column() -> None:
+    obs = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    keep = torch.tensor([[True, False], [True, False], [True, False], [False, False]])
+    one, two, three, four = group(obs, keep, None).tolist()
+    assert one == three
+    assert len({one, two, four}) == 3
+    assert len(group(obs).unique()) == 2
+
+
+def test_it_agrees_with_a_comparison_of_rows_and_tells_the_smallest_difference() -> None:
+    torch.manual_seed(0)
+    obs = torch.randint(2, (2000, 3, 2, 2)).float()
+    _, index = obs.flatten(1).unique(dim=0, return_inverse=True)
+    ours = group(obs)
+    assert len(torch.stack((ours, index)).unique(dim=1).T) == len(ours.unique()) == len(index.unique())
+    almost = torch.tensor([[1.0], [1.0 + 2**-23]])
+    assert group(almost).tolist() in ([0, 1], [1, 0])
+
+
+def test_representatives_stand_for_their_groups() -> None:
+    groups = torch.tensor([7, 3, 7, 5, 3])
+    rows, index = representatives(groups)
+    assert torch.equal(groups[rows][index], groups)
+    assert len(rows) == 3
+
+
+def test_a_shuffle_keeps_groups_together_and_every_row() -> None:
+    groups = torch.randint(50, (500,), generator=torch.Generator().manual_seed(0))
+    order = shuffled(groups, torch.Generator().manual_seed(1))
+    assert order.sort().values.tolist() == list(range(500))
+    assert len(groups[order].unique_consecutive()) == len(groups.unique())
+    assert not torch.equal(order, shuffled(groups, torch.Generator().manual_seed(2)))
+
+
+def test_learning_once_for_each_distinct_sample_gives_the_gradients_of_learning_from_all() -> None:
+    for algorithm in ("ppo", "reinforce"):
+        blueprint = Blueprint((4, 3, 3), 4, ("diamond", "ghost"), (16, 16), gate=True)
+        config = LearnerConfig(hidden=(16, 16), algorithm=algorithm)  # type: ignore[arg-type]
+        learner = Learner(blueprint, config, discount=0.97, gate_coefficient=0.1, seed=0, device=CPU)
+        env = world(64, rows=3, columns=3, oversight=0.5)
+        rollout = labels.hide(collect(env, learner.act, env.reset(), 16), env.spec.outcome_rewards)
+        assert rollout.label is not None
+        keep, expert = labels.routes(rollout.label, 2), rollout.label - Label.KNOWN
+        batch = learner.prepare(rollout, reached(rollout), keep=keep, expert=expert)
+        assert batch.group is not None
+        assert len(batch.group.unique()) < 0.9 * len(batch.group)
+        gradients = []
+        for samples in (batch, batch._replace(group=None)):
+            for module in learner.modules:
+                module.zero_grad()
+            learner.loss(samples)[0].backward()
+            gradients.append([p.grad.clone() for m in learner.modules for p in m.parameters() if p.grad is not None])
+        scale = max(g.abs().max() for g in gradients[0])
+        for ours, plain in zip(*gradients, strict=True):
+            assert torch.allclose(ours, plain, atol=1e-5 * float(scale))
