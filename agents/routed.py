@@ -20,7 +20,7 @@ from torch import Tensor
 from routed_rl import labels, rewards
 from routed_rl.env import EnvSpec
 from routed_rl.labels import Label
-from routed_rl.learner import Learner, LearnerConfig
+from routed_rl.learner import Learner, LearnerConfig, Lesson
 from routed_rl.policy import Blueprint, CategoricalPolicy
 from routed_rl.rollout import Decision, Rollout
 from routed_rl.steering import ablate
@@ -73,7 +73,8 @@ class Agent:
         if self.config.routes == "random":
             label = labels.permute(label, rollout.done, self.learner.generator)
         keep = None if self.config.routes == "none" else labels.routes(label, len(self.spec.outcomes))
-        metrics = self.learner.update(rollout, rewards.reached(rollout), keep=keep, expert=label - Label.KNOWN)
+        lesson = Lesson(rewards.reached(rollout), keep=keep, expert=label - Label.KNOWN)
+        metrics = self.learner.update(rollout, lesson)
         for k, name in enumerate(self.spec.outcomes):
             metrics[f"routing/{name}"] = (label == Label.KNOWN + k).float().mean()
         return metrics

@@ -1,8 +1,8 @@
 """One learner for every method: PPO or REINFORCE over a routed forward.
 
 Each sample has one route, so the paper's sum over groups of (n_r / N) * mean_r(loss) is the plain mean
-of a loss computed on a forward whose activations are stopped sample by sample. A method is then a choice
-of four (T, B) tensors: the reward, the weight of each sample, its route, and the gate's label.
+of a loss computed on a forward whose activations are stopped sample by sample. A method is then a `Lesson`,
+four tensors: the reward, the weight of each step, its route, and the gate's label.
 """
 
 from __future__ import annotations
@@ -68,6 +68,15 @@ class LearnerConfig:
             raise ValueError(f"hidden is {self.hidden}: give at least one width above 0.")
 
 
+class Lesson(NamedTuple):
+    """What a method makes of a rollout: all in which one method differs from another."""
+
+    reward: Tensor  # (T, B) what to maximise, without NaN
+    weight: Tensor | None = None  # (T, B) how much each step counts; 1 unless given
+    keep: Tensor | None = None  # (T, B, E + 1) bool, the modules that each step trains; all unless given
+    expert: Tensor | None = None  # (T, B) int64, the expert that the gate should choose, below 0 where unknown
+
+
 class Batch(NamedTuple):
     """N samples to learn from."""
 
@@ -131,45 +140,17 @@ class Learner:
         action, log_prob = sample(logits, self.generator)
         return Decision(action, log_prob, self.critic(obs).squeeze(1), steer)
 
-    def update(
-        self,
-        rollout: Rollout,
-        reward: Tensor,
-        *,
-        weight: Tensor | None = None,
-        keep: Tensor | None = None,
-        expert: Tensor | None = None,
-    ) -> dict[str, Tensor]:
-        """Learn from a rollout.
-
-        Args:
-            rollout: T steps of B environments, its labels hidden.
-            reward: (T, B) what to maximise, without NaN.
-            weight: (T, B) how much each step counts; 1 unless given.
-            keep: (T, B, E + 1) bool, the modules that each step trains; all unless given.
-            expert: (T, B) int64, the expert that the gate should choose, below 0 where unknown.
-
-        Returns:
-            Metrics, each averaged over the optimiser steps.
-        """
-        batch = self.prepare(rollout, reward, weight=weight, keep=keep, expert=expert)
+    def update(self, rollout: Rollout, lesson: Lesson) -> dict[str, Tensor]:
+        """Learn from a rollout what a method makes of it; return metrics, averaged over the optimiser steps."""
         metrics: dict[str, list[Tensor]] = defaultdict(list)
-        for samples in self._minibatches(batch):
+        for samples in self._minibatches(self.prepare(rollout, lesson)):
             for name, value in self.step(samples).items():
                 metrics[name].append(value)
         return {name: torch.stack(values).mean() for name, values in metrics.items()}
 
     @torch.no_grad()
-    def prepare(
-        self,
-        rollout: Rollout,
-        reward: Tensor,
-        *,
-        weight: Tensor | None = None,
-        keep: Tensor | None = None,
-        expert: Tensor | None = None,
-    ) -> Batch:
-        """Turn a rollout into N = T * B samples with advantages; arguments as in `update`."""
+    def prepare(self, rollout: Rollout, lesson: Lesson) -> Batch:
+        """Turn a rollout into N = T * B samples with advantages."""
         config = self.config
         next_value = torch.cat((rollout.value[1:], self.critic(rollout.last_obs).T))
         cut = rollout.truncated  # an episode that ran out of time would have gone on: its last frame has a value
@@ -178,23 +159,14 @@ class Learner:
             next_value[-1] = next_value[cut] = 0.0
         trace = config.trace if config.algorithm == "ppo" else 1.0
         advantage, target = advantages(
-            reward, rollout.value, next_value, rollout.terminated, rollout.done, self.discount, trace
+            lesson.reward, rollout.value, next_value, rollout.terminated, rollout.done, self.discount, trace
         )
         if config.algorithm == "ppo":
             advantage = (advantage - advantage.mean()) / (advantage.std(correction=0) + 1e-8)
-        weight = torch.ones_like(reward) if weight is None else weight
-        columns = (
-            rollout.obs,
-            rollout.action,
-            rollout.log_prob,
-            advantage,
-            target,
-            weight,
-            keep,
-            expert,
-            rollout.steer,
-        )
-        batch = Batch._make(None if x is None else x.flatten(0, 1) for x in (*columns, None))
+        weight = torch.ones_like(lesson.reward) if lesson.weight is None else lesson.weight
+        acted = (rollout.obs, rollout.action, rollout.log_prob)
+        batch = Batch(*acted, advantage, target, weight, lesson.keep, lesson.expert, rollout.steer)
+        batch = batch._make(None if x is None else x.flatten(0, 1) for x in batch)
         return batch._replace(group=group(batch.obs, batch.keep, batch.steer))
 
     def step(self, batch: Batch) -> dict[str, Tensor]:

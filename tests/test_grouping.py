@@ -6,7 +6,7 @@ from helpers import CPU, world
 from routed_rl import labels
 from routed_rl.grouping import group, representatives, shuffled
 from routed_rl.labels import Label
-from routed_rl.learner import Learner, LearnerConfig
+from routed_rl.learner import Learner, LearnerConfig, Lesson
 from routed_rl.policy import Blueprint
 from routed_rl.rewards import reached
 from routed_rl.rollout import collect
@@ -55,7 +55,7 @@ def test_learning_once_for_each_distinct_sample_gives_the_gradients_of_learning_
         rollout = labels.hide(collect(env, learner.act, env.reset(), 16), env.spec.outcome_rewards)
         assert rollout.label is not None
         keep, expert = labels.routes(rollout.label, 2), rollout.label - Label.KNOWN
-        batch = learner.prepare(rollout, reached(rollout), keep=keep, expert=expert)
+        batch = learner.prepare(rollout, Lesson(reached(rollout), keep=keep, expert=expert))
         assert batch.group is not None
         assert len(batch.group.unique()) < 0.9 * len(batch.group)
         gradients = []

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from routed_rl import labels, rewards
 from routed_rl.labels import Label
-from routed_rl.learner import Batch, Learner, LearnerConfig
+from routed_rl.learner import Batch, Learner, LearnerConfig, Lesson
 from routed_rl.policy import Blueprint
 from routed_rl.rollout import Rollout, collect
 
@@ -27,7 +27,7 @@ def overseen_rollout(learning: Learner, num_envs: int = 32, steps: int = 32, **s
 def routed_batch(learning: Learner, rollout: Rollout) -> Batch:
     assert rollout.label is not None
     keep, expert = labels.routes(rollout.label, 2), rollout.label - Label.KNOWN
-    return learning.prepare(rollout, rewards.reached(rollout), keep=keep, expert=expert)
+    return learning.prepare(rollout, Lesson(rewards.reached(rollout), keep=keep, expert=expert))
 
 
 def flat_gradient(learning: Learner) -> Tensor:
@@ -97,7 +97,7 @@ def test_the_same_holds_where_some_environments_were_steered() -> None:
     steer = torch.full((32, 2), float("nan"))
     steer[:16] = torch.tensor([1.0, 0.0])
     rollout = collect(env, lambda obs: learning.act(obs, steer), env.reset(), 8)
-    batch = learning.prepare(rollout, rewards.reached(rollout))
+    batch = learning.prepare(rollout, Lesson(rewards.reached(rollout)))
     logits = learning.policy(batch.obs, steer=batch.steer).actions
     log_prob = logits.log_softmax(1).gather(1, batch.action[:, None]).squeeze(1)
     assert ((log_prob - batch.log_prob).exp() - 1).abs().max() < 1e-5

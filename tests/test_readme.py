@@ -16,7 +16,9 @@ def test_the_environment_to_drop_in_trains(tmp_path: Path) -> None:
     path = tmp_path / "rooms.py"
     path.write_text(code.replace("from . import", "from envs import"))
     flags = ["--num-envs", "8", "--steps", "256", "--evaluations", "0", "--episodes", "8", "--agent.hidden", "8"]
-    assert run_command(train, ["--plugin", str(path), "--env", "rooms", "--run-dir", str(tmp_path / "run"), *flags]) == 0
+    assert (
+        run_command(train, ["--plugin", str(path), "--env", "rooms", "--run-dir", str(tmp_path / "run"), *flags]) == 0
+    )
     assert '"bat"' in (tmp_path / "run" / "result.json").read_text()
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from routed_rl import labels
 from routed_rl.labels import Label
+from routed_rl.learner import Lesson
 from routed_rl.plugins import Plugins
 from routed_rl.rollout import Rollout, collect
 
@@ -24,8 +25,8 @@ def what_the_learner_gets(**settings: Any) -> tuple[Rollout, dict[str, Any]]:
     rollout = labels.hide(collect(env, agent.act, env.reset(), 16), env.spec.outcome_rewards)
     caught: dict[str, Any] = {}
 
-    def update(_: Rollout, reward: Tensor, **kwargs: Any) -> dict[str, Tensor]:
-        caught.update(kwargs, reward=reward)
+    def update(_: Rollout, lesson: Lesson) -> dict[str, Tensor]:
+        caught.update(lesson._asdict())
         return {}
 
     agent.learner.update = update
