@@ -20,7 +20,7 @@ from torch import Tensor
 from routed_rl.env import NOTHING, EnvSpec, Model, Scene, Step
 from routed_rl.oversight import Oversight
 
-from ._gridworld_art import render
+from ._gridworld_art import TILE, render
 
 MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))
 """Row and column of each action: up, down, left, right."""
@@ -164,7 +164,7 @@ class Gridworld:
                 board[0] = 0.0
                 places = torch.stack((agents // self.config.columns, agents % self.config.columns), dim=1)
                 picture = render(board, self.spec, "rgb_array")
-                scenes.append(Scene(f"board {number + 1}, {name}", obs, places, torch.tensor(MOVES), picture))
+                scenes.append(Scene(f"board {number + 1}, {name}", obs, places, torch.tensor(MOVES), picture, TILE))
         return scenes
 
     def state_dict(self) -> dict[str, Any]:

@@ -82,7 +82,8 @@ class Scene:
     obs: Tensor  # (n, *obs_shape) what the agent would see on each cell
     cells: Tensor  # (n, 2) row and column of each
     moves: Tensor  # (A, 2) rows down and columns right of each action
-    background: Any  # (H, W, 3) uint8, the board without the agent
+    background: Any  # (rows * tile, columns * tile, 3) uint8, the board without the agent
+    tile: int  # pixels along the side of a cell
 
 
 class VecEnv(Protocol):

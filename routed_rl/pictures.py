@@ -7,21 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from routed_rl.env import Scene, VecEnv
 from routed_rl.policy import CategoricalPolicy, sample
 
-Picture = NDArray[np.uint8]
-_GATE = LinearSegmentedColormap.from_list("gate", ["#cdb2ea", "#ffffff", "#9fdde4"])  # other experts - target's expert
+_INK, _GREY = (47, 52, 64), (92, 94, 99)
+_OTHER, _EVEN, _TARGET = np.array([205, 178, 234]), np.array([255, 255, 255]), np.array([159, 221, 228])
+_GAP, _HEAD, _SIDE, _FOOT = 10, 26, 84, 26  # pixels around and between boards, for the words
 
 
-def arrows(policies: Mapping[str, CategoricalPolicy], scenes: Sequence[Scene], *, target: str) -> Picture:
+def arrows(policies: Mapping[str, CategoricalPolicy], scenes: Sequence[Scene], *, target: str) -> NDArray[np.uint8]:
     """Draw each policy as arrows over each scene.
 
     Args:
@@ -30,52 +27,57 @@ def arrows(policies: Mapping[str, CategoricalPolicy], scenes: Sequence[Scene], *
         target: the expert whose share the background shows, for a policy with a gate.
 
     Returns:
-        The picture, (H, W, 3).
+        The picture, (H, W, 3) uint8.
     """
-    width, height = 2.4 * len(scenes) + 0.5, 2.4 * len(policies) + 0.7
-    figure = Figure(figsize=(width, height), dpi=100)
-    edges = {"left": 0.4 / width, "right": 1 - 0.1 / width, "bottom": 0.35 / height, "top": 1 - 0.35 / height}
-    axes = figure.subplots(
-        len(policies), len(scenes), squeeze=False, gridspec_kw=edges | {"wspace": 0.05, "hspace": 0.05}
-    )
-    for row, (name, policy) in zip(axes, policies.items(), strict=True):
-        for axis, scene in zip(row, scenes, strict=True):
-            _draw_board(axis, policy, scene, target)
-        row[0].set_ylabel(name, fontsize=12)
-    for axis, scene in zip(axes[0], scenes, strict=True):
-        axis.set_title(scene.title, fontsize=10)
+    boards = [[_board(policy, scene, target) for scene in scenes] for policy in policies.values()]
+    wide, high = boards[0][0].size
+    size = (_SIDE + len(scenes) * (wide + _GAP), _HEAD + len(policies) * (high + _GAP) + _FOOT)
+    picture = Image.new("RGB", size, "white")
+    draw, font, small = ImageDraw.Draw(picture), ImageFont.load_default(15), ImageFont.load_default(13)
+    for column, scene in enumerate(scenes):
+        draw.text((_SIDE + column * (wide + _GAP) + wide / 2, _HEAD / 2), scene.title, _INK, font, anchor="mm")
+    for row, name in enumerate(policies):
+        top = _HEAD + row * (high + _GAP)
+        draw.text((_SIDE / 2, top + high / 2), name, _INK, font, anchor="mm")
+        for column, board in enumerate(boards[row]):
+            picture.paste(board, (_SIDE + column * (wide + _GAP), top))
     note = (
-        f"arrow length = probability; blue = the gate chooses the {target} expert, violet = another; yellow = overseen"
+        f"arrow length: probability    blue: the gate chooses the {target} expert, violet: another    yellow: overseen"
     )
-    figure.text(0.5, 0.1 / height, note, fontsize=9, color="#5c5e63", horizontalalignment="center")
-    return _to_array(figure)
+    draw.text((_SIDE, size[1] - _FOOT / 2 - 3), note, _GREY, small, anchor="lm")
+    return np.asarray(picture)
 
 
 @torch.no_grad()
-def _draw_board(axis: Axes, policy: CategoricalPolicy, scene: Scene, target: str) -> None:
-    """Draw one policy on one scene."""
-    height, width = scene.background.shape[:2]
-    rows, columns = (scene.cells.max(dim=0).values + 1).tolist()
-    tile = round(max(height / rows, width / columns)) if rows and columns else 1
-    board = scene.background.astype(np.float32) / 255
+def _board(policy: CategoricalPolicy, scene: Scene, target: str) -> Image.Image:
+    """Draw one policy on one scene, at twice the size and then scaled down, which smooths the edges."""
+    tile = 2 * scene.tile
+    board = np.asarray(scene.background).repeat(2, axis=0).repeat(2, axis=1)
     logits = policy(scene.obs)
+    cells = scene.cells.tolist()
     if logits.gate is not None and target in policy.blueprint.experts:
-        share = logits.gate.softmax(dim=1)[:, policy.blueprint.experts.index(target)]
-        for (row, column), weight in zip(scene.cells.tolist(), share.tolist(), strict=True):
-            area = np.s_[row * tile + 1 : (row + 1) * tile - 1, column * tile + 1 : (column + 1) * tile - 1]
-            board[area] = _GATE(weight)[:3]
-    axis.imshow(board, extent=(-0.5, width / tile - 0.5, height / tile - 0.5, -0.5), interpolation="lanczos")
-    chances = logits.actions.softmax(dim=1).cpu().numpy()
-    cells = scene.cells.cpu().numpy()
-    cell, action = np.nonzero(chances > 0.05)  # shorter arrows are specks
-    step = 0.46 * chances[cell, action, None] * scene.moves.numpy()[action]
-    axis.quiver(
-        cells[cell, 1], cells[cell, 0], step[:, 1], step[:, 0],
-        angles="xy", scale_units="xy", scale=1, width=0.013, headwidth=3.6, headlength=3.6, headaxislength=3.4,
-        color="#2f3440", minlength=0,
-    )  # fmt: skip
-    axis.set(xticks=[], yticks=[])
-    axis.spines[:].set_visible(False)
+        shares = logits.gate.softmax(dim=1)[:, policy.blueprint.experts.index(target)]
+        for (row, column), share in zip(cells, shares.tolist(), strict=True):
+            mixed = _EVEN + abs(2 * share - 1) * ((_TARGET if share > 0.5 else _OTHER) - _EVEN)
+            board[row * tile + 2 : (row + 1) * tile - 2, column * tile + 2 : (column + 1) * tile - 2] = mixed
+    picture = Image.fromarray(board)
+    draw = ImageDraw.Draw(picture)
+    for (row, column), chances in zip(cells, logits.actions.softmax(dim=1).tolist(), strict=True):
+        centre = np.array([column + 0.5, row + 0.5]) * tile
+        for (down, right), chance in zip(scene.moves.tolist(), chances, strict=True):
+            if chance > 0.05:  # shorter arrows are specks
+                _arrow(draw, centre, np.array([right, down]), 0.46 * tile * chance, tile)
+    return picture.resize((picture.width // 2, picture.height // 2), Image.Resampling.BOX)
+
+
+def _arrow(
+    draw: ImageDraw.ImageDraw, start: NDArray[np.float64], way: NDArray[np.int64], length: float, tile: int
+) -> None:
+    """Draw an arrow of a length in pixels, its head a triangle that shrinks with a short arrow."""
+    head = min(0.16 * tile, length)
+    neck, tip, across = start + (length - head) * way, start + length * way, 0.5 * head * way[::-1]
+    draw.line([*start, *neck], _INK, width=max(1, round(0.045 * tile)))
+    draw.polygon([*tip, *(neck + across), *(neck - across)], _INK)
 
 
 @torch.no_grad()
@@ -104,10 +106,3 @@ def film(policy: CategoricalPolicy, env: VecEnv, path: Path, *, steps: int, seed
             pauses.append(400)
         obs = step.obs
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=pauses, loop=0)
-
-
-def _to_array(figure: Figure) -> Picture:
-    """Render a figure without a screen."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import pytest
 import torch
 
-mpl.use("Agg")
 torch.set_num_threads(1)
 
 
