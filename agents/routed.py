@@ -34,6 +34,8 @@ class Config(LearnerConfig):
     """Whether a gate mixes the experts; without it each always has weight 1/E."""
     gate_loss: float = 0.1
     """Coefficient of the gate's loss on labelled episodes."""
+    equal_start: bool = True
+    """Start with equal experts and an undecided gate, so that only labels can tell the experts apart."""
     routes: Literal["label", "none", "random"] = "label"
     """label: the paper's. none: every episode trains everything. random: labels shuffled among labelled episodes."""
 
@@ -61,6 +63,8 @@ class Agent:
         self.learner = Learner(
             blueprint, config, discount=spec.discount, gate_coefficient=config.gate_loss, seed=seed, device=device
         )
+        if config.equal_start:
+            self.learner.policy.torso.equalise()
 
     def act(self, obs: Tensor) -> Decision:
         """Act as the mixture."""

@@ -57,6 +57,16 @@ class MixtureOfExperts(nn.Module):
         fixed = torch.tensor(weights) if weights is not None else torch.full((len(experts),), 1 / len(experts))
         self.register_buffer("weights", fixed.float(), persistent=gate is None)
 
+    @torch.no_grad()
+    def equalise(self) -> None:
+        """Make all experts the same and the gate undecided, so that labels alone can tell the experts apart."""
+        first, *others = self.experts.values()
+        for expert in others:
+            expert.load_state_dict(first.state_dict())
+        if self.gate is not None:
+            *_, weight, bias = self.gate.parameters()
+            weight.zero_(), bias.zero_()
+
     def forward(self, obs: Tensor, keep: Tensor | None = None, steer: Tensor | None = None) -> Mixed:
         """Mix the experts' features.
 

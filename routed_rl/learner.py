@@ -42,7 +42,7 @@ class LearnerConfig:
     """Lambda of generalised advantage estimation; reinforce always uses 1, the plain return."""
     bootstrap: bool = True
     """Let the critic stand for what follows where a rollout ends or time runs out; without, nothing follows."""
-    entropy: float = 0.01
+    entropy: float = 0.02
     """Coefficient of the entropy bonus."""
     value: float = 0.5
     """Coefficient of the critic's loss."""
@@ -50,7 +50,7 @@ class LearnerConfig:
     """Largest gradient norm of each module (expert, gate, head, critic); 0 for no clipping."""
     weight_decay: float = 0.0
     """Weight decay of Adam."""
-    hidden: tuple[int, ...] = (128, 128)
+    hidden: tuple[int, ...] = (256, 256)
     """Widths of the hidden layers of each expert, the gate and the critic."""
     hide_oversight: bool = False
     """Deny the agent the plane that shows which ends are overseen."""
