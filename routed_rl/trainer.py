@@ -31,6 +31,7 @@ class Progress:
     env_steps: int = 0
     labelled_episodes: int = 0
     train_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
 
 
 class Trainer:
@@ -61,8 +62,7 @@ class Trainer:
         self._env, self._agent, self._evaluator, self._logger = env, agent, evaluator, logger
         self._path, self._names, self._rollout_steps = path, names, rollout_steps
         self.progress = Progress()
-        self.evaluation_seconds = 0.0
-        self._obs = env.reset()
+        self._obs, self._scenes = env.reset(), env.scenes()
         self._saved_at = time.monotonic()
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -150,12 +150,12 @@ class Trainer:
         policies = self._agent.policies()
         reports = self._evaluator.returns(policies)
         now = self.progress.env_steps
-        scenes = self._env.scenes()
-        if scenes:
-            self._logger.picture("policies", arrows(policies, scenes, target=self._env.spec.target), now)
-        self.evaluation_seconds += time.perf_counter() - began
+        if self._scenes:
+            self._logger.picture("policies", arrows(policies, self._scenes, target=self._env.spec.target), now)
+        self.progress.evaluation_seconds += time.perf_counter() - began
         self._logger.progress(now, "  ".join(f"{name} {report['return']:+.3f}" for name, report in reports.items()))
-        return {tag: value for name, report in reports.items() for tag, value in _scalars(f"eval/{name}", report)}
+        scalars = {tag: value for name, report in reports.items() for tag, value in _scalars(f"eval/{name}", report)}
+        return scalars | {"time/evaluation_seconds": self.progress.evaluation_seconds}
 
 
 def _scalars(prefix: str, report: Report) -> Iterator[tuple[str, float]]:
