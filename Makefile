@@ -2,12 +2,13 @@
 # make test    run the tests
 # make check   formatting, lint and types
 # make slow    the tests that take minutes
+# make bench   how fast it is, beside the machine's own limit
 PYTHON ?= python3
 TORCH_INDEX ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: train test check slow clean
+.PHONY: train test check slow bench clean
 
 train: .venv/installed
 	$(BIN)/python train.py $(FLAGS)
@@ -17,6 +18,9 @@ test: .venv/installed
 
 slow: .venv/installed
 	$(BIN)/python -m pytest -m slow $(FLAGS)
+
+bench: .venv/installed
+	$(BIN)/python benchmarks/bench.py $(FLAGS)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

@@ -151,7 +151,7 @@ class Gridworld:
     def scenes(self) -> list[Scene]:
         """Return two placements of the ends, each with no end overseen and with all."""
         kinds, free = len(self.config.outcomes), self._free
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator().manual_seed(3)  # its boards have their ends well apart
         scenes = []
         for number in range(2):
             ends = free[torch.randperm(len(free), generator=generator)[:kinds].to(self.device)]

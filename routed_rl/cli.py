@@ -58,19 +58,12 @@ class EvaluateSettings:
 
 def train(args: Sequence[str], prog: str = "train.py") -> int:
     """Train an agent in an environment, or continue a run."""
-    parser = _Parser(add_help=False, allow_abbrev=False)
-    for name in ("--env", "--agent", "--config", "--resume", "--run-dir"):
-        parser.add_argument(name)
-    parser.add_argument("--plugin", action="append", default=[])
-    parser.add_argument("--list", action="store_true")
-    given, flags = parser.parse_known_args(args)
+    given, flags = _choose(args)
     if given.list:
         return _list(Plugins(given.plugin))
     if given.resume:
         return _resume(Path(given.resume), given, flags, prog)
-
-    plain = config.read_yaml(Path(given.config)) if given.config else {}
-    run = _run(plain, flags, prog, env=given.env, agent=given.agent, plugins=given.plugin)
+    run = build(args, prog)
     if given.run_dir is None:
         folder = new_folder(run.choice, run.settings.seed)
     else:
@@ -79,6 +72,13 @@ def train(args: Sequence[str], prog: str = "train.py") -> int:
             raise UserError(f"{folder} exists already: give a new --run-dir, or go on with --resume {folder}.")
         folder.mkdir(parents=True, exist_ok=True)
     return _train(run, folder, resume=False)
+
+
+def build(args: Sequence[str], prog: str = "train.py") -> Run:
+    """Build from the flags of `train` what it would train, without a folder."""
+    given, flags = _choose(args)
+    plain = config.read_yaml(Path(given.config)) if given.config else {}
+    return _run(plain, flags, prog, env=given.env, agent=given.agent, plugins=given.plugin)
 
 
 def evaluate(args: Sequence[str], prog: str = "evaluate.py") -> int:
@@ -146,6 +146,16 @@ class _Parser(argparse.ArgumentParser):
 
 def _unknown(command: str, commands: Iterable[str]) -> NoReturn:
     raise UserError(f"there is no command {command!r}. {config.nearest(command, commands)}")
+
+
+def _choose(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Take the flags that say what is trained and where out of the others, whose names depend on them."""
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    for name in ("--env", "--agent", "--config", "--resume", "--run-dir"):
+        parser.add_argument(name)
+    parser.add_argument("--plugin", action="append", default=[])
+    parser.add_argument("--list", action="store_true")
+    return parser.parse_known_args(args)
 
 
 def _run(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -57,6 +58,7 @@ class Logger:
 
     def __init__(self, folder: Path, *, total: int, start: int = 0, quiet: bool = False) -> None:
         """Write into `folder`; `total` and `start` are environment steps, for the bar and for a resumed run."""
+        self._folder = folder
         self._file = MetricsFile(folder / "metrics.csv", up_to=start)
         self._writer = SummaryWriter(str(folder), purge_step=start + 1 if start else None)
         self._total, self._start, self._began = total, start, time.monotonic()
@@ -95,8 +97,9 @@ class Logger:
             print(f"{env_steps:>11,} / {self._total:,} steps  {rate:8,.0f} steps/s  {left} left  {note}", flush=True)
 
     def picture(self, name: str, image: NDArray[np.uint8], env_steps: int) -> None:
-        """Show an image (H, W, 3) in TensorBoard."""
+        """Show an image (H, W, 3) in TensorBoard, and keep the latest in the folder as NAME.png."""
         self._writer.add_image(name, image, env_steps, dataformats="HWC")
+        Image.fromarray(image).save(self._folder / f"{name}.png")
 
     def settings(self, settings: Mapping[str, bool | str | float | int], text: str) -> None:
         """Show the run's settings in TensorBoard, as text and as hyperparameters of its last metrics."""

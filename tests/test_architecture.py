@@ -43,7 +43,7 @@ def test_imports_point_down() -> None:
 
 
 def test_environments_and_agents_stay_on_their_floors() -> None:
-    for folder, floors in (("envs", 2), ("agents", 5)):
+    for folder, floors in (("envs", 2), ("agents", 5), ("routed_rl/sb3", 5)):
         allowed = {name for floor in FLOORS[:floors] for name in floor}
         for path in (ROOT / folder).glob("*.py"):
             assert imports(path) <= allowed, path
@@ -53,6 +53,4 @@ def test_one_importer_of_tensorboard_and_no_file_too_long() -> None:
     for path in (ROOT / "routed_rl").rglob("*.py"):
         text = path.read_text()
         assert len(text.splitlines()) <= 350, path
-        assert ("tensorboard" in text.split('"""', 2)[2] and "import SummaryWriter" in text) == (
-            path.stem == "logger"
-        ), path
+        assert ("import SummaryWriter" in text) == (path.stem == "logger"), path

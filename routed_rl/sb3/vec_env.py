@@ -1,0 +1,85 @@
+"""A VecEnv of ours as one of Stable-Baselines3's.
+
+The reward is the environment's own, the truth; each info of an episode that ended has `outcome` (a name,
+"none" if nothing was reached) and `overseen`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv as SB3VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
+
+from routed_rl.env import VecEnv
+
+
+class RoutedVecEnv(SB3VecEnv):
+    """Wraps B environments; Stable-Baselines3 wants NumPy and a dict for each of them."""
+
+    def __init__(self, env: VecEnv) -> None:
+        """Wrap `env`, whose observations lie between 0 and 1."""
+        box = spaces.Box(0.0, 1.0, env.spec.obs_shape, np.float32)
+        self.env, self._actions = env, torch.zeros(env.num_envs, dtype=torch.int64)
+        self.render_mode = "rgb_array"
+        super().__init__(env.num_envs, box, spaces.Discrete(env.spec.num_actions))
+
+    def reset(self) -> NDArray[np.float32]:
+        """Start new episodes everywhere."""
+        return self.env.reset().cpu().numpy()
+
+    def step_async(self, actions: NDArray[np.int64]) -> None:
+        """Remember the actions (B,)."""
+        self._actions = torch.as_tensor(actions, dtype=torch.int64, device=self.env.device)
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Take them."""
+        step = self.env.step(self._actions)
+        done = (step.terminated | step.truncated).cpu().numpy()
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        names = ("none", *self.env.spec.outcomes)
+        final, truncated = step.final_obs.cpu().numpy(), step.truncated.tolist()
+        outcome, overseen = step.outcome.tolist(), step.overseen.tolist()
+        for i in np.flatnonzero(done):
+            infos[i] = {
+                "terminal_observation": final[i],
+                "TimeLimit.truncated": truncated[i],
+                "outcome": names[outcome[i]],
+                "overseen": overseen[i],
+            }
+        return step.obs.cpu().numpy(), step.reward.cpu().numpy(), done, infos
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to close."""
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Leave the environments as they are: their seed is given when they are made."""
+        return [None] * self.num_envs
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """Return an attribute of the wrapped environments, once for each."""
+        return [getattr(self, attr_name)] * len(self._numbers(indices))
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Refuse: the environments share their attributes."""
+        raise ValueError(f"cannot set {attr_name!r} of single environments: make the environment with another Config.")
+
+    def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
+        """Refuse: the environments have no methods of their own."""
+        raise ValueError(f"cannot call {method_name!r} on single environments: they are stepped together.")
+
+    def env_is_wrapped(self, wrapper_class: type, indices: VecEnvIndices = None) -> list[bool]:
+        """Say that no single environment is wrapped."""
+        return [False] * len(self._numbers(indices))
+
+    def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
+        """Draw each environment."""
+        return [self.env.render(i) for i in range(self.num_envs)]
+
+    def _numbers(self, indices: VecEnvIndices) -> list[int]:
+        return list(self._get_indices(indices))
