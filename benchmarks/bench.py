@@ -104,10 +104,8 @@ def bench(name: str, flags: Sequence[str], gemm: float) -> None:
     stepping = steps * env.num_envs / env_rate(env, seeking=True)
     passes = run.settings.agent.epochs if run.settings.agent.algorithm == "ppo" else 1
     work = dense_work(agent.learner.modules, passes=passes) * samples / both
-    print(
-        f"{name:<8} collect {collecting * 1e3:5.0f} ms  update {updating * 1e3:5.0f} ms  {samples / both:8,.0f} steps/s  "
-        f"environment {stepping / both:5.1%}  share {work / gemm:4.2f}"
-    )
+    times = f"collect {collecting * 1e3:4.0f} ms  update {updating * 1e3:4.0f} ms  {samples / both:7,.0f} steps/s"
+    print(f"{name:<7} {times}  environment {stepping / both:5.1%}  share {work / gemm:4.2f}")
 
 
 def main() -> None:
