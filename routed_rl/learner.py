@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from routed_rl import losses
 from routed_rl.grouping import group, representatives, shuffled
+from routed_rl.networks import make_orthogonal
 from routed_rl.policy import Blueprint, sample
 from routed_rl.rewards import advantages
 from routed_rl.rollout import Decision, Rollout
@@ -30,7 +31,7 @@ class LearnerConfig:
     """ppo: several clipped steps a rollout. reinforce: one step, as in the paper."""
     learning_rate: float = 3e-4
     """Step size of Adam."""
-    rollout_steps: int = 32
+    rollout_steps: int = 64
     """Steps taken in each environment between updates."""
     epochs: int = 2
     """Passes over a rollout (ppo)."""
@@ -52,6 +53,8 @@ class LearnerConfig:
     """Weight decay of Adam."""
     hidden: tuple[int, ...] = (256, 256)
     """Widths of the hidden layers of each expert, the gate and the critic."""
+    orthogonal: bool = True
+    """Start from orthogonal weights; without, from torch's own, as in the paper."""
     hide_oversight: bool = False
     """Deny the agent the plane that shows which ends are overseen."""
 
@@ -119,7 +122,11 @@ class Learner:
         """Build a policy and a critic; `seed` decides their weights, the actions and the order of the samples."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.policy, self.critic = blueprint.build().to(device), blueprint.build_critic().to(device)
+            self.policy, self.critic = blueprint.build(), blueprint.build_critic()
+            if config.orthogonal:
+                self._make_orthogonal()
+        self.policy.to(device)
+        self.critic.to(device)
         self.config, self.discount, self.gate_coefficient = config, discount, gate_coefficient
         self.generator = torch.Generator(device).manual_seed(seed)
         torso = self.policy.torso
@@ -132,6 +139,15 @@ class Learner:
             weight_decay=config.weight_decay,
             fused=True,
         )
+
+    def _make_orthogonal(self) -> None:
+        """Draw orthogonal weights; the head starts near a uniform policy, the gate near equal weights."""
+        for expert in self.policy.torso.experts.values():
+            make_orthogonal(expert)
+        make_orthogonal(self.policy.head, last_gain=0.01)
+        make_orthogonal(self.critic, last_gain=1.0)
+        if self.policy.torso.gate is not None:
+            make_orthogonal(self.policy.torso.gate, last_gain=0.01)
 
     @torch.no_grad()
     def act(self, obs: Tensor, steer: Tensor | None = None) -> Decision:

@@ -39,6 +39,18 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
     return layer
 
 
+def make_orthogonal(module: nn.Module, *, last_gain: float = math.sqrt(2)) -> None:
+    """Draw every Linear layer's weights as orthogonal rows or columns, of gain sqrt(2) but for the last layer.
+
+    Then all inputs have the same weight at the start, and no end is learnt first because the draw favoured it.
+    Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear networks", arXiv 1312.6120.
+    """
+    *hidden, last = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    for layer in hidden:
+        nn.init.orthogonal_(layer.weight, math.sqrt(2))
+    nn.init.orthogonal_(last.weight, last_gain)
+
+
 class DropPlane(nn.Module):
     """Leave one plane out of (N, C, ...) observations: whoever deploys a policy can deny it a flag."""
 

@@ -81,3 +81,15 @@ def test_without_a_gate_the_weights_are_equal() -> None:
     mean = sum(expert(obs) for expert in torso.experts.values()) / 3
     assert torch.allclose(torso(obs).features, mean, atol=1e-6)  # type: ignore[arg-type]
     assert torso(obs).gate_logits is None
+
+
+def test_an_equal_start_has_equal_experts_and_an_undecided_gate() -> None:
+    torso, obs = mixture(3), torch.randn(5, 6)
+    torso.equalise()
+    first, *others = (expert(obs) for expert in torso.experts.values())
+    assert all(torch.equal(first, other) for other in others)
+    assert torch.equal(torso(obs).gate_logits, torch.zeros(5, 3))
+    keep = torch.tensor([[True, False, False, False]] * 5)
+    torso(obs, keep).features.square().sum().backward()
+    assert all((g == 0).all() for g in gradients(torso.experts["ghost"])), "a label tells them apart"
+    assert any((g != 0).any() for g in gradients(torso.experts["diamond"]))
