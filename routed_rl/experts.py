@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from routed_rl.routing import route
+from routed_rl.sparse import Sparse
 
 
 class Mixed(NamedTuple):
@@ -36,7 +37,7 @@ class Gate(nn.Module):
         """How many outputs a gate's network needs."""
         return 1 if num_experts == 2 else num_experts
 
-    def forward(self, obs: Tensor) -> Tensor:
+    def forward(self, obs: Tensor | Sparse) -> Tensor:
         """Return logits (N, E)."""
         logits = self.network(obs)
         return torch.cat((logits, torch.zeros_like(logits)), dim=1) if self.num_experts == 2 else logits
@@ -65,34 +66,29 @@ class MixtureOfExperts(nn.Module):
             expert.load_state_dict(first.state_dict())
         if self.gate is not None:
             *_, weight, bias = self.gate.parameters()
-            weight.zero_(), bias.zero_()
+            weight.zero_()
+            bias.zero_()
 
-    def forward(self, obs: Tensor, keep: Tensor | None = None, steer: Tensor | None = None) -> Mixed:
+    def forward(self, obs: Tensor | Sparse, keep: Tensor | None = None, steer: Tensor | None = None) -> Mixed:
         """Mix the experts' features.
 
         Args:
-            obs: (N, *obs_shape).
+            obs: (N, *obs_shape), dense or sparse.
             keep: (N, E + 1) bool, the modules (experts, then gate) that each sample trains; None trains all.
             steer: (N, E) weights to use instead of the gate's, a row of NaN where the gate decides.
 
         Returns:
             Features (N, F), and the gate's own logits (N, E): of these a loss may be taken on every sample.
         """
+        parts = [expert(obs) for expert in self.experts.values()]
         gate_logits = None if self.gate is None else self.gate(obs)
-        if gate_logits is None:
-            weights = self.weights.expand(obs.shape[0], -1)
-        else:
-            weights = gate_logits.softmax(dim=1)
-            if keep is not None:
-                weights = route(weights, keep[:, -1])
+        weights = self.weights.expand(parts[0].shape[0], -1) if gate_logits is None else gate_logits.softmax(dim=1)
+        if keep is not None:
+            parts = [route(part, keep[:, e]) for e, part in enumerate(parts)]
+            weights = route(weights, keep[:, -1])
         if steer is not None:
             weights = torch.where(steer.isnan(), weights, steer)
-        features = None
-        for e, expert in enumerate(self.experts.values()):
-            part = expert(obs)
-            if keep is not None:
-                part = route(part, keep[:, e])
-            part = weights[:, e, None] * part
-            features = part if features is None else features + part
-        assert features is not None
+        features = weights[:, :1] * parts[0]
+        for e, part in enumerate(parts[1:], start=1):
+            features = torch.addcmul(features, weights[:, e, None], part)
         return Mixed(features, gate_logits)

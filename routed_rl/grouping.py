@@ -6,30 +6,51 @@ distinct in the 5x5 grid), so a forward and backward over distinct samples does 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import torch
 from torch import Tensor
 
+_SPREAD = 0x1E3779B97F4A7C15  # odd, its bits in no pattern: 2**64 / golden ratio, less its top bit
 
-def group(*columns: Tensor | None) -> Tensor:
-    """Number the distinct rows.
+_BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
-    Rows are compared by a hash of all their bits, linear with random odd 64-bit multipliers: two different rows
-    of a rollout share one with a chance below 1e-9.
+
+def fingerprints(*columns: Tensor | None) -> Tensor:
+    """Hash each row to a number.
+
+    Each number's bits are spread over 64 (1.0 alone has 23 zeros at its end), multiplied by random odd numbers,
+    and added up: two different rows of a rollout share a hash with a chance of about 1e-10.
 
     Args:
-        columns: (N, ...) bool, int64 or float32; rows are the same if they are in every column. None is skipped.
+        columns: (N, ...) of any type; a row is made of all of them. None is skipped.
 
     Returns:
-        (N,) int64, the number of each row's group, from 0.
+        (N,) int64.
     """
     present = [column.flatten(1) for column in columns if column is not None]
-    generator = torch.Generator().manual_seed(0)
+    sizes = tuple(column.shape[1] for column in present)
     key = torch.zeros(len(present[0]), dtype=torch.int64, device=present[0].device)
-    for column in present:
-        bits = column.view(torch.int32) if column.dtype == torch.float32 else column
-        multipliers = torch.randint(-(2**62), 2**62, (column.shape[1],), generator=generator) * 2 + 1
-        key += (bits * multipliers.to(key.device)).sum(dim=1)
-    return key.unique(return_inverse=True)[1]
+    for column, multipliers in zip(present, _multipliers(sizes, key.device), strict=True):
+        bits = column.view(_BITS[column.itemsize]) if column.is_floating_point() else column
+        word = bits.long() * _SPREAD
+        low, high = word.view(torch.int32).view(*word.shape, 2).unbind(-1)
+        low ^= high
+        key += word.mul_(multipliers).sum(dim=1)
+    return key
+
+
+@cache
+def _multipliers(sizes: tuple[int, ...], device: torch.device) -> list[Tensor]:
+    """Return random odd numbers, one for each number of a row; always the same."""
+    generator = torch.Generator().manual_seed(0)
+    return [(torch.randint(-(2**62), 2**62, (size,), generator=generator) * 2 + 1).to(device) for size in sizes]
+
+
+def group(*columns: Tensor | None) -> Tensor:
+    """Number the distinct rows of `columns`, as `fingerprints` takes them: (N,) int64, from 0."""
+    return fingerprints(*columns).unique(return_inverse=True)[1]
 
 
 def representatives(groups: Tensor) -> tuple[Tensor, Tensor]:
@@ -50,3 +71,31 @@ def shuffled(groups: Tensor, generator: torch.Generator) -> Tensor:
     """Order all rows at random, rows of one group next to each other: (N,) int64."""
     order = torch.randperm(int(groups.max()) + 1, generator=generator, device=groups.device)
     return order[groups].argsort(stable=True)
+
+
+class Memo:
+    """Remembers what networks answered to an observation; whoever changes the networks must call `forget`.
+
+    A table of `slots` fingerprints and answers; a newcomer takes the place of what was in its slot.
+    """
+
+    def __init__(self, answer: Callable[..., Tensor], *, slots: int = 2**15) -> None:
+        """Remember `answer(*columns)`, (N, F)."""
+        self._answer = answer
+        self._keys, self._answers = torch.zeros(slots, dtype=torch.int64), torch.zeros(slots, 0)
+
+    def __call__(self, *columns: Tensor | None) -> Tensor:
+        """Answer to N rows, of which only new ones are computed."""
+        key = fingerprints(*columns)
+        slot = key % len(self._keys)
+        new = (self._keys[slot] != key).nonzero().squeeze(1)
+        fresh = self._answer(*(None if column is None else column[new] for column in columns))
+        if not self._answers.shape[1]:
+            self._answers = fresh.new_zeros(len(self._keys), fresh.shape[1])
+        answers = self._answers[slot].index_copy_(0, new, fresh)
+        self._answers[slot], self._keys[slot] = answers, key
+        return answers
+
+    def forget(self) -> None:
+        """Forget all answers."""
+        self._keys.zero_()

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from routed_rl import losses
-from routed_rl.grouping import group, representatives, shuffled
+from routed_rl.grouping import Memo, group, representatives, shuffled
 from routed_rl.networks import make_orthogonal
-from routed_rl.policy import Blueprint, sample
+from routed_rl.policy import CHUNK, Blueprint, sample
 from routed_rl.rewards import advantages
 from routed_rl.rollout import Decision, Rollout
 
@@ -133,12 +133,12 @@ class Learner:
         self.modules: list[nn.Module] = [*torso.experts.values(), self.policy.head, self.critic]
         if torso.gate is not None:
             self.modules.append(torso.gate)
+        parameters = [parameter for module in self.modules for parameter in module.parameters()]
         self.optimizer = torch.optim.Adam(
-            [parameter for module in self.modules for parameter in module.parameters()],
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            fused=True,
+            parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
+        # A rollout meets many observations again. On a GPU to look them up would cost more than to compute them.
+        self._memo = Memo(self._answer) if device.type == "cpu" else None
 
     def _make_orthogonal(self) -> None:
         """Draw orthogonal weights; the head starts near a uniform policy, the gate near equal weights."""
@@ -152,9 +152,14 @@ class Learner:
     @torch.no_grad()
     def act(self, obs: Tensor, steer: Tensor | None = None) -> Decision:
         """Sample actions for observations (B, *obs_shape), with expert weights (B, E) if given."""
-        logits = self.policy(obs, steer=steer).actions
-        action, log_prob = sample(logits, self.generator)
-        return Decision(action, log_prob, self.critic(obs).squeeze(1), steer)
+        answer = (self._memo or self._answer)(obs, steer)
+        action, log_prob = sample(answer[:, :-1], self.generator)
+        return Decision(action, log_prob, answer[:, -1], steer)
+
+    def _answer(self, obs: Tensor, steer: Tensor | None) -> Tensor:
+        """Compute action logits and value, (B, A + 1)."""
+        seen = self.policy.see(obs)
+        return torch.cat((self.policy.decide(seen, steer=steer).actions, self.critic(seen)), dim=1)
 
     def update(self, rollout: Rollout, lesson: Lesson) -> dict[str, Tensor]:
         """Learn from a rollout what a method makes of it; return metrics, averaged over the optimiser steps."""
@@ -168,9 +173,9 @@ class Learner:
     def prepare(self, rollout: Rollout, lesson: Lesson) -> Batch:
         """Turn a rollout into N = T * B samples with advantages."""
         config = self.config
-        next_value = torch.cat((rollout.value[1:], self.critic(rollout.last_obs).T))
+        next_value = torch.cat((rollout.value[1:], self.value(rollout.last_obs)[None]))
         cut = rollout.truncated  # an episode that ran out of time would have gone on: its last frame has a value
-        next_value[cut] = self.critic(rollout.final_obs[cut]).squeeze(1)
+        next_value[cut] = self.value(rollout.final_obs[cut])
         if not config.bootstrap:
             next_value[-1] = next_value[cut] = 0.0
         trace = config.trace if config.algorithm == "ppo" else 1.0
@@ -196,20 +201,21 @@ class Learner:
             for module in self.modules:  # each on its own: what one expert learns must not scale another's step
                 nn.utils.clip_grad_norm_(module.parameters(), self.config.max_grad_norm)
         self.optimizer.step()
+        self._forget()
         return metrics
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the loss of N samples, a scalar, and its parts as metrics."""
         config = self.config
         distinct, index = batch.distinct()  # the networks run once for samples that they cannot tell apart
-        logits = self.policy(distinct.obs, distinct.keep, distinct.steer)
-        actions, gate_logits = logits.actions[index], None if logits.gate is None else logits.gate[index]
+        actions, gate_logits, predicted = (None if x is None else x[index] for x in self._forward(distinct))
+        assert actions is not None and predicted is not None
         log_prob = actions.log_softmax(dim=1).gather(1, batch.action[:, None]).squeeze(1)
         if config.algorithm == "ppo":
             policy = losses.clipped_policy_loss(log_prob, batch.log_prob, batch.advantage, batch.weight, config.clip)
         else:
             policy = losses.policy_gradient_loss(log_prob, batch.advantage, batch.weight)
-        value = losses.value_loss(self.critic(distinct.obs).squeeze(1)[index], batch.target, batch.weight)
+        value = losses.value_loss(predicted, batch.target, batch.weight)
         entropy = losses.entropy_bonus(actions, batch.weight)
         loss = policy + config.value * value - config.entropy * entropy
         metrics = {"train/policy_loss": policy, "train/value_loss": value, "train/entropy": entropy}
@@ -222,6 +228,25 @@ class Learner:
         log_ratio = (log_prob - batch.log_prob).detach()
         metrics["train/kl"] = (log_ratio.exp() - 1 - log_ratio).mean()  # Schulman's low-variance estimate
         return loss, {name: x.detach() for name, x in metrics.items()}
+
+    def _forget(self) -> None:
+        """Forget what the networks answered before they changed."""
+        if self._memo is not None:
+            self._memo.forget()
+
+    def value(self, obs: Tensor) -> Tensor:
+        """Estimate the return to come of observations (N, *obs_shape): (N,)."""
+        return self.critic(self.policy.see(obs)).squeeze(1)
+
+    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Compute action logits (N, A), gate logits (N, E) and values (N,), some samples at a time."""
+        answers = []
+        for rows in torch.arange(len(batch.obs), device=batch.obs.device).split(CHUNK):
+            part = batch.take(rows)
+            seen = self.policy.see(part.obs)
+            answers.append((*self.policy.decide(seen, part.keep, part.steer), self.critic(seen).squeeze(1)))
+        actions, gate, value = zip(*answers, strict=True)
+        return torch.cat(actions), None if gate[0] is None else torch.cat(gate), torch.cat(value)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that learning goes on from."""
@@ -238,6 +263,7 @@ class Learner:
         self.critic.load_state_dict(state["critic"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
+        self._forget()
 
     def _untrained(self, batch: Batch) -> list[nn.Module]:
         """List the experts, and the gate, that no sample of the batch may train.

@@ -7,10 +7,14 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from routed_rl import sparse
+from routed_rl.sparse import Sparse
 
 
 def mlp(obs_shape: Sequence[int], hidden: Sequence[int], outputs: int | None = None) -> nn.Sequential:
-    """Build Flatten, then Linear and ReLU for each hidden size, then a last Linear if `outputs` is given.
+    """Build Linear and ReLU for each hidden size, then a last Linear if `outputs` is given.
 
     Biases start at 0 and weights as torch draws them, as in the paper's released code.
 
@@ -20,12 +24,12 @@ def mlp(obs_shape: Sequence[int], hidden: Sequence[int], outputs: int | None = N
         outputs: width of a last layer without ReLU; None for a torso that ends in its features.
 
     Returns:
-        A module from (N, *obs_shape) to (N, hidden[-1]) or (N, outputs).
+        A module from (N, *obs_shape), dense or sparse, to (N, hidden[-1]) or (N, outputs).
     """
-    layers: list[nn.Module] = [nn.Flatten()]
+    layers: list[nn.Module] = []
     width = math.prod(obs_shape)
     for size in hidden:
-        layers += [linear(width, size), nn.ReLU(inplace=True)]
+        layers += [linear(width, size) if layers else FirstLayer(width, size), nn.ReLU(inplace=True)]
         width = size
     if outputs is not None:
         layers.append(linear(width, outputs))
@@ -37,6 +41,21 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
     layer = nn.Linear(inputs, outputs)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+class FirstLayer(nn.Linear):
+    """A Linear layer over flattened observations, with its bias at 0 at first."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        """Take observations of `inputs` numbers each."""
+        super().__init__(inputs, outputs)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, input: Tensor | Sparse) -> Tensor:
+        """Map observations (N, ...) to (N, outputs)."""
+        if isinstance(input, Sparse):
+            return sparse.linear(input, self.weight, self.bias)
+        return functional.linear(input.flatten(1), self.weight, self.bias)
 
 
 def make_orthogonal(module: nn.Module, *, last_gain: float = math.sqrt(2)) -> None:

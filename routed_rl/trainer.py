@@ -18,7 +18,7 @@ from routed_rl.env import VecEnv
 from routed_rl.evaluation import Evaluator, Report
 from routed_rl.logger import Logger
 from routed_rl.pictures import arrows
-from routed_rl.rollout import Rollout, collect
+from routed_rl.rollout import Frames, Rollout, collect
 
 SAVE_SECONDS = 60.0
 """A crash loses at most this much training."""
@@ -63,6 +63,7 @@ class Trainer:
         self._path, self._names, self._rollout_steps = path, names, rollout_steps
         self.progress = Progress()
         self._obs, self._scenes = env.reset(), env.scenes()
+        self._frames = Frames.like(self._obs, rollout_steps)
         self._saved_at = time.monotonic()
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -110,7 +111,7 @@ class Trainer:
     def _update(self) -> dict[str, Tensor | float]:
         """Collect a rollout and learn from it."""
         began = time.perf_counter()
-        rollout = collect(self._env, self._agent.act, self._obs, self._rollout_steps)
+        rollout = collect(self._env, self._agent.act, self._obs, self._rollout_steps, self._frames)
         collected = time.perf_counter()
         visible = rollout if self._agent.sees_everything else labels.hide(rollout, self._env.spec.outcome_rewards)
         metrics: dict[str, Tensor | float] = dict(self._agent.update(visible))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    ["routing", "losses", "networks", "grouping", "env", "config", "logger", "checkpoint"],
+    ["routing", "losses", "sparse", "networks", "grouping", "env", "config", "logger", "checkpoint"],
     ["oversight", "rollout", "labels", "rewards"],
     ["experts"],
     ["policy", "agent", "plugins"],

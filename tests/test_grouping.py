@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import torch
 from helpers import CPU, world
+from torch import Tensor, nn
 
 from routed_rl import labels
-from routed_rl.grouping import group, representatives, shuffled
+from routed_rl.grouping import Memo, fingerprints, group, representatives, shuffled
 from routed_rl.labels import Label
 from routed_rl.learner import Learner, LearnerConfig, Lesson
 from routed_rl.policy import Blueprint
@@ -67,3 +68,40 @@ def test_learning_once_for_each_distinct_sample_gives_the_gradients_of_learning_
         scale = max(g.abs().max() for g in gradients[0])
         for ours, plain in zip(*gradients, strict=True):
             assert torch.allclose(ours, plain, atol=1e-5 * float(scale))
+
+
+def test_fingerprints_use_all_their_bits() -> None:
+    obs = world(512).reset()
+    keys = fingerprints(obs)
+    assert len((keys % 2**10).unique()) > 350, "the low bits differ too: 512 balls in 1,024 urns fill about 403"
+    halves = torch.tensor([[1.0, 2.0], [2.0, 1.0], [0.5, 4.0], [-1.0, 2.0]])
+    assert len(fingerprints(halves).unique()) == 4
+
+
+def test_a_memo_computes_only_what_is_new_until_it_forgets() -> None:
+    weight = nn.Parameter(torch.ones(3, 2))
+    asked: list[int] = []
+
+    def answer(x: Tensor, steer: Tensor | None) -> Tensor:
+        asked.append(len(x))
+        return x @ weight + (0.0 if steer is None else steer)
+
+    memo = Memo(answer, slots=64)
+    first, second = torch.eye(3), torch.cat((torch.eye(3)[1:], torch.ones(2, 3)))
+    with torch.no_grad():
+        assert torch.equal(memo(first, None), first @ weight)
+        assert torch.equal(memo(second, None), second @ weight)
+        assert torch.equal(memo(first, torch.ones(3, 2)), first @ weight + 1), "other arguments, other answers"
+        assert asked == [3, 2, 3]
+        weight.add_(1.0)
+        memo.forget()
+        assert torch.equal(memo(first, None), first @ weight), "nothing stale"
+    assert asked == [3, 2, 3, 3]
+
+
+def test_a_memo_is_right_when_slots_are_fought_over() -> None:
+    memo = Memo(lambda x: x.square(), slots=2)
+    for seed in range(5):
+        x = torch.randn(20, 3, generator=torch.Generator().manual_seed(seed))
+        assert torch.equal(memo(x), x.square())
+        assert torch.equal(memo(x.flip(0)), x.flip(0).square())

@@ -168,3 +168,19 @@ def test_ppo_sees_every_sample_once_an_epoch_and_reinforce_once() -> None:
 def test_a_wrong_setting_is_told(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"{name.replace('_', '-')} is"):
         LearnerConfig(**{name: value})  # type: ignore[arg-type]
+
+
+def test_it_acts_on_what_it_learnt_and_not_on_what_it_remembers() -> None:
+    learning = learner(learning_rate=0.1)
+    rollout = overseen_rollout(learning)
+    obs = rollout.obs[0]
+    learning.act(obs)
+    learning.update(rollout, Lesson(rewards.reached(rollout)))
+    decision = learning.act(obs)
+    log_probs = learning.policy(obs).actions.log_softmax(dim=1)
+    assert torch.allclose(decision.log_prob, log_probs.gather(1, decision.action[:, None]).squeeze(1), atol=1e-6)
+    assert torch.allclose(decision.value, learning.value(obs), atol=1e-6)
+    other = learner()
+    other.act(obs)
+    other.load_state_dict(learning.state_dict())
+    assert torch.equal(other.act(obs).value, learning.act(obs).value)

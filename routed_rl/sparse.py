@@ -1,0 +1,71 @@
+"""Matrices of mostly zeros, such as grid observations: products with them as sums of a few rows.
+
+A board of 100 numbers holds 3 to 5 ones. Its product with a first layer's weights is then the sum of 3 to 5
+rows of weights, several times less work than a dense product, and so is the weights' gradient.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+MOST = 0.1
+"""A larger share of numbers other than 0 makes the dense product faster."""
+
+
+class Bags(NamedTuple):
+    """Which rows of a table to sum, and with what weights, for each of N sums."""
+
+    member: Tensor  # (Z,) int64, the rows to sum, sum after sum
+    start: Tensor  # (N,) int64, where in `member` each sum begins
+    weight: Tensor  # (Z,)
+
+    def sum(self, table: Tensor) -> Tensor:
+        """Sum rows of a table (D, F) into (N, F)."""
+        if not len(self.member):  # embedding_bag refuses
+            return table.new_zeros(len(self.start), table.shape[1])
+        return functional.embedding_bag(self.member, table, self.start, mode="sum", per_sample_weights=self.weight)
+
+
+class Sparse(NamedTuple):
+    """A matrix (N, D) of mostly zeros, ready to be multiplied."""
+
+    rows: Bags  # the N rows, as sums over D
+    columns: Bags | None  # the D columns, as sums over N; needed for gradients only
+
+
+def compact(x: Tensor) -> Sparse | Tensor:
+    """Return the observations x (N, ...) as they are multiplied fastest: sparse if most of x is 0, on a CPU."""
+    if x.device.type != "cpu" or not x.numel():
+        return x
+    x = x.flatten(1)
+    if torch.count_nonzero(x) > MOST * x.numel():
+        return x
+    return Sparse(_bags(x), _bags(x.t().contiguous()) if torch.is_grad_enabled() else None)
+
+
+def linear(x: Sparse, weight: Tensor, bias: Tensor) -> Tensor:
+    """Compute x @ weight.T + bias as `torch.nn.functional.linear` does: weight (F, D), bias (F,) -> (N, F)."""
+    return _Product.apply(x, weight) + bias  # type: ignore[no-any-return]
+
+
+def _bags(x: Tensor) -> Bags:
+    """List the numbers other than 0 of each row of x (N, D)."""
+    row, column = x.nonzero(as_tuple=True)
+    return Bags(column, torch.searchsorted(row, torch.arange(len(x))), x[row, column])
+
+
+class _Product(torch.autograd.Function):
+    """The product of a sparse matrix (N, D), which takes no gradient, with the transpose of a weight (F, D)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Sparse, weight: Tensor) -> Tensor:
+        ctx.columns = x.columns
+        return x.rows.sum(weight.t().contiguous())
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
+        return None, ctx.columns.sum(gradients[0].contiguous()).t()
