@@ -23,7 +23,8 @@ sys.path.insert(0, str(ROOT))
 
 from routed_rl import cli, labels  # noqa: E402
 from routed_rl.env import VecEnv  # noqa: E402
-from routed_rl.rollout import collect  # noqa: E402
+from routed_rl.networks import FirstLayer  # noqa: E402
+from routed_rl.rollout import Frames, collect  # noqa: E402
 from routed_rl.run import Run  # noqa: E402
 
 RUNS = 5
@@ -76,9 +77,8 @@ def dense_work(modules: Sequence[nn.Module], *, passes: int) -> int:
     """
     work = 0
     for module in modules:
-        layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-        sizes = [2 * layer.weight.numel() for layer in layers]
-        takes_obs = module.get_submodule("1") is layers[0] if isinstance(module, nn.Sequential) else False
+        sizes = [2 * weight.numel() for weight in module.parameters() if weight.ndim == 2]
+        takes_obs = any(isinstance(layer, FirstLayer) for layer in module.modules())
         work += sum(sizes) + passes * (3 * sum(sizes) - (sizes[0] if takes_obs else 0))
     return work
 
@@ -94,10 +94,11 @@ def bench(name: str, flags: Sequence[str], gemm: float) -> None:
 
     def one_rollout() -> None:
         nonlocal obs, rollout
-        rollout = collect(env, agent.act, obs, steps)
+        rollout = collect(env, agent.act, obs, steps, frames)
         obs = rollout.last_obs
 
-    rollout = collect(env, agent.act, obs, steps)
+    frames = Frames.like(obs, steps)
+    rollout = collect(env, agent.act, obs, steps, frames)
     collecting = median_seconds(one_rollout)
     updating = median_seconds(lambda: agent.update(labels.hide(rollout, env.spec.outcome_rewards)))
     both = collecting + updating

@@ -48,29 +48,25 @@ def _multipliers(sizes: tuple[int, ...], device: torch.device) -> list[Tensor]:
     return [(torch.randint(-(2**62), 2**62, (size,), generator=generator) * 2 + 1).to(device) for size in sizes]
 
 
-def group(*columns: Tensor | None) -> Tensor:
-    """Number the distinct rows of `columns`, as `fingerprints` takes them: (N,) int64, from 0."""
-    return fingerprints(*columns).unique(return_inverse=True)[1]
-
-
-def representatives(groups: Tensor) -> tuple[Tensor, Tensor]:
-    """Pick one row of each group.
+def representatives(keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Pick one row of each kind.
 
     Args:
-        groups: (N,) int64.
+        keys: (N,) int64, the same for rows of one kind.
 
     Returns:
-        rows (M,), the number of one row of each group that occurs; and index (N,), where in `rows` each row's group is.
+        rows (M,), the number of one row of each kind; and index (N,), where in `rows` each row's kind is.
     """
-    values, index = groups.unique(return_inverse=True)
-    rows = torch.empty_like(values).scatter_(0, index, torch.arange(len(groups), device=groups.device))
+    values, index = keys.unique(return_inverse=True)
+    rows = torch.empty_like(values).scatter_(0, index, torch.arange(len(keys), device=keys.device))
     return rows, index
 
 
-def shuffled(groups: Tensor, generator: torch.Generator) -> Tensor:
-    """Order all rows at random, rows of one group next to each other: (N,) int64."""
-    order = torch.randperm(int(groups.max()) + 1, generator=generator, device=groups.device)
-    return order[groups].argsort(stable=True)
+def shuffled(keys: Tensor, generator: torch.Generator) -> Tensor:
+    """Order all rows at random, rows of one kind next to each other: (N,) int64."""
+    values, index = keys.unique(return_inverse=True)
+    order = torch.randperm(len(values), generator=generator, device=keys.device)
+    return order[index].argsort(stable=True)
 
 
 class Memo:

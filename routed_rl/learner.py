@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from routed_rl import losses
-from routed_rl.grouping import Memo, group, representatives, shuffled
+from routed_rl.grouping import Memo, fingerprints, representatives, shuffled
 from routed_rl.networks import make_orthogonal
 from routed_rl.policy import CHUNK, Blueprint, sample
 from routed_rl.rewards import advantages
 from routed_rl.rollout import Decision, Rollout
+from routed_rl.sparse import compact
 
 
 @dataclass(frozen=True)
@@ -92,17 +93,17 @@ class Batch(NamedTuple):
     keep: Tensor | None = None  # (N, E + 1) bool, the modules that it trains; None: all
     expert: Tensor | None = None  # (N,) int64, the expert that the gate should choose; below 0: not known
     steer: Tensor | None = None  # (N, E) the weights that it acted with
-    group: Tensor | None = None  # (N,) int64, the same for samples of the same obs, keep and steer
+    key: Tensor | None = None  # (N,) int64, the same for samples that look the same and have the same keep and steer
 
     def take(self, index: Tensor) -> Batch:
         """Return the samples of an index."""
         return self._make(None if x is None else x[index] for x in self)
 
     def distinct(self) -> tuple[Batch, Tensor]:
-        """Return one sample of each group, and for each sample which of these is like it: (N,) int64."""
-        if self.group is None:
+        """Return one sample of each key, and for each sample which of these is like it: (N,) int64."""
+        if self.key is None:
             return self, torch.arange(len(self.action), device=self.action.device)
-        rows, index = representatives(self.group)
+        rows, index = representatives(self.key)
         return self.take(rows), index
 
 
@@ -152,13 +153,13 @@ class Learner:
     @torch.no_grad()
     def act(self, obs: Tensor, steer: Tensor | None = None) -> Decision:
         """Sample actions for observations (B, *obs_shape), with expert weights (B, E) if given."""
-        answer = (self._memo or self._answer)(obs, steer)
+        answer = (self._memo or self._answer)(self.policy.view(obs), steer)
         action, log_prob = sample(answer[:, :-1], self.generator)
         return Decision(action, log_prob, answer[:, -1], steer)
 
-    def _answer(self, obs: Tensor, steer: Tensor | None) -> Tensor:
+    def _answer(self, view: Tensor, steer: Tensor | None) -> Tensor:
         """Compute action logits and value, (B, A + 1)."""
-        seen = self.policy.see(obs)
+        seen = compact(view)
         return torch.cat((self.policy.decide(seen, steer=steer).actions, self.critic(seen)), dim=1)
 
     def update(self, rollout: Rollout, lesson: Lesson) -> dict[str, Tensor]:
@@ -188,7 +189,7 @@ class Learner:
         acted = (rollout.obs, rollout.action, rollout.log_prob)
         batch = Batch(*acted, advantage, target, weight, lesson.keep, lesson.expert, rollout.steer)
         batch = batch._make(None if x is None else x.flatten(0, 1) for x in batch)
-        return batch._replace(group=group(batch.obs, batch.keep, batch.steer))
+        return batch._replace(key=fingerprints(self.policy.view(batch.obs), batch.keep, batch.steer))
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Take one optimiser step: one routed forward, a few means, one backward."""
@@ -280,11 +281,11 @@ class Learner:
         return idle
 
     def _minibatches(self, batch: Batch) -> Iterator[Batch]:
-        """Yield shuffled minibatches, or the whole batch once for reinforce; samples of a group stay together."""
+        """Yield shuffled minibatches, or the whole batch once for reinforce; samples of one key stay together."""
         if self.config.algorithm == "reinforce":
             yield batch
             return
         for _ in range(self.config.epochs):
-            assert batch.group is not None
-            for index in shuffled(batch.group, self.generator).split(self.config.minibatch):
+            assert batch.key is not None
+            for index in shuffled(batch.key, self.generator).split(self.config.minibatch):
                 yield batch.take(index)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from routed_rl import sparse
 from routed_rl.sparse import Sparse
@@ -43,31 +42,32 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
     return layer
 
 
-class FirstLayer(nn.Linear):
-    """A Linear layer over flattened observations, with its bias at 0 at first."""
+class FirstLayer(nn.Module):
+    """A linear layer over flattened observations, dense or sparse. Its weight (inputs, outputs) has a row an input."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        """Take observations of `inputs` numbers each."""
-        super().__init__(inputs, outputs)
-        nn.init.zeros_(self.bias)
+        """Draw weights as torch draws those of a Linear layer; the bias starts at 0."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(inputs, outputs).uniform_(-1, 1) / math.sqrt(inputs))
+        self.bias = nn.Parameter(torch.zeros(outputs))
 
-    def forward(self, input: Tensor | Sparse) -> Tensor:
+    def forward(self, obs: Tensor | Sparse) -> Tensor:
         """Map observations (N, ...) to (N, outputs)."""
-        if isinstance(input, Sparse):
-            return sparse.linear(input, self.weight, self.bias)
-        return functional.linear(input.flatten(1), self.weight, self.bias)
+        if isinstance(obs, Sparse):
+            return sparse.product(obs, self.weight).add_(self.bias)
+        return torch.addmm(self.bias, obs.flatten(1), self.weight)
 
 
 def make_orthogonal(module: nn.Module, *, last_gain: float = math.sqrt(2)) -> None:
-    """Draw every Linear layer's weights as orthogonal rows or columns, of gain sqrt(2) but for the last layer.
+    """Draw every layer's weights as orthogonal rows or columns, of gain sqrt(2) but for the last layer.
 
     Then all inputs have the same weight at the start, and no end is learnt first because the draw favoured it.
     Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear networks", arXiv 1312.6120.
     """
-    *hidden, last = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-    for layer in hidden:
-        nn.init.orthogonal_(layer.weight, math.sqrt(2))
-    nn.init.orthogonal_(last.weight, last_gain)
+    *hidden, last = [weight for weight in module.parameters() if weight.ndim == 2]
+    for weight in hidden:
+        nn.init.orthogonal_(weight, math.sqrt(2))
+    nn.init.orthogonal_(last, last_gain)
 
 
 class DropPlane(nn.Module):

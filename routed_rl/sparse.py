@@ -47,9 +47,9 @@ def compact(x: Tensor) -> Sparse | Tensor:
     return Sparse(_bags(x), _bags(x.t().contiguous()) if torch.is_grad_enabled() else None)
 
 
-def linear(x: Sparse, weight: Tensor, bias: Tensor) -> Tensor:
-    """Compute x @ weight.T + bias as `torch.nn.functional.linear` does: weight (F, D), bias (F,) -> (N, F)."""
-    return _Product.apply(x, weight) + bias  # type: ignore[no-any-return]
+def product(x: Sparse, table: Tensor) -> Tensor:
+    """Compute x @ table, of (N, D) and (D, F); the gradient goes into the table."""
+    return _Product.apply(x, table) if torch.is_grad_enabled() else x.rows.sum(table)  # type: ignore[no-any-return]
 
 
 def _bags(x: Tensor) -> Bags:
@@ -59,13 +59,13 @@ def _bags(x: Tensor) -> Bags:
 
 
 class _Product(torch.autograd.Function):
-    """The product of a sparse matrix (N, D), which takes no gradient, with the transpose of a weight (F, D)."""
+    """The gradient of x @ table is x.T @ gradient: sums of rows once more."""
 
     @staticmethod
-    def forward(ctx: Any, x: Sparse, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Sparse, table: Tensor) -> Tensor:
         ctx.columns = x.columns
-        return x.rows.sum(weight.t().contiguous())
+        return x.rows.sum(table)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
-        return None, ctx.columns.sum(gradients[0].contiguous()).t()
+        return None, ctx.columns.sum(gradients[0].contiguous())

@@ -8,7 +8,7 @@ from routed_rl.networks import DropPlane, make_orthogonal, mlp
 def test_mlp_has_the_widths_asked_for_and_biases_at_zero() -> None:
     net = mlp((2, 3, 3), (7, 5), 4)
     shapes = [tuple(p.shape) for p in net.parameters()]
-    assert shapes == [(7, 18), (7,), (5, 7), (5,), (4, 5), (4,)]
+    assert shapes == [(18, 7), (7,), (5, 7), (5,), (4, 5), (4,)]
     assert all((p == 0).all() for p in net.parameters() if p.ndim == 1)
     assert net(torch.zeros(6, 2, 3, 3)).shape == (6, 4)
 
@@ -26,6 +26,6 @@ def test_orthogonal_weights_give_every_input_the_same_say() -> None:
     net = mlp((10,), (16, 16), 1)
     make_orthogonal(net, last_gain=0.01)
     first, second, last = (p for p in net.parameters() if p.ndim == 2)
-    assert torch.allclose(first.T @ first, 2 * torch.eye(10), atol=1e-5)
+    assert torch.allclose(first @ first.T, 2 * torch.eye(10), atol=1e-5)
     assert torch.allclose(second.T @ second, 2 * torch.eye(16), atol=1e-5)
     assert torch.allclose(last @ last.T, torch.tensor(1e-4), atol=1e-8)
