@@ -6,7 +6,7 @@ distinct in the 5x5 grid), so a forward and backward over distinct samples does 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 _SPREAD = 0x1E3779B97F4A7C15  # odd, its bits in no pattern: 2**64 / golden ratio, less its top bit
 
+_ROWS = 1024
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -30,14 +31,20 @@ def fingerprints(*columns: Tensor | None) -> Tensor:
         (N,) int64.
     """
     present = [column.flatten(1) for column in columns if column is not None]
-    sizes = tuple(column.shape[1] for column in present)
-    key = torch.zeros(len(present[0]), dtype=torch.int64, device=present[0].device)
-    for column, multipliers in zip(present, _multipliers(sizes, key.device), strict=True):
+    multipliers = _multipliers(tuple(column.shape[1] for column in present), present[0].device)
+    parts = zip(*(column.split(_ROWS) for column in present), strict=True)
+    return torch.cat([_hash(part, multipliers) for part in parts])
+
+
+def _hash(columns: Sequence[Tensor], multipliers: Sequence[Tensor]) -> Tensor:
+    """Hash rows, few enough to fit a processor's caches."""
+    key = torch.zeros(len(columns[0]), dtype=torch.int64, device=columns[0].device)
+    for column, factors in zip(columns, multipliers, strict=True):
         bits = column.view(_BITS[column.itemsize]) if column.is_floating_point() else column
         word = bits.long() * _SPREAD
         low, high = word.view(torch.int32).view(*word.shape, 2).unbind(-1)
         low ^= high
-        key += word.mul_(multipliers).sum(dim=1)
+        key += word.mul_(factors).sum(dim=1)
     return key
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from routed_rl.experts import Gate, MixtureOfExperts
+from routed_rl.experts import Gate, MixtureOfExperts, _RoutedMix, mix
 from routed_rl.networks import mlp
 
 OUTCOMES = {2: ("diamond", "ghost"), 3: ("diamond", "ghost", "bat")}
@@ -93,3 +93,20 @@ def test_an_equal_start_has_equal_experts_and_an_undecided_gate() -> None:
     torso(obs, keep).features.square().sum().backward()
     assert all((g == 0).all() for g in gradients(torso.experts["ghost"])), "a label tells them apart"
     assert any((g != 0).any() for g in gradients(torso.experts["diamond"]))
+
+
+@pytest.mark.parametrize("experts", [2, 3])
+def test_the_fast_mix_is_the_plain_one(experts: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    keep = torch.rand(40, experts + 1, generator=generator) > 0.3
+    outputs = []
+    for fast in (True, False):
+        generator.manual_seed(1)
+        weights = torch.rand(40, experts, generator=generator).requires_grad_()
+        parts = [torch.randn(40, 6, generator=generator).requires_grad_() for _ in range(experts)]
+        mixed = _RoutedMix.apply(weights, keep, *parts) if fast else mix(weights, parts, keep)
+        outputs.append([mixed, *torch.autograd.grad(mixed.square().sum(), [weights, *parts])])
+    assert torch.equal(outputs[0][0], outputs[1][0])
+    for ours, plain in zip(*outputs, strict=True):
+        assert torch.allclose(ours, plain, rtol=1e-5, atol=1e-6)
+        assert torch.equal(ours == 0, plain == 0), "what is stopped is exactly 0"
