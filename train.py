@@ -1,8 +1,6 @@
 """Train an agent in an environment: python train.py --help."""
 
-import sys
-
-from routed_rl.cli import run_command, train
+from routed_rl.start import script
 
 if __name__ == "__main__":
-    sys.exit(run_command(train, sys.argv[1:]))
+    script()

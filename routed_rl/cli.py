@@ -111,21 +111,20 @@ def evaluate(args: Sequence[str], prog: str = "evaluate.py") -> int:
     return 0
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Run `routed-rl COMMAND ...`."""
-    commands: dict[str, Callable[[Sequence[str], str], int]] = {"train": train, "evaluate": evaluate}
-    command, *rest = (sys.argv[1:] if args is None else list(args)) or ["--help"]
+COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {"train": train, "evaluate": evaluate}
+
+
+def main(program: str, args: Sequence[str]) -> int:
+    """Run `train.py ...` or `evaluate.py ...`, or else `PROGRAM COMMAND ...`; return the exit code."""
+    if program.removesuffix(".py") in COMMANDS:
+        return run_command(lambda flags: COMMANDS[program.removesuffix(".py")](flags, program), args)
+    command, *rest = args or ["--help"]
     if command in ("-h", "--help"):
-        print(f"usage: routed-rl {{{','.join(commands)}}} ...\n\nAdd --help to a command to see its flags.")
+        print(f"usage: {program} {{{','.join(COMMANDS)}}} ...\n\nAdd --help to a command to see its flags.")
         return 0
-    if command not in commands:
-        return run_command(lambda _: _unknown(command, commands), rest)
-    return run_command(lambda flags: commands[command](flags, f"routed-rl {command}"), rest)
-
-
-def script() -> NoReturn:
-    """Run `routed-rl` as installed."""
-    sys.exit(main())
+    if command not in COMMANDS:
+        return run_command(lambda _: _unknown(command, COMMANDS), rest)
+    return run_command(lambda flags: COMMANDS[command](flags, f"{program} {command}"), rest)
 
 
 def run_command(command: Callable[[Sequence[str]], int], args: Sequence[str]) -> int:

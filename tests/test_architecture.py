@@ -14,7 +14,7 @@ FLOORS = [
     ["exact", "evaluation", "steering", "pictures", "report", "learner"],
     ["trainer"],
     ["run"],
-    ["cli"],
+    ["cli", "start"],
 ]
 ORDER = [name for floor in FLOORS for name in floor]
 

@@ -273,13 +273,13 @@ def test_the_papers_settings_are_valid() -> None:
 
 
 def test_list_help_and_the_installed_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", "--list"]) == 0
+    assert main("routed-rl", ["train", "--list"]) == 0
     out = capsys.readouterr().out
     assert "gridworld" in out
     assert "routed" in out
-    assert main(["trian"]) == 2
+    assert main("routed-rl", ["trian"]) == 2
     assert "Did you mean 'train'" in capsys.readouterr().err
-    assert main(["--help"]) == 0
+    assert main("routed-rl", ["--help"]) == 0
     with pytest.raises(SystemExit) as caught:
         run("--help")
     assert caught.value.code == 0
