@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from routed_rl import losses
 from routed_rl.grouping import Memo, fingerprints, representatives, shuffled
-from routed_rl.networks import make_orthogonal
 from routed_rl.policy import CHUNK, Blueprint, sample
 from routed_rl.rewards import advantages
 from routed_rl.rollout import Decision, Rollout
@@ -54,8 +53,6 @@ class LearnerConfig:
     """Weight decay of Adam."""
     hidden: tuple[int, ...] = (256, 256)
     """Widths of the hidden layers of each expert, the gate and the critic."""
-    orthogonal: bool = True
-    """Start from orthogonal weights; without, from torch's own, as in the paper."""
     hide_oversight: bool = False
     """Deny the agent the plane that shows which ends are overseen."""
 
@@ -123,11 +120,7 @@ class Learner:
         """Build a policy and a critic; `seed` decides their weights, the actions and the order of the samples."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.policy, self.critic = blueprint.build(), blueprint.build_critic()
-            if config.orthogonal:
-                self._make_orthogonal()
-        self.policy.to(device)
-        self.critic.to(device)
+            self.policy, self.critic = blueprint.build().to(device), blueprint.build_critic().to(device)
         self.config, self.discount, self.gate_coefficient = config, discount, gate_coefficient
         self.generator = torch.Generator(device).manual_seed(seed)
         torso = self.policy.torso
@@ -140,15 +133,6 @@ class Learner:
         )
         # A rollout meets many observations again. On a GPU to look them up would cost more than to compute them.
         self._memo = Memo(self._answer) if device.type == "cpu" else None
-
-    def _make_orthogonal(self) -> None:
-        """Draw orthogonal weights; the head starts near a uniform policy, the gate near equal weights."""
-        for expert in self.policy.torso.experts.values():
-            make_orthogonal(expert)
-        make_orthogonal(self.policy.head, last_gain=0.01)
-        make_orthogonal(self.critic, last_gain=1.0)
-        if self.policy.torso.gate is not None:
-            make_orthogonal(self.policy.torso.gate, last_gain=0.01)
 
     @torch.no_grad()
     def act(self, obs: Tensor, steer: Tensor | None = None) -> Decision:

@@ -58,18 +58,6 @@ class FirstLayer(nn.Module):
         return torch.addmm(self.bias, obs.flatten(1), self.weight)
 
 
-def make_orthogonal(module: nn.Module, *, last_gain: float = math.sqrt(2)) -> None:
-    """Draw every layer's weights as orthogonal rows or columns, of gain sqrt(2) but for the last layer.
-
-    Then all inputs have the same weight at the start, and no end is learnt first because the draw favoured it.
-    Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear networks", arXiv 1312.6120.
-    """
-    *hidden, last = [weight for weight in module.parameters() if weight.ndim == 2]
-    for weight in hidden:
-        nn.init.orthogonal_(weight, math.sqrt(2))
-    nn.init.orthogonal_(last, last_gain)
-
-
 class DropPlane(nn.Module):
     """Leave one plane out of (N, C, ...) observations: whoever deploys a policy can deny it a flag."""
 

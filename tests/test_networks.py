@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from routed_rl.networks import DropPlane, make_orthogonal, mlp
+from routed_rl.networks import DropPlane, mlp
 
 
 def test_mlp_has_the_widths_asked_for_and_biases_at_zero() -> None:
@@ -20,12 +20,3 @@ def test_a_torso_ends_in_features_that_are_not_negative() -> None:
 def test_drop_plane_leaves_one_out() -> None:
     obs = torch.arange(3.0).view(1, 3, 1, 1).expand(2, 3, 2, 2)
     assert DropPlane(3, 1)(obs)[:, :, 0, 0].tolist() == [[0, 2], [0, 2]]
-
-
-def test_orthogonal_weights_give_every_input_the_same_say() -> None:
-    net = mlp((10,), (16, 16), 1)
-    make_orthogonal(net, last_gain=0.01)
-    first, second, last = (p for p in net.parameters() if p.ndim == 2)
-    assert torch.allclose(first @ first.T, 2 * torch.eye(10), atol=1e-5)
-    assert torch.allclose(second.T @ second, 2 * torch.eye(16), atol=1e-5)
-    assert torch.allclose(last @ last.T, torch.tensor(1e-4), atol=1e-8)
