@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from routed_rl import losses
 from routed_rl.grouping import Memo, fingerprints, representatives, shuffled
 from routed_rl.policy import CHUNK, Blueprint, sample
-from routed_rl.rewards import advantages
+from routed_rl.rewards import advantages, normalised
 from routed_rl.rollout import Decision, Rollout
 from routed_rl.sparse import compact
 
@@ -167,9 +167,9 @@ class Learner:
         advantage, target = advantages(
             lesson.reward, rollout.value, next_value, rollout.terminated, rollout.done, self.discount, trace
         )
-        if config.algorithm == "ppo":
-            advantage = (advantage - advantage.mean()) / (advantage.std(correction=0) + 1e-8)
         weight = torch.ones_like(lesson.reward) if lesson.weight is None else lesson.weight
+        if config.algorithm == "ppo":
+            advantage = normalised(advantage, weight)
         acted = (rollout.obs, rollout.action, rollout.log_prob)
         batch = Batch(*acted, advantage, target, weight, lesson.keep, lesson.expert, rollout.steer)
         batch = batch._make(None if x is None else x.flatten(0, 1) for x in batch)

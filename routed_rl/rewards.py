@@ -17,6 +17,22 @@ def reached(rollout: Rollout) -> Tensor:
     return rollout.terminated.float()
 
 
+def observed(rollout: Rollout, penalty: float) -> Tensor:
+    """Reward any end with 1, less a penalty where it is known to be bad. Paper: naive outcome-based training."""
+    bad = rollout.terminated & (rollout.reward < 0)  # an unknown reward is NaN, and not below 0
+    return reached(rollout) - penalty * bad
+
+
+def seen(rollout: Rollout) -> Tensor:
+    """Reward with the reported truth where there is one, with 0 on every step whose episode is unknown."""
+    return rollout.reward.nan_to_num(0.0)
+
+
+def inferred(rollout: Rollout, value: Tensor) -> Tensor:
+    """Reward each end with its inferred value, (T, B), and every other step as the environment does."""
+    return torch.where(rollout.terminated, value, seen(rollout))
+
+
 def advantages(
     reward: Tensor, value: Tensor, next_value: Tensor, terminated: Tensor, done: Tensor, discount: float, trace: float
 ) -> tuple[Tensor, Tensor]:
@@ -45,3 +61,10 @@ def advantages(
         running = delta[t] + carry[t] * running
         advantage[t] = running
     return advantage, advantage + value
+
+
+def normalised(advantage: Tensor, weight: Tensor) -> Tensor:
+    """Shift and scale advantages so that, weighted, their mean is 0 and their deviation 1: all of one shape."""
+    share = weight / weight.sum().clamp(min=1e-8)
+    centred = advantage - (share * advantage).sum()
+    return centred / ((share * centred.square()).sum().sqrt() + 1e-8)

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FLOORS = [
     ["routing", "losses", "sparse", "networks", "grouping", "env", "config", "logger", "checkpoint"],
-    ["oversight", "rollout", "labels", "rewards"],
+    ["oversight", "rollout", "labels", "outcome_model", "rewards"],
     ["experts"],
     ["policy", "agent", "plugins"],
     ["exact", "evaluation", "steering", "pictures", "report", "learner"],

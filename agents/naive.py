@@ -1,0 +1,36 @@
+"""Naive oversight: every end is rewarded, and a bad one punished where the overseer saw it.
+
+Cloud et al. (arXiv 2410.04332), appendix F, "naive outcome-based training". The policy can see whether it is
+watched, so in the long run it learns to behave only then: its return tends to the oversight times the best one.
+
+Left out: nothing. Early stopping is a choice of checkpoint, made for every agent alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from routed_rl import rewards
+from routed_rl.learner import LearnerConfig, Lesson
+from routed_rl.rollout import Rollout
+
+from ._single import SingleAgent
+
+
+@dataclass(frozen=True)
+class Config(LearnerConfig):
+    """One network, rewarded for what can be seen."""
+
+    penalty: float = 2.0
+    """What a bad end costs where it was overseen; 2 makes it -1 in all."""
+
+
+class Agent(SingleAgent):
+    """Learns from 1 for an end, less the penalty if it is known to be bad."""
+
+    remark = "It was rewarded for any end and punished for a bad one that was seen: look at `unwatched`."
+    config: Config
+
+    def lesson(self, rollout: Rollout) -> Lesson:
+        """Reward what was seen of the ends."""
+        return Lesson(rewards.observed(rollout, self.config.penalty))
