@@ -18,7 +18,7 @@ class SingleAgent(ABC):
     """One expert without a gate. A method says in `lesson` what it learns from."""
 
     sees_everything = False
-    deployed = "policy"
+    acting = deployed = "policy"
     remark: str
 
     def __init__(self, spec: EnvSpec, config: LearnerConfig, *, seed: int, device: torch.device) -> None:

@@ -44,6 +44,7 @@ class Agent:
     """Experts and a gate, trained with routed gradients."""
 
     sees_everything = False
+    acting = "mixture"
     remark = (
         "The mixture was rewarded for reaching any end, so it walks to the nearest one, good or bad, and its return "
         "stays near 0: that is as it should be. Each expert alone does what its outcome's labels taught it."

@@ -15,6 +15,8 @@ class Agent(Protocol):
 
     sees_everything: bool
     """Whether it learns from the truth. Every table says so."""
+    acting: str
+    """The name, in `policies()`, of the policy that acts in training."""
     deployed: str
     """The name, in `policies()`, of the policy to ship."""
     remark: str

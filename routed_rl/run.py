@@ -27,7 +27,7 @@ from routed_rl.env import VecEnv
 from routed_rl.evaluation import Evaluator
 from routed_rl.logger import Logger
 from routed_rl.plugins import Plugins
-from routed_rl.trainer import Progress, Trainer
+from routed_rl.trainer import Trainer
 
 DEFAULT_ENV, DEFAULT_AGENT = "gridworld", "routed"
 
@@ -145,7 +145,8 @@ class Run:
         Raises:
             UserError: if there is nothing to resume, or nothing left to do.
         """
-        settings, path = self.settings, folder / "checkpoints" / "last.pt"
+        settings, checkpoints = self.settings, folder / "checkpoints"
+        path = checkpoints / "last.pt"
         state = checkpoint.load(path, self.device) if resume else None
         if state is not None and state["env_steps"] >= settings.steps:
             raise UserError(f"{folder} has its {state['env_steps']:,} steps: give more with --steps to go on.")
@@ -158,7 +159,8 @@ class Run:
         logger = Logger(folder, total=settings.steps, start=0 if state is None else state["env_steps"])
         logger.settings(_flat(self.plain()), yaml.safe_dump(self.plain(), sort_keys=False))
         logger.layout(_layout(list(agent.policies())))
-        trainer = Trainer(env, agent, evaluator, logger, path, self.names, rollout_steps=settings.agent.rollout_steps)
+        steps, seed = settings.agent.rollout_steps, self._seeds[3]
+        trainer = Trainer(env, agent, evaluator, logger, checkpoints, self.names, rollout_steps=steps, seed=seed)
         if state is not None:
             trainer.load(state)
         try:
@@ -166,12 +168,19 @@ class Run:
         finally:
             logger.close()
         if not stopped_by:
-            result = self._result(agent, evaluator, trainer.progress)
+            result = self._result(agent, evaluator, trainer, checkpoints)
             checkpoint.write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
         return stopped_by
 
-    def _result(self, agent: Agent, evaluator: Evaluator, progress: Progress) -> dict[str, Any]:
-        """Put together what result.json holds."""
+    def _result(self, agent: Agent, evaluator: Evaluator, trainer: Trainer, checkpoints: Path) -> dict[str, Any]:
+        """Put together what result.json holds; the agent ends as its last checkpoint."""
+        progress, best = trainer.progress, {}
+        for name, (_, env_steps) in trainer.stopping.best.items():
+            path = checkpoints / f"{name}.pt"
+            self.restore(agent, checkpoint.load(path, self.device), path)
+            best[name] = {"env_steps": env_steps, "policies": evaluator.full(agent.policies())}
+        path = checkpoints / "last.pt"
+        self.restore(agent, checkpoint.load(path, self.device), path)
         return {
             "env": self.choice.env,
             "agent": self.choice.agent,
@@ -182,7 +191,7 @@ class Run:
             "sees_everything": agent.sees_everything,
             "deployed": agent.deployed,
             "policies": evaluator.full(agent.policies()),
-        }
+        } | best
 
     @property
     def names(self) -> list[str]:
@@ -191,8 +200,8 @@ class Run:
 
     @property
     def _seeds(self) -> list[int]:
-        """Independent seeds for the environment, the agent and the evaluation."""
-        return np.random.SeedSequence(self.settings.seed).generate_state(3).tolist()
+        """Independent seeds for the environment, the agent, the evaluation and the choice of a checkpoint."""
+        return np.random.SeedSequence(self.settings.seed).generate_state(4).tolist()
 
     def _describe(self, folder: Path) -> None:
         """Write config.yaml, command.txt and versions.txt."""

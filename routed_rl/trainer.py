@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from routed_rl import checkpoint, labels
@@ -18,8 +19,12 @@ from routed_rl.env import VecEnv
 from routed_rl.evaluation import Evaluator, Report
 from routed_rl.logger import Logger
 from routed_rl.pictures import arrows
-from routed_rl.rollout import Frames, Rollout, collect
+from routed_rl.policy import sample
+from routed_rl.rollout import Decision, Frames, Rollout, collect
+from routed_rl.stopping import Stopping
 
+WATCH_PERIOD = 20
+"""A policy to ship that does not act in training is watched for one horizon in so many: 5% of all steps."""
 SAVE_SECONDS = 60.0
 """A crash loses at most this much training."""
 
@@ -43,10 +48,11 @@ class Trainer:
         agent: Agent,
         evaluator: Evaluator,
         logger: Logger,
-        path: Path,
+        folder: Path,
         names: list[str],
         *,
         rollout_steps: int,
+        seed: int,
     ) -> None:
         """Start at the beginning; `load` continues a run.
 
@@ -55,12 +61,15 @@ class Trainer:
             agent: what is trained.
             evaluator: evaluates its policies.
             logger: where to report to.
-            path: the checkpoint to write.
+            folder: where to write checkpoints.
             names: of environment and agent, to know the checkpoint by.
             rollout_steps: T, steps of each environment between updates.
+            seed: decides the actions of the policy to ship where it is watched.
         """
         self._env, self._agent, self._evaluator, self._logger = env, agent, evaluator, logger
-        self._path, self._names, self._rollout_steps = path, names, rollout_steps
+        self._folder, self._names, self._rollout_steps = folder, names, rollout_steps
+        self.stopping = Stopping(env.spec.discount)
+        self._generator = torch.Generator(env.device).manual_seed(seed)
         self.progress = Progress()
         self._obs, self._scenes = env.reset(), env.scenes()
         self._frames = Frames.like(self._obs, rollout_steps)
@@ -70,14 +79,17 @@ class Trainer:
         """Continue where `state` was saved."""
         self.progress = Progress(**{name: state[name] for name in vars(self.progress)})
         self._agent.load_state_dict(state["agent"])
+        self.stopping.load_state_dict(state["stopping"])
+        self._generator.set_state(state["generator"].cpu())
         if state["env"] is not None:
             self._env.load_state_dict(state["env"])
             self._obs = state["obs"]
 
-    def save(self) -> None:
+    def save(self, name: str = "last") -> None:
         """Write a checkpoint."""
         state = {"names": self._names, "agent": self._agent.state_dict(), "env": self._env.state_dict()}
-        checkpoint.save(self._path, state | {"obs": self._obs} | vars(self.progress))
+        state |= {"stopping": self.stopping.state_dict(), "generator": self._generator.get_state()}
+        checkpoint.save(self._folder / f"{name}.pt", state | {"obs": self._obs} | vars(self.progress))
         self._saved_at = time.monotonic()
 
     def run(self, total: int, *, evaluations: int) -> int:
@@ -113,11 +125,15 @@ class Trainer:
         began = time.perf_counter()
         rollout = collect(self._env, self._agent.act, self._obs, self._rollout_steps, self._frames)
         collected = time.perf_counter()
-        visible = rollout if self._agent.sees_everything else labels.hide(rollout, self._env.spec.outcome_rewards)
-        metrics: dict[str, Tensor | float] = dict(self._agent.update(visible))
-        self._obs = rollout.last_obs
-        self.progress.labelled_episodes += int(rollout.overseen.sum())
-        self.progress.env_steps += rollout.reward.numel()
+        visible = labels.hide(rollout, self._env.spec.outcome_rewards)
+        metrics: dict[str, Tensor | float] = dict(self._agent.update(self._for_agent(rollout, visible)))
+        before = self.progress.env_steps
+        self._count(rollout)
+        period = WATCH_PERIOD * self._env.spec.horizon * self._env.num_envs
+        if self._agent.acting == self._agent.deployed:
+            self.stopping.watch(visible)
+        elif self.progress.env_steps // period > before // period:
+            self._watch_deployed()
         ended = time.perf_counter()
         self.progress.train_seconds += ended - began
         return (
@@ -130,6 +146,31 @@ class Trainer:
                 "time/train_seconds": self.progress.train_seconds,
             }
         )
+
+    def _for_agent(self, rollout: Rollout, visible: Rollout) -> Rollout:
+        """Return what the agent may see."""
+        return rollout if self._agent.sees_everything else visible
+
+    def _count(self, rollout: Rollout) -> None:
+        """Go on from the end of a rollout."""
+        self._obs = rollout.last_obs
+        self.progress.labelled_episodes += int(rollout.overseen.sum())
+        self.progress.env_steps += rollout.reward.numel()
+
+    def _watch_deployed(self) -> None:
+        """Let the policy to ship act for one horizon, if it does not act in training, so that labels can judge it.
+
+        Its steps and its labels count like all others; nothing is learnt from them.
+        """
+        policy = self._agent.policies()[self._agent.deployed]
+
+        def act(obs: Tensor) -> Decision:
+            action, log_prob = sample(policy.decide(policy.see(obs)).actions, self._generator)
+            return Decision(action, log_prob, torch.zeros_like(log_prob))
+
+        rollout = collect(self._env, act, self._obs, self._env.spec.horizon)
+        self.stopping.watch(labels.hide(rollout, self._env.spec.outcome_rewards))
+        self._count(rollout)
 
     def _describe(self, rollout: Rollout) -> dict[str, Tensor]:
         """Say what happened in a rollout. This is the laboratory's view, with the truth; no agent gets it."""
@@ -153,10 +194,15 @@ class Trainer:
         now = self.progress.env_steps
         if self._scenes:
             self._logger.picture("policies", arrows(policies, self._scenes, target=self._env.spec.target), now)
+        for name in self.stopping.consider(now, reports[self._agent.deployed]["return"]):
+            self.save(name)
         self.progress.evaluation_seconds += time.perf_counter() - began
         self._logger.progress(now, "  ".join(f"{name} {report['return']:+.3f}" for name, report in reports.items()))
         scalars = {tag: value for name, report in reports.items() for tag, value in _scalars(f"eval/{name}", report)}
-        return scalars | {"time/evaluation_seconds": self.progress.evaluation_seconds}
+        return scalars | {
+            "time/evaluation_seconds": self.progress.evaluation_seconds,
+            "eval/labelled_return": self.stopping.score,
+        }
 
 
 def _scalars(prefix: str, report: Report) -> Iterator[tuple[str, float]]:

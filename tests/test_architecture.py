@@ -11,7 +11,7 @@ FLOORS = [
     ["oversight", "rollout", "labels", "outcome_model", "rewards"],
     ["experts"],
     ["policy", "agent", "plugins"],
-    ["exact", "evaluation", "steering", "pictures", "report", "learner"],
+    ["exact", "evaluation", "steering", "stopping", "pictures", "report", "learner"],
     ["trainer"],
     ["run"],
     ["cli", "start"],

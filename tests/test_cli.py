@@ -77,7 +77,7 @@ def test_a_run_leaves_the_files_that_scripts_rely_on(trained: Path) -> None:
     assert result["env_steps"] == 1024
     assert result["deployed"] == "diamond"
     assert list(result["policies"]) == ["mixture", "diamond", "ghost"]
-    first = "env agent seed env_steps train_seconds labelled_episodes sees_everything deployed policies"
+    first = "env agent seed env_steps train_seconds labelled_episodes sees_everything deployed policies best_by_truth"
     assert " ".join(result) == first
     with (trained / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -111,7 +111,10 @@ def test_resume_continues_to_the_same_bits(tmp_path: Path, trained: Path) -> Non
     part = tmp_path / "part"
     train_tiny(part, 512)
     assert run("--resume", str(part), "--steps", "1024") == 0
-    assert same(parameters(part), parameters(trained))
+    states = [parameters(folder) for folder in (part, trained)]
+    for state in states:
+        del state["stopping"]["best"]  # evaluations are spread over the steps asked for, so they fell elsewhere
+    assert same(*states)
     with (part / "metrics.csv").open() as a, (trained / "metrics.csv").open() as b:
         rows, others = list(csv.DictReader(a)), list(csv.DictReader(b))
     assert [r["train/policy_loss"] for r in rows] == [r["train/policy_loss"] for r in others]
