@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from routed_rl import checkpoint, config, steering
+from routed_rl import sweep as experiments
 from routed_rl.agent import Agent
 from routed_rl.config import UserError
 from routed_rl.evaluation import Evaluator, Report
@@ -54,6 +56,22 @@ class EvaluateSettings:
     def __post_init__(self) -> None:
         if self.episodes is not None and self.episodes < 1:
             raise ValueError(f"episodes is {self.episodes}: it must be at least 1.")
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """How to run a sweep."""
+
+    out: Path | None = None
+    """Folder for the runs; runs/NAME unless given."""
+    launcher: experiments.Launcher = "local"
+    """local: processes of this machine. ray: tasks of Ray, if it is installed."""
+    jobs: int = max(os.cpu_count() or 1, 1)
+    """How many runs at a time (local); each has one thread."""
+    address: str | None = None
+    """Address of a Ray cluster; without, Ray is started on this machine."""
+    print_commands: bool = False
+    """Print the commands of all unfinished runs and run none: for any other queue."""
 
 
 def train(args: Sequence[str], prog: str = "train.py") -> int:
@@ -111,7 +129,28 @@ def evaluate(args: Sequence[str], prog: str = "evaluate.py") -> int:
     return 0
 
 
-COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {"train": train, "evaluate": evaluate}
+def sweep(args: Sequence[str], prog: str = "sweep.py") -> int:
+    """Run every experiment of a file."""
+    path, args = (Path(args[0]), args[1:]) if args and not args[0].startswith("-") else (None, args)
+    description = f"Run every experiment of a file.\n\nusage: {prog} FILE.toml [OPTIONS]"
+    settings = config.parse(SweepSettings, args, prog=prog, description=description)
+    if path is None:
+        raise UserError(f"no sweep was given: {prog} sweeps/quick.toml [OPTIONS].")
+    tasks = experiments.read(path, settings.out)
+    for task in tasks:
+        build(task.flags)  # a wrong flag is told before anything runs
+    if settings.print_commands:
+        print("\n".join(experiments.commands(tasks)))
+        return 0
+    failed = experiments.run(tasks, launcher=settings.launcher, jobs=settings.jobs, address=settings.address)
+    folder = tasks[0].folder.parent
+    for name, error in failed.items():
+        print(f"failed: {name}: {error}", file=sys.stderr)
+    print(f"{len(tasks) - len(failed)} of {len(tasks)} runs are in {folder}. Figures: python plot.py {folder}")
+    return 1 if failed else 0
+
+
+COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {"train": train, "evaluate": evaluate, "sweep": sweep}
 
 
 def main(program: str, args: Sequence[str]) -> int:

@@ -13,8 +13,8 @@ FLOORS = [
     ["policy", "agent", "plugins"],
     ["exact", "evaluation", "steering", "stopping", "pictures", "report", "learner"],
     ["trainer"],
-    ["run"],
-    ["cli", "start"],
+    ["run", "sweep"],
+    ["cli", "start", "__main__"],
 ]
 ORDER = [name for floor in FLOORS for name in floor]
 

@@ -1,0 +1,6 @@
+"""Run many experiments from one file: python sweep.py --help."""
+
+from routed_rl.start import script
+
+if __name__ == "__main__":
+    script()

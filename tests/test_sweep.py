@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from routed_rl import cli, sweep
+from routed_rl.config import UserError
+from routed_rl.sweep import Task
+
+TINY = """
+seeds = [0, 1]
+[flags]
+steps = 128
+evaluations = 1
+num-envs = 8
+"env.rows" = 3
+"env.columns" = 3
+"agent.hidden" = [8]
+"agent.rollout-steps" = 8
+[[grid]]
+agent = ["naive", "oracle"]
+"env.oversight" = [0.1, 0.5]
+[[grid]]
+agent = "naive"
+"agent.hide-oversight" = [false, true]
+"env.oversight" = 0.1
+"""
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+def test_lists_are_multiplied_and_the_same_run_is_made_once(toml: Path, tmp_path: Path) -> None:
+    tasks = sweep.read(toml, tmp_path / "out")
+    names = [task.name for task in tasks]
+    assert len(names) == len(set(names)) == 2 * 2 * 2 + 2, "naive at 0.1 is in both tables"
+    assert "naive_oversight-0.5_seed-1" in names
+    assert "naive_hide-oversight_oversight-0.1_seed-0" in names
+    for task in tasks:
+        run = cli.build(task.flags)
+        assert run.settings.steps == task.steps == 128
+        assert run.settings.agent.hidden == (8,)
+        assert run.settings.agent.hide_oversight == ("hide-oversight" in task.name)
+
+
+def test_finished_runs_are_skipped_killed_ones_resumed_and_failures_told_at_the_end(
+    toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks = sweep.read(toml, tmp_path / "out")[:4]
+    finished, killed, empty, broken = tasks
+    assert finished.execute() is None
+    result = (finished.folder / "result.json").read_text()
+    assert killed.execute() is None
+    (killed.folder / "result.json").unlink()  # killed before it was written, its last checkpoint a little earlier
+    killed = Task(killed.folder, killed.flags, 256)
+    empty.folder.mkdir(parents=True)
+    broken = Task(tmp_path / "out" / "broken", ("--agent", "naive", "--env.rows", "0"), 128)
+    failed = sweep.run([finished, killed, empty, broken], launcher="local", jobs=2)
+    assert list(failed) == ["broken"]
+    assert "rows 0" in failed["broken"]
+    assert (finished.folder / "result.json").read_text() == result
+    assert json.loads((killed.folder / "result.json").read_text())["env_steps"] == 256
+    assert empty.finished
+    assert "4 runs, 1 finished before." in capsys.readouterr().out
+    assert sweep.commands([finished]) == []
+    assert "--run-dir" in sweep.commands([broken])[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("seeds = [0]", "has no"), ("[[grid]]\nx = 1\n[other]", "has other"), ("= 1", "is no toml file")],
+)
+def test_a_wrong_file_is_told(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=words):
+        sweep.read(path, None)
+    with pytest.raises(UserError, match="cannot read"):
+        sweep.read(tmp_path / "none.toml", None)
+
+
+def test_a_wrong_flag_is_told_before_anything_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text('[[grid]]\nagent = "naive"\n"env.oversigth" = 0.1\n')
+    assert cli.main("sweep.py", [str(path), "--out", str(tmp_path / "out")]) == 2
+    assert "oversigth" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_sweeps_that_come_with_it_are_valid(capsys: pytest.CaptureFixture[str]) -> None:
+    for path in sorted(Path(__file__).parents[1].glob("sweeps/*.toml")):
+        assert cli.main("sweep.py", [str(path), "--print-commands", "--out", "/nonexistent"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) > 300
