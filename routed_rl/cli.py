@@ -74,6 +74,14 @@ class SweepSettings:
     """Print the commands of all unfinished runs and run none: for any other queue."""
 
 
+@dataclass(frozen=True)
+class PlotSettings:
+    """What to draw."""
+
+    out: Path | None = None
+    """Folder for the figures; FOLDER/figures unless given."""
+
+
 def train(args: Sequence[str], prog: str = "train.py") -> int:
     """Train an agent in an environment, or continue a run."""
     given, flags = _choose(args)
@@ -150,7 +158,32 @@ def sweep(args: Sequence[str], prog: str = "sweep.py") -> int:
     return 1 if failed else 0
 
 
-COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {"train": train, "evaluate": evaluate, "sweep": sweep}
+def plot(args: Sequence[str], prog: str = "plot.py") -> int:
+    """Draw figures and tables from a folder of runs."""
+    from routed_rl import plotting  # matplotlib and scipy take a second
+
+    path, args = (Path(args[0]), args[1:]) if args and not args[0].startswith("-") else (None, args)
+    description = f"Draw figures and tables from a folder of runs.\n\nusage: {prog} FOLDER [OPTIONS]"
+    settings = config.parse(PlotSettings, args, prog=prog, description=description)
+    if path is None or not path.is_dir():
+        raise UserError(f"{path or 'no folder'} was given: {prog} FOLDER, such as runs/quick after a sweep.")
+    results, left_out = plotting.load(path)
+    for name, why in left_out.items():
+        print(f"left out: {name}: {why}.")
+    if not results:
+        raise UserError(f"{path} has no finished run: give the folder that a sweep wrote.")
+    out = settings.out or path / "figures"
+    files = plotting.draw(results, out)
+    print(f"{len(results)} runs, {len(files)} files in {out}.")
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "sweep": sweep,
+    "plot": plot,
+}
 
 
 def main(program: str, args: Sequence[str]) -> int:

@@ -11,7 +11,7 @@ FLOORS = [
     ["oversight", "rollout", "labels", "outcome_model", "rewards"],
     ["experts"],
     ["policy", "agent", "plugins"],
-    ["exact", "evaluation", "steering", "stopping", "pictures", "report", "learner"],
+    ["exact", "evaluation", "steering", "stopping", "pictures", "plotting", "report", "learner"],
     ["trainer"],
     ["run", "sweep"],
     ["cli", "start", "__main__"],

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from routed_rl import cli, plotting
+
+
+def fake_run(folder: Path, agent: str, oversight: float, seed: int, value: float, **switches: object) -> None:
+    folder.mkdir(parents=True)
+    settings = {"env": {"name": "gridworld", "oversight": oversight}, "agent": {"name": agent, **switches}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+    report = {"policy": {"return": value, "unwatched": value - 0.1}}
+    result = {
+        "env_steps": 200,
+        "seed": seed,
+        "deployed": "policy",
+        "labelled_episodes": 30,
+        "policies": report,
+        "best_by_labels": {"env_steps": 100, "policies": {"policy": {"return": value + 0.1, "unwatched": 0.0}}},
+    }
+    (folder / "result.json").write_text(json.dumps(result))
+    rows = f"env_steps,routing/labelled_episodes,eval/policy/return\n100,10,{value / 2}\n150,20,\n200,30,{value}\n"
+    (folder / "metrics.csv").write_text(rows)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    for seed, value in enumerate((0.1, 0.2, 0.9)):
+        fake_run(tmp_path / f"naive-{seed}", "naive", 0.1, seed, value)
+    fake_run(tmp_path / "hidden", "naive", 0.1, 0, 0.5, hide_oversight=True, penalty=2.0)
+    fake_run(tmp_path / "other", "naive", 0.3, 0, 0.4)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "running").mkdir()
+    (tmp_path / "running" / "config.yaml").write_text("env: {name: gridworld}")
+    fake_run(tmp_path / "broken", "naive", 0.1, 0, 0.5)
+    (tmp_path / "broken" / "result.json").write_text("{")
+    fake_run(tmp_path / "foreign", "naive", 0.1, 0, 0.5)
+    (tmp_path / "foreign" / "config.yaml").write_text("env: {name: lake, oversight: 0.1}\nagent: {name: naive}")
+    return tmp_path
+
+
+def test_what_is_left_out_is_said_and_why(runs: Path) -> None:
+    results, left_out = plotting.load(runs)
+    assert len(results) == 5
+    assert set(left_out) == {"notes", "running", "broken", "foreign"}
+    assert "not finished" in left_out["running"]
+    assert "lake" in left_out["foreign"]
+
+
+def test_means_intervals_and_curves_by_hand(runs: Path) -> None:
+    results, _ = plotting.load(runs)
+    table = plotting.tabulate(results, "return", "policies")
+    assert list(table) == ["naive", "naive, plane hidden"]
+    naive = table["naive"][0.1]
+    assert naive.mean == pytest.approx(0.4)
+    assert naive.iqm == pytest.approx(0.4), "a quarter of three is none"
+    assert naive.n == 3
+    assert 0.1 <= naive.low < 0.4 < naive.high <= 0.9
+    assert table["naive"][0.3] == (0.4, 0.4, 0.4, 0.4, 1)
+    assert plotting.tabulate(results, "return", "best_by_labels")["naive"][0.1].mean == pytest.approx(0.5)
+    first = next(result for result in results if result.seed == 2)
+    assert first.curve.tolist() == [[100, 10, 0.45], [200, 30, 0.9]]
+    assert "| naive | 0.40 (" in plotting.markdown(table)
+
+
+def test_figures_and_tables_are_written(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main("plot.py", [str(runs)]) == 0
+    out = capsys.readouterr().out
+    assert "left out: running" in out
+    names = {path.name for path in (runs / "figures").iterdir()}
+    assert {"tables.md", "tables.csv", "return_against_oversight.png", "unwatched_against_oversight.svg"} <= names
+    assert "return_against_labels_at_0.1.png" in names
+    assert cli.main("plot.py", [str(runs / "notes")]) == 2
+    assert "no finished run" in capsys.readouterr().err
