@@ -26,7 +26,7 @@ MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))
 """Row and column of each action: up, down, left, right."""
 MAX_STATES = 300_000
 """Above this many states no `Model` is given: exact evaluation would cost too much."""
-_STATE = ("cells", "watched", "spurious", "age")
+_STATE = ("cells", "watched", "spurious", "age", "labels")
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,17 @@ class Config:
     spurious_oversight: float = 0.0
     """Probability that the plane of oversight also marks an empty cell, per cell and episode."""
 
+    oversight_reach: int | None = None
+    """Ends further than this many steps from the start are never overseen."""
+    false_positive: float = 0.0
+    """Chance that an overseen bad end is reported as the good one."""
+    false_negative: float = 0.0
+    """Chance that an overseen good end is reported as a bad one."""
+    label_budget: int | None = None
+    """Labels after which oversight ends; evaluation goes on as before."""
+
     def __post_init__(self) -> None:
-        Oversight(self.oversight)
+        _ = self.overseer
         if not 0.0 <= self.spurious_oversight <= 1.0:
             raise ValueError(f"spurious-oversight is {self.spurious_oversight}: give a probability from 0 to 1.")
         if self.rows < 1 or self.columns < 1 or self.horizon < 1:
@@ -68,6 +77,12 @@ class Config:
                 f"a {self.rows}x{self.columns} grid with {len(set(self.walls))} walls has {len(self.free_cells)} free "
                 f"cells for the agent and {len(self.outcomes)} ends: make the grid larger."
             )
+
+    @property
+    def overseer(self) -> Oversight:
+        """Who sees what."""
+        errors = {"false_positive": self.false_positive, "false_negative": self.false_negative}
+        return Oversight(self.oversight, self.oversight_reach, budget=self.label_budget, **errors)
 
     @property
     def free_cells(self) -> list[int]:
@@ -101,10 +116,12 @@ class Gridworld:
             horizon=config.horizon,
             oversight_plane=1 + ends,
         )
-        self.oversight = Oversight(config.oversight)
+        self.oversight = config.overseer
+        self._labels = torch.zeros((), dtype=torch.int64, device=self.device)  # given so far
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self._free = torch.tensor(config.free_cells, device=self.device)
         self._neighbour = _neighbours(config).to(self.device)  # (cells, A)
+        self._distance = _distances(self._neighbour)  # (cells, cells)
         self._rewards = torch.tensor((0.0, *self.spec.outcome_rewards), device=self.device)
         self._ids = torch.arange(1, ends + 1, device=self.device)
         self._offsets = torch.arange(1 + ends, device=self.device) * len(self._neighbour)  # where each thing's plane is
@@ -112,7 +129,8 @@ class Gridworld:
 
     def reset(self) -> Tensor:
         """Start new episodes everywhere and return their first observations (B, C, H, W)."""
-        self._cells, self._watched, self._spurious = self._draw()
+        self._cells, watched, self._spurious = self._draw()
+        self._watched = self._affordable(watched)
         self._age = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
         self._final = self._observe(self._cells, self._watched, self._spurious)
         return self._final
@@ -125,7 +143,8 @@ class Gridworld:
         outcome = ((agent == ends) * self._ids).sum(dim=1)
         terminated = outcome != NOTHING
         truncated = (age >= self.config.horizon) & ~terminated
-        overseen, reported = self.oversight.see(outcome, self._watched)
+        overseen, reported = self.oversight.see(outcome, self._watched, self._noise(), self._labels)
+        self._labels = self._labels + overseen.sum()
         moved = torch.cat((agent, ends), dim=1)
         self._final = self._observe(moved, self._watched, self._spurious)
 
@@ -133,7 +152,7 @@ class Gridworld:
         done = (terminated | truncated)[:, None]
         cells, watched, spurious = self._draw()
         self._cells = torch.where(done, cells, moved)
-        self._watched = torch.where(done, watched, self._watched)
+        self._watched = self._affordable(torch.where(done, watched, self._watched))
         self._spurious = torch.where(done, spurious, self._spurious)
         self._age = torch.where(done.squeeze(1), 0, age)
         obs = self._observe(self._cells, self._watched, self._spurious)
@@ -183,8 +202,21 @@ class Gridworld:
         marks = self._neighbour.shape[0] if self.config.spurious_oversight else 0
         uniform = torch.rand(self.num_envs, things + ends + marks, generator=self._generator, device=self.device)
         cells = _distinct(uniform[:, :things], len(self._free))
-        watched = self.oversight.draw(uniform[:, things : things + ends])
-        return self._free[cells], watched, uniform[:, things + ends :] < self.config.spurious_oversight
+        cells = self._free[cells]
+        distance = None if self.oversight.reach is None else self._distance[cells[:, :1], cells[:, 1:]]
+        watched = self.oversight.draw(uniform[:, things : things + ends], distance)
+        return cells, watched, uniform[:, things + ends :] < self.config.spurious_oversight
+
+    def _affordable(self, watched: Tensor) -> Tensor:
+        """Let the flag go dark everywhere when the budget of labels is spent."""
+        budget = self.oversight.budget
+        return watched if budget is None else watched & (self._labels < budget)
+
+    def _noise(self) -> Tensor | None:
+        """Draw what decides whether reports are wrong, (B, 2), if any can be."""
+        if not self.oversight.errs:
+            return None
+        return torch.rand(self.num_envs, 2, generator=self._generator, device=self.device)
 
     def _observe(self, cells: Tensor, watched: Tensor, spurious: Tensor) -> Tensor:
         """Lay N states out as planes: cells (N, 1 + K), watched (N, K), spurious (N, cells or 0) -> (N, C, H, W)."""
@@ -219,9 +251,7 @@ class Gridworld:
         copies = len(conditions)
         offset = (torch.arange(copies, device=self.device) * len(placed)).repeat_interleave(len(placed))
         watched = conditions.repeat_interleave(len(placed), dim=0)
-        scene_weight = torch.full((len(watched),), 1 / len(placed), dtype=torch.float64, device=self.device)
-        p = self.oversight.probability
-        chance = torch.tensor((1 - p, p), dtype=torch.float64, device=self.device)
+        distance = self._distance[self._free[placed[:, :1]], self._free[placed[:, 1:]]].repeat(copies, 1)
         outcome = outcome.repeat(copies, 1)
         cells = self._free[placed].repeat(copies, 1)
 
@@ -232,8 +262,8 @@ class Gridworld:
             next_state=next_placed.repeat(copies, 1) + offset[:, None],
             outcome=outcome,
             reward=self._rewards[outcome],
-            start_weight=scene_weight * chance[watched.long()].prod(dim=1),
-            scene_weight=scene_weight,
+            start_weight=self.oversight.odds(watched, distance) / len(placed),
+            scene_weight=_within(self.oversight.odds(watched, distance, possible=True), copies),
             watched=watched,
             observe=observe,
             references={f"{self.spec.target}-seeker": self._seeker(cells)},
@@ -241,7 +271,7 @@ class Gridworld:
 
     def _seeker(self, cells: Tensor) -> Tensor:
         """Seek the target by random shortest paths, blind to the other ends: action probabilities (S, A)."""
-        distance = _distances(self._neighbour)
+        distance = self._distance
         nearer = distance[self._neighbour[cells[:, 0]], cells[:, 1, None]] < distance[cells[:, 0], cells[:, 1]][:, None]
         weights = torch.where(nearer.any(dim=1, keepdim=True), nearer, True).double()
         return weights / weights.sum(dim=1, keepdim=True)
@@ -269,6 +299,12 @@ def _distinct(uniform: Tensor, cells: int) -> Tensor:
             ascending[i], pick = torch.minimum(earlier, pick), torch.maximum(earlier, pick)
         ascending.append(pick)
     return torch.stack(picks, dim=1)
+
+
+def _within(weights: Tensor, conditions: int) -> Tensor:
+    """Scale the weights of each condition's states, (S,), to the sum 1; a condition that cannot be keeps zeros."""
+    rows = weights.view(conditions, -1)
+    return (rows / rows.sum(dim=1, keepdim=True).clamp(min=1e-300)).flatten()
 
 
 def _neighbours(config: Config) -> Tensor:

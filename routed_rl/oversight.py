@@ -1,47 +1,97 @@
 """Who is overseen, and what the overseer then says. Shared by all environments.
 
-For each end and episode one independent draw decides whether the overseer would see it (paper,
-section 4.3). The overseer learns an episode's outcome only if the end that was reached is overseen.
+For each end and episode one independent draw decides whether the overseer would see it (paper, section 4.3). The
+overseer learns an episode's outcome only if the end that was reached is overseen. Beyond the paper, ends far from
+the start can go unseen, reports can be wrong, and oversight can end after a number of labels.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Oversight:
-    """An overseer that watches each end of each episode with one probability."""
+    """An overseer, as an environment's flags describe it."""
 
     probability: float
+    """Chance that the overseer would see an end, drawn once per end and episode."""
+    reach: int | None = None
+    """Ends further than this many steps from the start are never overseen; None: distance does not matter."""
+    false_positive: float = 0.0
+    """Chance that an overseen bad end is reported as the good one."""
+    false_negative: float = 0.0
+    """Chance that an overseen good end is reported as a bad one."""
+    budget: int | None = None
+    """Labels after which oversight ends; None: it never does."""
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.probability <= 1.0:
-            raise ValueError(f"oversight is {self.probability}: give a probability from 0 to 1.")
+        for name, flag in (("probability", "oversight"), ("false_positive", ""), ("false_negative", "")):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                flag = flag or name.replace("_", "-")
+                raise ValueError(f"{flag} is {getattr(self, name)}: give a probability from 0 to 1.")
+        for name, flag in (("reach", "oversight-reach"), ("budget", "label-budget")):
+            if getattr(self, name) is not None and getattr(self, name) < 0:
+                raise ValueError(f"{flag} is {getattr(self, name)}: it cannot be below 0.")
 
-    def draw(self, uniform: Tensor) -> Tensor:
+    def odds(self, watched: Tensor, distance: Tensor, *, possible: bool = False) -> Tensor:
+        """Return how likely it is that exactly some ends are overseen.
+
+        Args:
+            watched: (S, K) bool, the ends that are.
+            distance: (S, K) steps from the start to each end.
+            possible: take a probability of 0 or 1 as one that is nearly so.
+
+        Returns:
+            (S,) float64.
+        """
+        p = min(max(self.probability, 1e-9), 1 - 1e-9) if possible else self.probability
+        chance = (distance <= (math.inf if self.reach is None else self.reach)).double() * p
+        return torch.where(watched, chance, 1 - chance).prod(dim=1)
+
+    def draw(self, uniform: Tensor, distance: Tensor | None = None) -> Tensor:
         """Decide which ends are watched.
 
         Args:
             uniform: (B, K) fresh draws from [0, 1).
+            distance: (B, K) steps from the start to each end; needed with `reach` only.
 
         Returns:
             (B, K) bool.
         """
-        return uniform < self.probability
+        watched = uniform < self.probability
+        return watched if self.reach is None or distance is None else watched & (distance <= self.reach)
 
-    def see(self, outcome: Tensor, watched: Tensor) -> tuple[Tensor, Tensor]:
+    def see(
+        self, outcome: Tensor, watched: Tensor, noise: Tensor | None = None, labels: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Say what the overseer sees of B steps.
 
         Args:
-            outcome: (B,) int64, 0 where nothing was reached.
+            outcome: (B,) int64, 0 where nothing was reached, 1 for the good end.
             watched: (B, K) bool, the ends that are overseen.
+            noise: (B, 2) fresh draws from [0, 1); without them every report is true.
+            labels: () int64, labels given before; needed with `budget` only.
 
         Returns:
-            overseen (B,) bool, true where an overseen end was reached; reported (B,) int64, that
-            end, 0 elsewhere.
+            overseen (B,) bool, true where an overseen end was reached; reported (B,) int64, the end that the
+            overseer says it was, 0 elsewhere.
         """
         overseen = watched.gather(1, (outcome - 1).clamp(min=0)[:, None]).squeeze(1) & (outcome > 0)
-        return overseen, outcome * overseen
+        if self.budget is not None and labels is not None:
+            overseen = overseen & (labels + overseen.cumsum(dim=0) <= self.budget)
+        if noise is None:
+            return overseen, outcome * overseen
+        bad = 2 + (noise[:, 1] * (watched.shape[1] - 1)).long()  # one of the bad ends, evenly
+        said = torch.where((outcome > 1) & (noise[:, 0] < self.false_positive), 1, outcome)
+        said = torch.where((outcome == 1) & (noise[:, 0] < self.false_negative), bad.clamp(max=watched.shape[1]), said)
+        return overseen, said * overseen
+
+    @property
+    def errs(self) -> bool:
+        """Whether reports can be wrong."""
+        return self.false_positive > 0 or self.false_negative > 0

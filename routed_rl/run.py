@@ -97,10 +97,7 @@ class Run:
         """Make the environment, at another oversight if given."""
         env_config = self.settings.env
         if oversight is not None:
-            try:
-                env_config = replace(env_config, oversight=oversight)
-            except ValueError as error:
-                raise UserError(str(error)) from None
+            env_config = _changed(env_config, oversight=oversight)
         return self._env_module.make(env_config, num_envs, seed=seed, device=self.device)
 
     def make_agent(self, env: VecEnv) -> Agent:
@@ -108,10 +105,15 @@ class Run:
         return self._agent_module.Agent(env.spec, self.settings.agent, seed=self._seeds[1], device=self.device)
 
     def make_evaluator(self, *, oversight: float | None = None, **kwargs: Any) -> Evaluator:
-        """Make what evaluates the agent's policies; for `kwargs` see `Evaluator`."""
+        """Make what evaluates the agent's policies, with labels without end; for `kwargs` see `Evaluator`."""
+        settings = self.settings.env
+        if hasattr(settings, "label_budget"):
+            settings = _changed(settings, label_budget=None)
+        at = settings.oversight if oversight is None else oversight
 
-        def make_env(num_envs: int, *, oversight: float | None = oversight) -> VecEnv:
-            return self.make_env(num_envs, seed=self._seeds[2], oversight=oversight)
+        def make_env(num_envs: int, *, oversight: float | None = None) -> VecEnv:
+            changed = _changed(settings, oversight=at if oversight is None else oversight)
+            return self._env_module.make(changed, num_envs, seed=self._seeds[2], device=self.device)
 
         return Evaluator(make_env, seed=self._seeds[2], **{"episodes": self.settings.episodes} | kwargs)
 
@@ -214,6 +216,18 @@ class Run:
             p: metadata.version(p) for p in packages
         }
         (folder / "versions.txt").write_text("".join(f"{name} {version}\n" for name, version in versions.items()))
+
+
+def _changed(settings: Any, **changes: Any) -> Any:
+    """Change settings.
+
+    Raises:
+        UserError: if a value is wrong.
+    """
+    try:
+        return replace(settings, **changes)
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
 
 def new_folder(choice: Choice, seed: int, parent: Path = Path("runs")) -> Path:

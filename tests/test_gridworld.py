@@ -140,6 +140,28 @@ def test_the_models_starts_follow_the_oversight() -> None:
     assert model.scene_weight[both].sum() == pytest.approx(1)
 
 
+def test_a_label_budget_is_spent_to_the_label_and_the_flag_goes_dark() -> None:
+    env = world(64, oversight=1.0, label_budget=100)
+    rollout = random_rollout(env, 40)
+    assert rollout.overseen.sum() == 100
+    spent = rollout.overseen.sum(dim=1).cumsum(dim=0) >= 100
+    assert rollout.obs[1:][spent[:-1]][:, :, 3].sum() == 0
+    assert rollout.obs[:-1][~spent[:-1]][:, :, 3].sum() > 0
+    twin = world(64, oversight=1.0, label_budget=100)
+    twin.load_state_dict(env.state_dict())
+    assert random_rollout(twin, 10).overseen.sum() == 0
+
+
+def test_far_ends_are_out_of_the_overseers_reach() -> None:
+    env = world(512, oversight=1.0, oversight_reach=2)
+    obs = env.reset()
+    agent, *ends = (obs[:, plane].flatten(1).argmax(dim=1) for plane in range(3))
+    for end in ends:
+        distance = (agent // 5 - end // 5).abs() + (agent % 5 - end % 5).abs()
+        lit = obs[:, 3].flatten(1).gather(1, end[:, None]).squeeze(1) > 0
+        assert torch.equal(lit, distance <= 2)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

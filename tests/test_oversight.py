@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -25,3 +27,46 @@ def test_draws_have_the_probability_asked_for_and_zero_and_one_are_certain() -> 
 def test_an_impossible_probability_is_told(probability: float) -> None:
     with pytest.raises(ValueError, match=r"from 0 to 1"):
         Oversight(probability)
+
+
+def test_reports_are_wrong_at_the_rates_asked_for_each_kind_apart() -> None:
+    noise = torch.rand(200_000, 2, generator=torch.Generator().manual_seed(0))
+    outcome = torch.arange(200_000) % 3 + 1
+    watched = torch.ones(200_000, 3, dtype=torch.bool)
+    _, reported = Oversight(1.0, false_positive=0.2, false_negative=0.3).see(outcome, watched, noise)
+    good, bad = outcome == 1, outcome == 2
+    assert (reported[good] != 1).float().mean() == pytest.approx(0.3, abs=0.01)
+    assert (reported[good] == 2).float().mean() == pytest.approx(0.15, abs=0.01), "any bad end, evenly"
+    assert (reported[bad] == 1).float().mean() == pytest.approx(0.2, abs=0.01)
+    assert (reported[bad] == 3).sum() == 0
+
+
+def test_a_budget_is_kept_to_the_label() -> None:
+    outcome = torch.tensor([1, 0, 2, 1, 2])
+    watched = torch.ones(5, 2, dtype=torch.bool)
+    overseen, reported = Oversight(1.0, budget=10).see(outcome, watched, labels=torch.tensor(8))
+    assert overseen.tolist() == [True, False, True, False, False]
+    assert reported.tolist() == [1, 0, 2, 0, 0]
+
+
+def test_ends_out_of_reach_are_not_watched_and_the_odds_say_so() -> None:
+    distance = torch.tensor([[1.0, 3.0], [2.0, 2.0]])
+    overseer = Oversight(0.25, reach=2)
+    assert overseer.draw(torch.zeros(2, 2), distance).tolist() == [[True, False], [True, True]]
+    watched = torch.tensor([[True, False], [True, False]])
+    assert overseer.odds(watched, distance).tolist() == [0.25, 0.25 * 0.75]
+    assert Oversight(1.0).odds(watched, distance).tolist() == [0.0, 0.0]
+    assert (Oversight(1.0).odds(watched, distance, possible=True) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"reach": -1}, "oversight-reach is -1"),
+        ({"budget": -5}, "label-budget"),
+        ({"false_positive": 2.0}, "positive is 2"),
+    ],
+)
+def test_impossible_overseers_are_told(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Oversight(0.5, **settings)
