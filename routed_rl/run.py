@@ -27,6 +27,7 @@ from routed_rl.env import VecEnv
 from routed_rl.evaluation import Evaluator
 from routed_rl.logger import Logger
 from routed_rl.plugins import Plugins
+from routed_rl.trace import Trace
 from routed_rl.trainer import Trainer
 
 DEFAULT_ENV, DEFAULT_AGENT = "gridworld", "routed"
@@ -48,6 +49,8 @@ class RunSettings:
     """How many times to evaluate on the way, evenly spaced; the last is at the end."""
     episodes: int = 1000
     """Episodes of an evaluation, where it cannot be exact."""
+    trace: bool = False
+    """Write episodes.csv: for each episode its outcome, label, route and gate."""
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("num_envs", 1), ("episodes", 1), ("seed", 0), ("evaluations", 0)):
@@ -158,11 +161,15 @@ class Run:
             self.restore(agent, state, path)
         evaluator = self.make_evaluator()
         self._describe(folder)
-        logger = Logger(folder, total=settings.steps, start=0 if state is None else state["env_steps"])
+        start = 0 if state is None else state["env_steps"]
+        logger = Logger(folder, total=settings.steps, start=start)
         logger.settings(_flat(self.plain()), yaml.safe_dump(self.plain(), sort_keys=False))
         logger.layout(_layout(list(agent.policies())))
+        trace = Trace(folder / "episodes.csv", env.spec, up_to=start) if settings.trace else None
         steps, seed = settings.agent.rollout_steps, self._seeds[3]
-        trainer = Trainer(env, agent, evaluator, logger, checkpoints, self.names, rollout_steps=steps, seed=seed)
+        trainer = Trainer(
+            env, agent, evaluator, logger, checkpoints, self.names, rollout_steps=steps, seed=seed, trace=trace
+        )
         if state is not None:
             trainer.load(state)
         try:

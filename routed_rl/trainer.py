@@ -22,6 +22,7 @@ from routed_rl.pictures import arrows
 from routed_rl.policy import sample
 from routed_rl.rollout import Decision, Frames, Rollout, collect
 from routed_rl.stopping import Stopping
+from routed_rl.trace import Trace
 
 WATCH_PERIOD = 20
 """A policy to ship that does not act in training is watched for one horizon in so many: 5% of all steps."""
@@ -53,6 +54,7 @@ class Trainer:
         *,
         rollout_steps: int,
         seed: int,
+        trace: Trace | None = None,
     ) -> None:
         """Start at the beginning; `load` continues a run.
 
@@ -65,11 +67,12 @@ class Trainer:
             names: of environment and agent, to know the checkpoint by.
             rollout_steps: T, steps of each environment between updates.
             seed: decides the actions of the policy to ship where it is watched.
+            trace: where to write a row for each episode, if anywhere.
         """
         self._env, self._agent, self._evaluator, self._logger = env, agent, evaluator, logger
         self._folder, self._names, self._rollout_steps = folder, names, rollout_steps
         self.stopping = Stopping(env.spec.discount)
-        self._generator = torch.Generator(env.device).manual_seed(seed)
+        self._generator, self._trace = torch.Generator(env.device).manual_seed(seed), trace
         self.progress = Progress()
         self._obs, self._scenes = env.reset(), env.scenes()
         self._frames = Frames.like(self._obs, rollout_steps)
@@ -134,6 +137,8 @@ class Trainer:
             self.stopping.watch(visible)
         elif self.progress.env_steps // period > before // period:
             self._watch_deployed()
+        if self._trace is not None:
+            self._trace.write(rollout, self._agent, before + rollout.reward.numel())
         ended = time.perf_counter()
         self.progress.train_seconds += ended - began
         return (

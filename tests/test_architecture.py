@@ -12,7 +12,7 @@ FLOORS = [
     ["experts"],
     ["policy", "agent", "plugins"],
     ["exact", "evaluation", "steering", "stopping", "pictures", "plotting", "report", "learner"],
-    ["trainer"],
+    ["trace", "trainer"],
     ["run", "sweep"],
     ["cli", "start", "__main__"],
 ]

@@ -305,3 +305,20 @@ def test_a_dropped_in_environment_is_found_and_trains(tmp_path: Path, monkeypatc
     assert run(*flags) == 0, "without --run-dir a new folder is made each time"
     assert (tmp_path / "runs" / "tiny_world-routed-0-2" / "result.json").exists()
     assert run_command(evaluate, ["runs/tiny_world-routed-0"]) == 0
+
+
+def test_a_trace_has_a_row_for_each_episode_and_survives_a_resume(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    train_tiny(folder, 512, "--trace", "--env.oversight", "0.5")
+    assert run("--resume", str(folder), "--steps", "1024") == 0
+    with (folder / "episodes.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    with (folder / "metrics.csv").open() as file:
+        assert len(rows) == sum(float(row["rollout/episodes"]) for row in csv.DictReader(file))
+    steps = [int(row["env_steps"]) for row in rows]
+    assert steps == sorted(steps) and steps[-1] <= 1024
+    for row in rows:
+        seen = row["overseen"] == "1"
+        assert row["label"] == (row["outcome"] if seen else "nothing" if row["outcome"] == "none" else "unknown")
+        assert row["route"] == (row["outcome"] if seen else "all")
+        assert 0 <= float(row["gate"]) <= 1
