@@ -30,6 +30,8 @@ from routed_rl.steering import ablate
 class Config(LearnerConfig):
     """The paper's method, and the parts of it that can be switched off."""
 
+    entropy: float = 0.06
+    """Coefficient of the entropy bonus. A mixture that learns to seek one end first needs more of it to meet the other."""
     gate: bool = True
     """Whether a gate mixes the experts; without it each always has weight 1/E."""
     gate_loss: float = 0.1

@@ -37,7 +37,7 @@ DEFAULT_ENV, DEFAULT_AGENT = "gridworld", "routed"
 class RunSettings:
     """What a run needs beside its environment and its agent."""
 
-    steps: int = 1_600_000
+    steps: int = 1_200_000
     """Environment steps to train for; the last rollout may go a little past it."""
     num_envs: int = 256
     """How many environments are stepped together."""
