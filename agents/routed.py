@@ -31,7 +31,7 @@ class Config(LearnerConfig):
     """The paper's method, and the parts of it that can be switched off."""
 
     entropy: float = 0.06
-    """Coefficient of the entropy bonus. A mixture that learns to seek one end first needs more of it to meet the other."""
+    """Coefficient of the entropy bonus; a mixture that learnt to seek one end first meets the other by it."""
     gate: bool = True
     """Whether a gate mixes the experts; without it each always has weight 1/E."""
     gate_loss: float = 0.1
