@@ -241,4 +241,5 @@ def _against(axes: Axes, results: Sequence[Result], column: int, colours: Mappin
         axes.plot(x, y.mean(axis=0), _style(method), color=colours[method], label=method)
         axes.fill_between(x, y.min(axis=0), y.max(axis=0), color=colours[method], alpha=0.12, linewidth=0)
     if column == 1:
-        axes.set_xscale("symlog", linthresh=10)
+        axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:,.0f}")

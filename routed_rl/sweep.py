@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import logging
 import os
 import shlex
 import shutil
@@ -170,7 +171,7 @@ def _with_ray(tasks: Sequence[Task], address: str | None) -> Doing:
         import ray  # type: ignore[import-not-found]
     except ImportError:
         raise UserError("--launcher ray needs Ray, which is not installed: pip install ray.") from None
-    ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="ERROR")
+    ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
     try:
         execute = ray.remote(num_cpus=1)(Task.execute)
         pending: dict[Any, Task] = {execute.remote(task): task for task in tasks}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    ["routing", "losses", "sparse", "networks", "grouping", "env", "config", "logger", "checkpoint"],
+    ["routing", "regions", "losses", "sparse", "networks", "grouping", "env", "config", "logger", "checkpoint"],
     ["oversight", "rollout", "labels", "outcome_model", "rewards"],
     ["experts"],
     ["policy", "agent", "plugins"],

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
 
-from routed_rl.routing import route
+from routed_rl.routing import Activations, Parameters, Rule, Values, attach_loss, linear, route, routed
 
 
 def test_value_is_the_same_to_the_bit_and_gradient_is_exactly_zero_where_stopped() -> None:
@@ -23,8 +26,170 @@ def test_keep_may_decide_for_single_units() -> None:
     assert torch.equal(x.grad, torch.eye(2))  # type: ignore[arg-type]
 
 
+def test_a_float_scales_the_gradient_and_not_the_value() -> None:
+    x = torch.ones(3, 2, requires_grad=True)
+    y = route(x, torch.tensor([0.5, -1.0, 0.0]))
+    assert torch.equal(y, x)
+    y.sum().backward()
+    assert torch.equal(x.grad, torch.tensor([[0.5, 0.5], [-1.0, -1.0], [0.0, 0.0]]))  # type: ignore[arg-type]
+
+
 def test_wrong_dtype_and_shape_are_told() -> None:
-    with pytest.raises(ValueError, match=r"float32.*bool"):
-        route(torch.ones(2, 3), torch.ones(2))
+    with pytest.raises(ValueError, match=r"int64.*bool"):
+        route(torch.ones(2, 3), torch.ones(2).long())
     with pytest.raises(ValueError, match=r"\(3,\).*\(2, 3\)"):
         route(torch.ones(2, 3), torch.ones(3).bool())
+
+
+def test_an_attached_loss_adds_its_gradient_once() -> None:
+    a, b = torch.tensor([2.0], requires_grad=True), torch.tensor(3.0, requires_grad=True)
+    y = attach_loss(a * 2, b**2)
+    assert torch.equal(y, a * 2)
+    (100 * y).sum().backward()
+    assert a.grad == 200
+    assert b.grad == 6
+
+
+def network(seed: int, width: int = 5) -> nn.Sequential:
+    torch.manual_seed(seed)
+    embed = nn.Sequential(nn.Linear(4, width), nn.LayerNorm(width))
+    return nn.Sequential(embed, nn.Tanh(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 2)).double()
+
+
+def gradients(model: nn.Module) -> dict[str, Tensor]:
+    return {name: torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}
+
+
+def loss_of(y: Tensor) -> Tensor:
+    return (y.square().sum(dim=-1) + y.sum(dim=-1).sin()).sum()
+
+
+def longhand(model: nn.Sequential, x: Tensor, keep: Tensor, kind: str) -> dict[str, Tensor]:
+    """Add up what each sample alone may train: layer 2 is routed."""
+    total = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+    for sample, kept in zip(x, keep, strict=True):
+        model.zero_grad()
+        hidden = model[1](model[0](sample[None]))
+        routed_part = model[2](hidden)
+        if not kept and kind == "activations":
+            routed_part = routed_part.detach()
+        if not kept and kind == "values":
+            routed_part = 0 * routed_part.detach()
+        loss_of(model[4](model[3](routed_part))).backward()
+        for name, gradient in gradients(model).items():
+            if not (kind == "parameters" and not kept and name.startswith("2.")):
+                total[name] += gradient
+    model.zero_grad()
+    return total
+
+
+KINDS: dict[str, type[Activations] | type[Parameters] | type[Values]] = {
+    "activations": Activations,
+    "parameters": Parameters,
+    "values": Values,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 9), st.integers(2, 7), st.data())
+def test_each_mechanism_is_the_sum_over_samples_taken_alone(
+    kind: str, seed: int, batch: int, width: int, data: st.DataObject
+) -> None:
+    keep = torch.tensor(data.draw(st.lists(st.booleans(), min_size=batch, max_size=batch)))
+    model = network(seed, width)
+    x = torch.randn(batch, 4, dtype=torch.float64)
+    expected = longhand(model, x, keep, kind)
+    with routed(model, {"2": KINDS[kind](keep)}):
+        loss_of(model(x)).backward()
+    for name, gradient in gradients(model).items():
+        assert torch.allclose(gradient, expected[name], rtol=1e-6, atol=1e-12), name
+        if not keep.any() and name.startswith("2."):
+            assert (gradient == 0).all(), "stopped is exactly 0"
+
+
+def test_parameters_of_any_module_can_be_routed_and_nothing_else_changes() -> None:
+    model, x = network(0), torch.randn(6, 4, dtype=torch.float64, requires_grad=True)
+    keep = torch.tensor([True, False, True, False, False, True])
+    plain = model(x)
+    loss_of(plain).backward()
+    everything, to_x = gradients(model), x.grad.clone()  # type: ignore[union-attr]
+    model.zero_grad()
+    x.grad = None
+    with routed(model, {"0": Parameters(keep)}):
+        y = model(x)
+        loss_of(y).backward()
+    assert torch.equal(y, plain)
+    assert torch.allclose(x.grad, to_x, rtol=1e-12)  # type: ignore[arg-type]
+    mixed = gradients(model)
+    assert torch.allclose(mixed["2.weight"], everything["2.weight"], rtol=1e-12)
+    model.zero_grad()
+    loss_of(model(x[keep])).backward()
+    for name in ("0.0.weight", "0.0.bias", "0.1.weight", "0.1.bias"):
+        assert torch.allclose(mixed[name], gradients(model)[name], rtol=1e-9), name
+
+
+def test_tokens_can_be_routed_one_by_one() -> None:
+    layer = nn.Linear(3, 2).double()
+    x = torch.randn(4, 5, 3, dtype=torch.float64)
+    keep = torch.rand(4, 5) > 0.5
+    linear(x, layer.weight, layer.bias, keep).square().sum().backward()
+    ours = gradients(layer)
+    layer.zero_grad()
+    layer(x[keep]).square().sum().backward()
+    assert torch.allclose(ours["weight"], gradients(layer)["weight"], rtol=1e-12)
+    assert torch.allclose(ours["bias"], gradients(layer)["bias"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [False, True])
+def test_units_of_a_layer_can_be_routed_alone(scale: bool) -> None:
+    model, x = network(0), torch.randn(3, 4, dtype=torch.float64)
+    keep = torch.zeros(3, dtype=torch.float64) if scale else torch.zeros(3, dtype=torch.bool)
+    with routed(model, {"2": Activations(keep, units=slice(0, 2))}):
+        loss_of(model(x)).backward()
+    assert (model[2].weight.grad[:2] == 0).all()
+    assert (model[2].weight.grad[2:] != 0).any()
+    with routed(model, {"2": Values(keep.bool(), units=slice(1, 3))}), torch.no_grad():
+        zeroed = model[2](model[1](model[0](x)))
+    assert (zeroed[:, 1:3] == 0).all()
+    assert (zeroed[:, [0, 3, 4]] != 0).all()
+
+
+def test_patterns_names_and_what_is_left_behind() -> None:
+    model, x = network(0), torch.randn(3, 4, dtype=torch.float64)
+    rules: dict[str, Rule] = {
+        "[24]": torch.zeros(3, dtype=torch.bool),
+        "0*": Parameters(torch.zeros(3, dtype=torch.bool)),
+    }
+    with pytest.raises(RuntimeError, match="stop"), routed(model, rules):
+        assert model[2]._forward_hooks and "forward" in vars(model[0][0])
+        raise RuntimeError("stop")
+    assert not any(module._forward_hooks or "forward" in vars(module) for module in model.modules())
+    with pytest.raises(ValueError, match=r"'blocks'.* 0, 0.0, 0.1"), routed(model, {"blocks": torch.ones(3).bool()}):
+        pass
+    loss_of(model(x)).backward()
+    assert all((gradient != 0).any() for gradient in gradients(model).values())
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, while it compiles
+def test_autocast_checkpointing_and_compile() -> None:
+    from torch.utils.checkpoint import checkpoint
+
+    keep = torch.tensor([True, False, True])
+    model, x = network(0).float(), torch.randn(3, 4)
+
+    def mixed(through: object) -> dict[str, Tensor]:
+        model.zero_grad()
+        with routed(model, {"2": Parameters(keep), "0": Activations(keep)}):
+            loss_of(through(x)).backward()  # type: ignore[operator]
+        return gradients(model)
+
+    plain = mixed(model)
+    again = mixed(lambda x: checkpoint(model, x, use_reentrant=False))
+    compiled = mixed(torch.compile(model, backend="aot_eager"))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = mixed(model)
+    for name, gradient in plain.items():
+        assert torch.allclose(again[name], gradient), name
+        assert torch.allclose(compiled[name], gradient, atol=1e-6), name
+        assert torch.allclose(rough[name].float(), gradient, rtol=0.1, atol=0.1), name
