@@ -30,7 +30,7 @@ from routed_rl.steering import ablate
 class Config(LearnerConfig):
     """The paper's method, and the parts of it that can be switched off."""
 
-    entropy: float = 0.06
+    entropy: float = 0.12
     """Coefficient of the entropy bonus; a mixture that learnt to seek one end first meets the other by it."""
     gate: bool = True
     """Whether a gate mixes the experts; without it each always has weight 1/E."""
