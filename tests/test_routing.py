@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import socket
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional
 
 from routed_rl.routing import Activations, Parameters, Rule, Values, attach_loss, linear, route, routed
 
@@ -193,3 +197,63 @@ def test_autocast_checkpointing_and_compile() -> None:
         assert torch.allclose(again[name], gradient), name
         assert torch.allclose(compiled[name], gradient, atol=1e-6), name
         assert torch.allclose(rough[name].float(), gradient, rtol=0.1, atol=0.1), name
+
+
+def _one_of_two_processes(rank: int, port: int, folder: str) -> None:
+    """Train a routed model on half of a batch, as `DistributedDataParallel` does, and save its gradients."""
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    model, x, keep = network(0), torch.linspace(-1, 1, 32, dtype=torch.float64).view(8, 4), torch.arange(8) % 3 > 0
+    half = slice(4 * rank, 4 * rank + 4)
+    parallel = nn.parallel.DistributedDataParallel(model)
+    with routed(model, {"2": Parameters(keep[half]), "0": Activations(keep[half])}):
+        loss_of(parallel(x[half])).backward()
+    torch.save(gradients(model), f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_distributed_data_parallel_averages_what_each_process_routes(tmp_path: Path) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+    torch.multiprocessing.spawn(_one_of_two_processes, (port, str(tmp_path)), nprocs=2)
+    model, x, keep = network(0), torch.linspace(-1, 1, 32, dtype=torch.float64).view(8, 4), torch.arange(8) % 3 > 0
+    with routed(model, {"2": Parameters(keep), "0": Activations(keep)}):
+        (loss_of(model(x)) / 2).backward()
+    both = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+    for name, gradient in gradients(model).items():
+        assert torch.allclose(both[0][name], gradient, rtol=1e-9), name
+        assert torch.equal(both[0][name], both[1][name])
+
+
+def test_a_transformer_of_hugging_face_is_routed_by_name() -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.GPT2Config(
+        n_layer=2, n_head=2, n_embd=16, vocab_size=11, n_positions=8, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0
+    )
+    torch.manual_seed(0)
+    model = transformers.GPT2LMHeadModel(config).double()
+    tokens = torch.randint(11, (4, 8), generator=torch.Generator().manual_seed(0))
+    keep = torch.tensor([True, False, True, False])
+
+    def loss(rows: Tensor) -> Tensor:
+        return functional.cross_entropy(
+            model(tokens[rows]).logits.flatten(0, 1), tokens[rows].flatten(), reduction="sum"
+        )
+
+    everyone = torch.arange(4)
+    for rule in (Parameters(keep), Activations(keep)):
+        model.zero_grad()
+        with routed(model, {"transformer.h.*.mlp": rule}):
+            loss(everyone).backward()
+        ours = gradients(model)
+        model.zero_grad()
+        loss(everyone[keep]).backward()
+        kept = gradients(model)
+        for name in ours:
+            if "mlp" in name and isinstance(rule, Parameters):
+                assert torch.allclose(ours[name], kept[name], rtol=1e-6, atol=1e-10), name
+        if isinstance(rule, Activations):
+            assert torch.allclose(ours["transformer.h.1.mlp.c_fc.weight"], kept["transformer.h.1.mlp.c_fc.weight"])
+        assert not torch.allclose(ours["transformer.wte.weight"], kept["transformer.wte.weight"])
