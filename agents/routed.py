@@ -32,6 +32,8 @@ class Config(LearnerConfig):
 
     entropy: float = 0.12
     """Coefficient of the entropy bonus; a mixture that learnt to seek one end first meets the other by it."""
+    weight_decay: float = 1e-4
+    """Weight decay of Adam; without it the gate saturates, and an expert forgets where the gate chose another."""
     gate: bool = True
     """Whether a gate mixes the experts; without it each always has weight 1/E."""
     gate_loss: float = 0.1
