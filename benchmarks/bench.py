@@ -134,9 +134,8 @@ def measure() -> dict[str, float]:
     threads = torch.get_num_threads()
     print(f"machine      {threads} threads, float32 matrix product {found['gemm_gflops']:.0f} GFLOP/s")
     found["help_seconds"] = command_seconds("train.py", "--help")
-    with tempfile.TemporaryDirectory() as folder:
-        tiny = ("--steps", "1", "--evaluations", "0", "--episodes", "1", "--run-dir", f"{folder}/run")
-        found["first_update_seconds"] = command_seconds("train.py", *tiny)
+    tiny = ("train.py", "--steps", "1", "--evaluations", "0", "--episodes", "1", "--run-dir")
+    found["first_update_seconds"] = command_seconds(*tiny, new_folder=True)
     print(
         f"start        --help {found['help_seconds']:.2f} s; a run of one update, with its result written, "
         f"{found['first_update_seconds']:.1f} s (import torch alone {found['import_torch_seconds']:.1f} s)"
@@ -162,17 +161,21 @@ def learn(found: dict[str, float]) -> None:
     reached = learning.ours([], GOAL, limit=1_600_000)
     print(f"learning     to {GOAL:.2f} at 10% oversight: {reached}")
     found |= {"goal_steps": reached.steps, "goal_seconds": reached.seconds or math.nan}
+    oracle = learning.ours(["--agent", "oracle"], GOAL, limit=1_600_000)
+    print(f"             our learner with the true reward (--agent oracle): {oracle}")
     for name, settings in learning.SB3_SETTINGS.items():
         theirs = learning.stable_baselines3(goal=GOAL, limit=800_000, **settings)
         ratio = f", {theirs.seconds / reached.seconds:.1f}x" if theirs.seconds and reached.seconds else ""
         print(f"             {name}, true reward: {theirs}{ratio}")
 
 
-def command_seconds(*args: str) -> float:
-    """Time a Python program."""
+def command_seconds(*args: str, new_folder: bool = False) -> float:
+    """Time a Python program, which may get the name of a new folder as its last argument."""
 
     def run() -> None:
-        subprocess.run([sys.executable, *args], cwd=ROOT, check=True, capture_output=True)
+        with tempfile.TemporaryDirectory() as folder:
+            last = (f"{folder}/new",) if new_folder else ()
+            subprocess.run([sys.executable, *args, *last], cwd=ROOT, check=True, capture_output=True)
 
     return median_seconds(run, warm_up=1, runs=3)
 

@@ -46,7 +46,7 @@ def ours(flags: Sequence[str], goal: float, limit: int) -> Reached:
     while done < limit:
         began = time.perf_counter()
         rollout = collect(env, agent.act, obs, steps, frames)
-        agent.update(labels.hide(rollout, env.spec.outcome_rewards))
+        agent.update(rollout if agent.sees_everything else labels.hide(rollout, env.spec.outcome_rewards))
         seconds += time.perf_counter() - began
         obs, done = rollout.last_obs, done + steps * env.num_envs
         deployed = {agent.deployed: agent.policies()[agent.deployed]}

@@ -93,7 +93,7 @@ class Logger:
         self._bar.set_postfix_str(note)
         if not self._interactive and not self._quiet:
             rate = (env_steps - self._start) / max(time.monotonic() - self._began, 1e-9)
-            left = tqdm.format_interval((self._total - env_steps) / rate) if rate else "?"
+            left = tqdm.format_interval(max(self._total - env_steps, 0) / rate) if rate else "?"
             print(f"{env_steps:>11,} / {self._total:,} steps  {rate:8,.0f} steps/s  {left} left  {note}", flush=True)
 
     def picture(self, name: str, image: NDArray[np.uint8], env_steps: int) -> None:

@@ -33,7 +33,7 @@ def show(reports: Mapping[str, Report], references: Mapping[str, float], *, depl
         cells = [f"{report[measure]:.3f}" for measure in shown]
         if "standard_error" in report:
             cells[0] += f" ±{report['standard_error']:.3f}"
-        cells += [f"{share:.1%}" for share in report["outcomes"].values()]
+        cells += [f"{max(share, 0.0):.1%}" for share in report["outcomes"].values()]
         mark, style = (" *", "bold") if name == deployed else ("", "")
         table.add_row(name + mark, *cells, f"{report['mean_length']:.1f}", style=style)
     console = Console()
