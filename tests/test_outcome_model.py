@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import torch
+from helpers import CPU, random_rollout, world
+
+from routed_rl import labels
+from routed_rl.outcome_model import OutcomeModel
+
+
+def test_it_learns_which_end_a_frame_shows_and_is_certain_of_what_was_reported() -> None:
+    env = world(256, oversight=0.5)
+    model = OutcomeModel(env.spec, (64,), seed=0, device=CPU)
+    for _ in range(16):
+        metrics = model.learn(labels.hide(random_rollout(env, 64), env.spec.outcome_rewards))
+    assert metrics["outcome_model/error_on_new_labels"] < 0.1
+    truth = random_rollout(env, 32, seed=1)
+    chances = model.infer(labels.hide(truth, env.spec.outcome_rewards))
+    assert (chances[~truth.terminated] == 0).all()
+    assert (chances[truth.overseen].max(dim=1).values == 1).all()
+    guessed = truth.terminated & ~truth.overseen
+    assert (chances[guessed].argmax(dim=1) + 1 == truth.outcome[guessed]).float().mean() > 0.9
+
+
+def test_it_does_not_see_the_oversight_and_forgets_the_oldest() -> None:
+    env = world(64, oversight=1.0)
+    model = OutcomeModel(env.spec, (8,), seed=0, device=CPU, capacity=50)
+    frames = env.reset()
+    dark = frames.clone()
+    dark[:, 3] = 0
+    assert torch.equal(model.probabilities(frames), model.probabilities(dark))
+    rollout = labels.hide(random_rollout(env, 40), env.spec.outcome_rewards)
+    model.learn(rollout)
+    seen = rollout.reported > 0
+    assert model.seen == int(seen.sum()) > 50
+    newest = rollout.final_obs[seen][-1]
+    assert torch.equal(model.frames[(model.seen - 1) % 50], newest)
+    twin = OutcomeModel(env.spec, (8,), seed=1, device=CPU, capacity=50)
+    twin.load_state_dict(model.state_dict())
+    assert torch.equal(twin.probabilities(frames), model.probabilities(frames))
