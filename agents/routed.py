@@ -68,6 +68,7 @@ class Agent:
         self.learner = Learner(
             blueprint, config, discount=spec.discount, gate_coefficient=config.gate_loss, seed=seed, device=device
         )
+        self.keep: Tensor | None = None  # (T, B, E + 1), the routes of the latest rollout, for those who want to look
         if config.equal_start:
             self.learner.policy.torso.equalise()
 
@@ -81,8 +82,8 @@ class Agent:
         label = rollout.label
         if self.config.routes == "random":
             label = labels.permute(label, rollout.done, self.learner.generator)
-        keep = None if self.config.routes == "none" else labels.routes(label, len(self.spec.outcomes))
-        lesson = Lesson(rewards.reached(rollout), keep=keep, expert=label - Label.KNOWN)
+        self.keep = None if self.config.routes == "none" else labels.routes(label, len(self.spec.outcomes))
+        lesson = Lesson(rewards.reached(rollout), keep=self.keep, expert=label - Label.KNOWN)
         metrics = self.learner.update(rollout, lesson)
         for k, name in enumerate(self.spec.outcomes):
             metrics[f"routing/{name}"] = (label == Label.KNOWN + k).float().mean()

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from routed_rl.env import NOTHING, EnvSpec, Model, Scene, Step
+from routed_rl.env import NOTHING, EnvSpec, Model, Scene, Step, check_names
 from routed_rl.oversight import Oversight
 
 from ._gridworld_art import TILE, render
@@ -69,6 +69,7 @@ class Config:
             raise ValueError(f"discount is {self.discount}: give a number from 0 to 1.")
         if not self.outcomes or len(set(self.outcomes)) < len(self.outcomes):
             raise ValueError(f"outcomes are {self.outcomes}: give at least one name, each once.")
+        check_names(self.outcomes)
         for row, column in self.walls:
             if not (0 <= row < self.rows and 0 <= column < self.columns):
                 raise ValueError(f"wall {row},{column} is outside the {self.rows}x{self.columns} grid: move it inside.")

@@ -13,18 +13,21 @@ import torch
 
 from routed_rl.config import UserError
 
+LAST = "last.pt"
+"""The checkpoint that a run goes on from."""
+
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values to `path`; whatever interrupts it, the file is the old one or the new.
 
-    The file that was there stays beside it as previous.pt.
+    A last.pt that was there stays beside it as previous.pt.
     """
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as file:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
-    if path.exists():
+    if path.name == LAST and path.exists():
         path.replace(path.with_name("previous.pt"))
     temporary.replace(path)
 
@@ -41,7 +44,7 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
         raise UserError(f"there is no checkpoint {path}: give the folder of a run that has saved one.") from None
     except Exception as error:  # torch raises many kinds for a broken file
         previous = path.with_name("previous.pt")
-        remedy = f"copy {previous} over it" if previous.exists() and path != previous else "start a new run"
+        remedy = f"copy {previous} over it" if previous.exists() and path.name == LAST else "start a new run"
         reason = str(error).strip().splitlines()[0].rstrip(".")[:80] if str(error).strip() else type(error).__name__
         raise UserError(f"{path} is no readable checkpoint ({reason}): {remedy}.") from None
     if not isinstance(state, dict) or "agent" not in state or "env_steps" not in state:

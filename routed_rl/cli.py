@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import signal
 import sys
@@ -73,6 +74,10 @@ class SweepSettings:
     print_commands: bool = False
     """Print the commands of all unfinished runs and run none: for any other queue."""
 
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise ValueError(f"jobs is {self.jobs}: it must be at least 1.")
+
 
 @dataclass(frozen=True)
 class PlotSettings:
@@ -124,6 +129,11 @@ def evaluate(args: Sequence[str], prog: str = "evaluate.py") -> int:
         chosen = " ".join(settings.steer)
         source = max(policies.values(), key=lambda policy: len(policy.blueprint.experts))
         policies = {chosen: steering.ablate(source, _weights(settings.steer))} | policies
+    for file in (settings.export, settings.gif):
+        if file is not None and not file.parent.is_dir():
+            raise UserError(f"there is no folder {file.parent} for {file.name}: make it first.")
+    if settings.gif is not None and settings.gif.suffix != ".gif":
+        raise UserError(f"cannot write a film to {settings.gif.name!r}: end the name in .gif.")
     if settings.export is not None:
         steering.export(policies[chosen], settings.export)
     if settings.gif is not None:
@@ -133,7 +143,7 @@ def evaluate(args: Sequence[str], prog: str = "evaluate.py") -> int:
     if settings.json:
         print(json.dumps(reports, indent=2))
     else:
-        _show(run, agent, evaluator, reports)
+        _show(run, agent, evaluator, reports, oversight=settings.oversight, greedy=settings.greedy)
     return 0
 
 
@@ -144,9 +154,7 @@ def sweep(args: Sequence[str], prog: str = "sweep.py") -> int:
     settings = config.parse(SweepSettings, args, prog=prog, description=description)
     if path is None:
         raise UserError(f"no sweep was given: {prog} sweeps/quick.toml [OPTIONS].")
-    tasks = experiments.read(path, settings.out)
-    for task in tasks:
-        build(task.flags)  # a wrong flag is told before anything runs
+    tasks = experiments.read(path, settings.out, lambda flags: build(flags).settings.steps)
     if settings.print_commands:
         print("\n".join(experiments.commands(tasks)))
         return 0
@@ -307,18 +315,28 @@ def _weights(pairs: Sequence[str]) -> dict[str, float]:
         name, _, weight = pair.partition("=")
         try:
             weights[name] = float(weight)
+            if not math.isfinite(weights[name]):
+                raise ValueError
         except ValueError:
             raise UserError(f"cannot read --steer {pair!r}: write name=weight, such as diamond=1.") from None
     return weights
 
 
-def _show(run: Run, agent: Agent, evaluator: Evaluator, reports: Mapping[str, Report]) -> None:
-    """Print the table of a run's policies."""
-    title = (
-        f"{run.choice.agent} in {run.choice.env} at oversight {run.settings.env.oversight:g}, seed {run.settings.seed}"
-    )
+def _show(
+    run: Run,
+    agent: Agent,
+    evaluator: Evaluator,
+    reports: Mapping[str, Report],
+    *,
+    oversight: float | None = None,
+    greedy: bool = False,
+) -> None:
+    """Print the table of a run's policies, evaluated at another oversight than trained at if given."""
+    trained = run.settings.env.oversight
+    title = f"{run.choice.agent} in {run.choice.env} at oversight {trained:g}, seed {run.settings.seed}"
+    title += "" if oversight is None else f", evaluated at {oversight:g}"
     title += " (sees everything)" if agent.sees_everything else ""
-    show(reports, evaluator.references(), deployed=agent.deployed, title=title)
+    show(reports, evaluator.references(), deployed=agent.deployed, title=title, greedy=greedy)
     print(agent.remark)
 
 

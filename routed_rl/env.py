@@ -8,12 +8,12 @@ Outcomes are numbered: 0 is "nothing was reached (yet)", k + 1 is `spec.outcomes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 NOTHING = 0
 """The outcome of a step that ended nowhere: the episode goes on, or it ran out of time."""
@@ -43,8 +43,17 @@ class EnvSpec:
     def __post_init__(self) -> None:
         if self.target not in self.outcomes:
             raise ValueError(f"target {self.target!r} is not among the outcomes {self.outcomes}: name one of them.")
+        check_names(self.outcomes)
         if len(self.outcome_rewards) != len(self.outcomes):
             raise ValueError(f"{len(self.outcome_rewards)} rewards for {len(self.outcomes)} outcomes: give one each.")
+
+
+def check_names(outcomes: Sequence[str]) -> None:
+    """Raise ValueError unless these can be names of outcomes, of experts, and parts of a tag."""
+    taken = ("mixture", "policy", "none", "all", "rest")
+    for name in outcomes:
+        if not name.isidentifier() or name in taken or hasattr(nn.ModuleDict, name):
+            raise ValueError(f"outcome {name!r} cannot be called so: take another word of letters, digits and _.")
 
 
 class Step(NamedTuple):

@@ -86,6 +86,7 @@ class Memo:
         """Remember `answer(*columns)`, (N, F)."""
         self._answer = answer
         self._keys, self._answers = torch.zeros(slots, dtype=torch.int64), torch.zeros(slots, 0)
+        self.forget()
 
     def __call__(self, *columns: Tensor | None) -> Tensor:
         """Answer to N rows, of which only new ones are computed."""
@@ -100,5 +101,5 @@ class Memo:
         return answers
 
     def forget(self) -> None:
-        """Forget all answers."""
-        self._keys.zero_()
+        """Forget all answers: each slot gets a key that belongs into another."""
+        torch.arange(1, len(self._keys) + 1, out=self._keys)

@@ -7,6 +7,7 @@ four tensors: the reward, the weight of each step, its route, and the gate's lab
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,11 +59,11 @@ class LearnerConfig:
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "rollout_steps", "epochs", "minibatch", "clip"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name.replace('_', '-')} is {getattr(self, name)}: it must be above 0.")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name.replace('_', '-')} is {getattr(self, name)}: it must be a number above 0.")
         for name in ("entropy", "value", "max_grad_norm", "weight_decay"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name.replace('_', '-')} is {getattr(self, name)}: it cannot be below 0.")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name.replace('_', '-')} is {getattr(self, name)}: it must be a number, 0 or above.")
         if not 0 <= self.trace <= 1:
             raise ValueError(f"trace is {self.trace}: give a number from 0 to 1.")
         if not self.hidden or min(self.hidden) < 1:

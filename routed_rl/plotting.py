@@ -17,8 +17,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
 
-CEILINGS = {"best possible": 0.9317, "ghost-blind seeker": 0.7432}
-"""Exact values of the paper's 5x5 world."""
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#8a6d3b", "#7a52c7", "#b22222")
 """Okabe and Ito's, told apart by colour-blind readers, and four more."""
 CHECKPOINTS = {"policies": "last", "best_by_labels": "best by labels", "best_by_truth": "best by truth (cheats)"}
@@ -33,6 +31,8 @@ class Result:
     seed: int
     labels: int
     steps: int
+    references: Mapping[str, float]
+    """Returns of scripted policies in its world."""
     reports: Mapping[str, Mapping[str, Any]]
     """Which checkpoint -> what its policy to ship does."""
     curve: NDArray[np.float64] = field(repr=False)
@@ -70,6 +70,7 @@ def load(folder: Path) -> tuple[list[Result], dict[str, str]]:
                 left_out[path.name] = f"it cannot be read: {str(error).splitlines()[0]}"
                 plain.pop(path, None)
     kinds = _most_common(path["env"]["name"] for path in plain.values())
+    usual = _usual(plain.values())
     for path, settings in plain.items():
         result = settings["result"]
         if settings["env"]["name"] != kinds:
@@ -79,11 +80,12 @@ def load(folder: Path) -> tuple[list[Result], dict[str, str]]:
         reports = {name: report.get("policies", report)[result["deployed"]] for name, report in reports.items()}
         results.append(
             Result(
-                method=_method(settings["agent"]),
+                method=_method(settings, usual[settings["agent"]["name"]]),
                 oversight=settings["env"]["oversight"],
                 seed=result["seed"],
                 labels=result["labelled_episodes"],
                 steps=result["env_steps"],
+                references=result.get("references", {}),
                 reports=reports,
                 curve=_curve(path / "metrics.csv", result["deployed"]),
             )
@@ -91,12 +93,36 @@ def load(folder: Path) -> tuple[list[Result], dict[str, str]]:
     return results, left_out
 
 
-def _method(agent: Mapping[str, Any]) -> str:
-    """Name a method after its agent and the switches that change what it is."""
-    words = {"hide_oversight": "plane hidden", "gate": "gate off", "routes": "routes {}", "bad_reward": "bad end {}"}
-    usual = {"hide_oversight": False, "gate": True, "routes": "label", "bad_reward": 0.0}
-    changed = [words[name].format(agent[name]) for name in words if name in agent and agent[name] != usual[name]]
-    return ", ".join([agent["name"], *changed])
+SWITCHES = {"agent.hide_oversight": False, "agent.gate": True, "agent.routes": "label"}
+"""What these are unless somebody asks for another; of all other settings the commonest value goes unsaid."""
+WORDS = {"agent.hide_oversight True": "plane hidden", "agent.gate False": "gate off"}
+
+
+def _usual(runs: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Find the commonest value of each setting of each agent."""
+    values: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    for settings in runs:
+        for name, value in _flat(settings).items():
+            values[settings["agent"]["name"]][name].append(value)
+    return {
+        agent: {name: SWITCHES.get(name, max(seen, key=seen.count)) for name, seen in columns.items()}
+        for agent, columns in values.items()
+    }
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """List the settings that make a method or a world what it is."""
+    flat = {"num_envs": settings.get("num_envs"), "steps": settings.get("steps")}
+    for part in ("env", "agent"):
+        flat |= {f"{part}.{name}": value for name, value in settings[part].items() if name not in ("name", "oversight")}
+    return flat
+
+
+def _method(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> str:
+    """Name a method after its agent and what sets it apart from that agent's other runs."""
+    unusual = [f"{name} {value}" for name, value in _flat(settings).items() if value != usual[name]]
+    words = [WORDS.get(text, text.split(".", 1)[-1].replace("_", " ")) for text in unusual]
+    return ", ".join([settings["agent"]["name"], *words])
 
 
 def _curve(path: Path, deployed: str) -> NDArray[np.float64]:
@@ -167,6 +193,8 @@ def _tables(results: Sequence[Result], folder: Path) -> list[Path]:
     for checkpoint, title in CHECKPOINTS.items():
         for measure in ("return", "unwatched"):
             table = tabulate(results, measure, checkpoint)
+            if not table:
+                continue
             text += f"## {measure}, {title} checkpoint\n\n"
             text += f"Mean and 95% bootstrap interval over seeds.\n\n{markdown(table)}\n"
             rows += [
@@ -203,22 +231,25 @@ def _save(figure: Figure, path: Path) -> list[Path]:
     return files
 
 
-def _ceilings(axes: Axes) -> None:
-    """Draw what is possible at all, and what a seeker blind to the ghost reaches."""
-    for style, (name, value) in zip(("-", "--"), CEILINGS.items(), strict=True):
-        axes.axhline(value, color="black", linewidth=0.8, linestyle=style, label=f"{name} {value:.2f}")
+def _ceilings(axes: Axes, results: Sequence[Result]) -> None:
+    """Draw what scripted policies reach, where all runs are of one world: the best possible, and a blind seeker."""
+    references = results[0].references
+    if all(result.references == references for result in results):
+        for style, (name, value) in zip(("-", "--", ":"), references.items(), strict=False):
+            axes.axhline(value, color="black", linewidth=0.8, linestyle=style, label=f"{name} {value:.2f}")
 
 
 def _against_oversight(axes: Axes, results: Sequence[Result], measure: str, colours: Mapping[str, str]) -> None:
     """Draw a line for each method, with its interval."""
-    _ceilings(axes)
+    _ceilings(axes, results)
     for method, row in tabulate(results, measure, "policies").items():
         levels, summaries = list(row), list(row.values())
         axes.plot(levels, [s.mean for s in summaries], _style(method), color=colours[method], marker="o", label=method)
         low, high = [s.low for s in summaries], [s.high for s in summaries]
         axes.fill_between(levels, low, high, color=colours[method], alpha=0.15, linewidth=0)
-    axes.set_xscale("log")
     levels = sorted({result.oversight for result in results})
+    if levels[0] > 0:
+        axes.set_xscale("log")
     axes.set_xticks(levels, [f"{p:g}" for p in levels])
     axes.minorticks_off()
 
@@ -230,7 +261,7 @@ def _style(method: str) -> str:
 
 def _against(axes: Axes, results: Sequence[Result], column: int, colours: Mapping[str, str]) -> None:
     """Draw learning curves, the mean over seeds, against steps or labels."""
-    _ceilings(axes)
+    _ceilings(axes, results)
     for method in sorted({result.method for result in results}):
         curves = [result.curve for result in results if result.method == method and len(result.curve)]
         if not curves:
@@ -240,6 +271,6 @@ def _against(axes: Axes, results: Sequence[Result], column: int, colours: Mappin
         x, y = stacked[:, :, column].mean(axis=0), stacked[:, :, 2]
         axes.plot(x, y.mean(axis=0), _style(method), color=colours[method], label=method)
         axes.fill_between(x, y.min(axis=0), y.max(axis=0), color=colours[method], alpha=0.12, linewidth=0)
-    if column == 1:
+    if column == 1 and all(len(result.curve) and result.curve[0, 1] > 0 for result in results):
         axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:,.0f}")

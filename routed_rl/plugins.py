@@ -79,8 +79,11 @@ class Plugins:
                 spec.loader.exec_module(module)
             else:
                 module = importlib.import_module(plugin)
-        except (ImportError, OSError, SyntaxError) as error:
-            raise UserError(f"cannot import plugin {plugin}: {error}. Give a file NAME.py or a module.") from error
+        except Exception as error:  # whatever a file of somebody else's does
+            reason = f"{type(error).__name__}: {error}"
+            raise UserError(
+                f"cannot import plugin {plugin} ({reason}): mend it, or give another file or module."
+            ) from error
         kinds: list[Kind] = [kind for kind in _FACTORY if hasattr(module, _FACTORY[kind])]
         if not kinds:
             raise UserError(f"plugin {plugin} has neither make() nor Agent: it must be an environment or an agent.")

@@ -10,7 +10,9 @@ from rich.table import Table
 from routed_rl.evaluation import Report
 
 
-def show(reports: Mapping[str, Report], references: Mapping[str, float], *, deployed: str, title: str) -> None:
+def show(
+    reports: Mapping[str, Report], references: Mapping[str, float], *, deployed: str, title: str, greedy: bool
+) -> None:
     """Print a row for each policy.
 
     Args:
@@ -18,6 +20,7 @@ def show(reports: Mapping[str, Report], references: Mapping[str, float], *, depl
         references: returns of scripted policies, to compare with.
         deployed: the policy to ship; its row is marked.
         title: stands above the table.
+        greedy: whether the likeliest actions were taken, and not sampled ones.
     """
     table = Table(title=title, title_style="bold", title_justify="left", caption_justify="left")
     table.add_column("policy", no_wrap=True)
@@ -41,7 +44,10 @@ def show(reports: Mapping[str, Report], references: Mapping[str, float], *, depl
         console.width = 120
     console.print(table)
     how = "exact" if first["exact"] else f"{first['episodes']} episodes, ± is a standard error"
-    console.print(f"* deployed. Returns are of whole episodes with sampled actions, {how}.", highlight=False)
+    console.print(
+        f"* deployed. Returns are of whole episodes with {'the likeliest' if greedy else 'sampled'} actions, {how}.",
+        highlight=False,
+    )
     if references:
         text = ", ".join(f"{name} {value:.3f}" for name, value in references.items())
         console.print(f"To compare with: {text}.", highlight=False)

@@ -56,6 +56,8 @@ class RunSettings:
         for name, least in (("steps", 1), ("num_envs", 1), ("episodes", 1), ("seed", 0), ("evaluations", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name.replace('_', '-')} is {getattr(self, name)}: it must be at least {least}.")
+        if self.seed >= 2**63:
+            raise ValueError(f"seed is {self.seed}: it must be below 2 to the power of 63.")
 
 
 @dataclass(frozen=True)
@@ -153,13 +155,15 @@ class Run:
         settings, checkpoints = self.settings, folder / "checkpoints"
         path = checkpoints / "last.pt"
         state = checkpoint.load(path, self.device) if resume else None
-        if state is not None and state["env_steps"] >= settings.steps:
+        result = folder / "result.json"
+        if state is not None and state["env_steps"] >= settings.steps and result.exists():
             raise UserError(f"{folder} has its {state['env_steps']:,} steps: give more with --steps to go on.")
         env = self.make_env(settings.num_envs, seed=self._seeds[0])
         agent = self.make_agent(env)
         if state is not None:
             self.restore(agent, state, path)
         evaluator = self.make_evaluator()
+        result.unlink(missing_ok=True)  # it is of fewer steps
         self._describe(folder)
         start = 0 if state is None else state["env_steps"]
         logger = Logger(folder, total=settings.steps, start=start)
@@ -177,8 +181,8 @@ class Run:
         finally:
             logger.close()
         if not stopped_by:
-            result = self._result(agent, evaluator, trainer, checkpoints)
-            checkpoint.write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
+            found = self._result(agent, evaluator, trainer, checkpoints)
+            checkpoint.write_text(result, json.dumps(found, indent=2) + "\n")
         return stopped_by
 
     def _result(self, agent: Agent, evaluator: Evaluator, trainer: Trainer, checkpoints: Path) -> dict[str, Any]:
@@ -186,7 +190,11 @@ class Run:
         progress, best = trainer.progress, {}
         for name, (_, env_steps) in trainer.stopping.best.items():
             path = checkpoints / f"{name}.pt"
-            self.restore(agent, checkpoint.load(path, self.device), path)
+            try:
+                self.restore(agent, checkpoint.load(path, self.device), path)
+            except UserError as error:
+                print(f"left out of result.json: {name}: {error}", file=sys.stderr)
+                continue
             best[name] = {"env_steps": env_steps, "policies": evaluator.full(agent.policies())}
         path = checkpoints / "last.pt"
         self.restore(agent, checkpoint.load(path, self.device), path)
@@ -200,6 +208,7 @@ class Run:
             "sees_everything": agent.sees_everything,
             "deployed": agent.deployed,
             "policies": evaluator.full(agent.policies()),
+            "references": evaluator.references(),
         } | best
 
     @property
@@ -266,7 +275,7 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError):
         raise UserError(f"there is no device {name!r} here: use auto, cpu, or install a torch build for it.") from None
     return device

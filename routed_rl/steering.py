@@ -6,6 +6,7 @@ others' parameters nor the gate's. Paper, section 4.3: the gate fixed at the dia
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -92,7 +93,7 @@ def _program(policy: CategoricalPolicy) -> torch.export.ExportedProgram:
     """Trace a policy into a program for any number of observations."""
     obs = torch.zeros(2, *policy.blueprint.obs_shape)
     names = torch.export.Dim("n")
-    return torch.export.export(_ActionLogits(policy).cpu(), (obs,), dynamic_shapes=({0: names},))
+    return torch.export.export(_ActionLogits(copy.deepcopy(policy)).cpu(), (obs,), dynamic_shapes=({0: names},))
 
 
 class _ActionLogits(torch.nn.Module):

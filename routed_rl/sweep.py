@@ -7,28 +7,28 @@ from __future__ import annotations
 
 import csv
 import itertools
+import json
 import logging
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from tqdm import tqdm
 
 from routed_rl.config import UserError
-from routed_rl.run import RunSettings
 
 Launcher = Literal["local", "ray"]
 _SECONDS = 2.0  # between two looks at what runs
@@ -50,9 +50,10 @@ class Task:
     @property
     def finished(self) -> bool:
         """Whether it has its steps and its result."""
-        if not (self.folder / "result.json").exists():
+        try:
+            return json.loads((self.folder / "result.json").read_text())["env_steps"] >= self.steps
+        except (OSError, ValueError, KeyError):
             return False
-        return yaml.safe_load((self.folder / "config.yaml").read_text())["steps"] >= self.steps
 
     @property
     def started(self) -> bool:
@@ -86,12 +87,13 @@ class Task:
         return f"exit code {done.returncode}: {lines[-1] if lines else 'it said nothing'}"
 
 
-def read(path: Path, out: Path | None) -> list[Task]:
+def read(path: Path, out: Path | None, steps_of: Callable[[Sequence[str]], int]) -> list[Task]:
     """Read a sweep.
 
     Args:
         path: a toml file with `seeds`, `flags` of every run, and tables `[[grid]]` whose lists are multiplied.
         out: the folder for its runs; runs/NAME unless given.
+        steps_of: says how many steps a run with these flags has; raises UserError if one is wrong.
 
     Raises:
         UserError: if the file is not there, or not what it should be.
@@ -102,19 +104,29 @@ def read(path: Path, out: Path | None) -> list[Task]:
         raise UserError(f"cannot read {path}: {error.strerror}. Give a file such as sweeps/quick.toml.") from None
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path} is no toml file: {error}.") from None
-    unknown = set(plain) - {"seeds", "flags", "grid"}
-    if unknown or "grid" not in plain:
-        wrong = f"has {', '.join(sorted(unknown))}" if unknown else "has no [[grid]]"
-        raise UserError(f"{path} {wrong}: a sweep has `seeds`, `flags` and tables [[grid]].")
+    _check(plain, path)
     folder = out or Path("runs") / path.stem
     tasks: dict[str, Task] = {}
     for table in plain["grid"]:
         for chosen, seed in itertools.product(_points(table), plain.get("seeds", [0])):
-            flags: dict[str, Any] = plain.get("flags", {}) | chosen | {"seed": seed}
+            flags = tuple(_to_flags(plain.get("flags", {}) | chosen | {"seed": seed}))
             name = _name(chosen, seed)
-            steps = int(flags.get("steps", RunSettings.steps))
-            tasks.setdefault(name, Task(folder / name, tuple(_to_flags(flags)), steps))
+            task = tasks.setdefault(name, Task(folder / name, flags, steps_of(flags)))
+            if set(task.flags) != set(flags):
+                raise UserError(f"{path}: two runs are both called {name}: give each other values or another agent.")
     return list(tasks.values())
+
+
+def _check(plain: dict[str, Any], path: Path) -> None:
+    """Raise UserError unless a sweep has the parts it should have."""
+    unknown = sorted(set(plain) - {"seeds", "flags", "grid"})
+    wrong = f"has {', '.join(unknown)}" if unknown else ""
+    if not isinstance(plain.get("grid"), list) or not all(isinstance(table, dict) for table in plain["grid"]):
+        wrong = wrong or "has no table [[grid]]"
+    if not isinstance(plain.get("seeds", [0]), list) or not plain.get("seeds", [0]):
+        wrong = wrong or f"has seeds {plain['seeds']}, which is no list of numbers"
+    if wrong:
+        raise UserError(f"{path} {wrong}: a sweep has `seeds` (a list), `flags` and tables [[grid]].")
 
 
 def run(tasks: Sequence[Task], *, launcher: Launcher, jobs: int, address: str | None = None) -> dict[str, str]:
@@ -206,9 +218,9 @@ def _name(chosen: dict[str, Any], seed: object) -> str:
     words = [str(chosen.get("agent", "routed"))]
     for flag, value in chosen.items():
         short = flag.split(".")[-1]
-        if flag != "agent" and value is not False:
-            words.append(short if value is True else f"{short}-{value}")
-    return "_".join([*words, f"seed-{seed}"])
+        if flag != "agent":
+            words.append(short if value is True else f"no-{short}" if value is False else f"{short}-{value}")
+    return re.sub(r"[^\w.,=-]+", "-", "_".join([*words, f"seed-{seed}"]))
 
 
 def _to_flags(flags: dict[str, Any]) -> Iterator[str]:

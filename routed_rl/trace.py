@@ -1,4 +1,8 @@
-"""A row for each episode of training, for those who want to look: what the overseer knew, what learnt, what was."""
+"""A row for each episode of training, for those who want to look: what the overseer knew, what learnt, what was.
+
+`route` names the experts that the episode trained, or says all; `gate` is the first expert's weight at the episode's
+last decision, after the update.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,11 @@ import csv
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from routed_rl import labels
 from routed_rl.agent import Agent
 from routed_rl.env import EnvSpec
-from routed_rl.labels import Label
 from routed_rl.rollout import Rollout
 
 COLUMNS: tuple[str, ...] = ("env_steps", "env", "outcome", "overseen", "label", "route", "gate")
@@ -49,9 +53,20 @@ class Trace:
         columns = (ended, env, rollout.outcome[time, env], rollout.overseen[time, env], label)
         with self._path.open("a", newline="") as file:
             writer = csv.writer(file)
-            for row, weight in zip(zip(*(column.tolist() for column in columns), strict=True), weights, strict=True):
+            rows = zip(*(column.tolist() for column in columns), strict=True)
+            for row, route, weight in zip(rows, self._routes(agent, time, env), weights, strict=True):
                 steps, number, outcome, overseen, known = row
-                route = self._labels[known] if weight and known >= Label.KNOWN else "all"
                 writer.writerow(
                     (steps, number, self._outcomes[outcome], int(overseen), self._labels[known], route, weight)
                 )
+
+    def _routes(self, agent: Agent, time: Tensor, env: Tensor) -> list[str]:
+        """Name the experts that episodes trained which ended at these times in these environments."""
+        keep: Tensor | None = getattr(agent, "keep", None)
+        if keep is None:
+            return ["all"] * len(time)
+        names = self._outcomes[1:]
+        return [
+            "all" if all(row) else "+".join(name for name, kept in zip(names, row, strict=False) if kept)
+            for row in keep[time, env].tolist()
+        ]

@@ -77,8 +77,8 @@ def test_a_run_leaves_the_files_that_scripts_rely_on(trained: Path) -> None:
     assert result["env_steps"] == 1024
     assert result["deployed"] == "diamond"
     assert list(result["policies"]) == ["mixture", "diamond", "ghost"]
-    first = "env agent seed env_steps train_seconds labelled_episodes sees_everything deployed policies best_by_truth"
-    assert " ".join(result) == first
+    first = "env agent seed env_steps train_seconds labelled_episodes sees_everything deployed policies references"
+    assert " ".join(result) == first + " best_by_truth"
     with (trained / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["env_steps"]) for row in rows] == list(range(128, 1025, 128))
@@ -322,3 +322,34 @@ def test_a_trace_has_a_row_for_each_episode_and_survives_a_resume(tmp_path: Path
         assert row["label"] == (row["outcome"] if seen else "nothing" if row["outcome"] == "none" else "unknown")
         assert row["route"] == (row["outcome"] if seen else "all")
         assert 0 <= float(row["gate"]) <= 1
+
+
+def test_a_run_that_died_before_its_result_gets_it_and_a_lost_best_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    train_tiny(folder)
+    first = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").unlink()
+    assert run("--resume", str(folder)) == 0
+    assert json.loads((folder / "result.json").read_text()) == first
+    (folder / "result.json").unlink()
+    (folder / "checkpoints" / "best_by_truth.pt").write_bytes(b"lost")
+    capsys.readouterr()
+    assert run("--resume", str(folder)) == 0
+    assert "left out of result.json: best_by_truth" in capsys.readouterr().err
+    second = json.loads((folder / "result.json").read_text())
+    assert second == {name: value for name, value in first.items() if name != "best_by_truth"}
+
+
+@pytest.mark.parametrize("routes", ["none", "random"])
+def test_the_trace_tells_the_routes_that_were_taken(tmp_path: Path, routes: str) -> None:
+    folder = tmp_path / "run"
+    train_tiny(folder, 512, "--trace", "--env.oversight", "0.9", "--agent.routes", routes)
+    with (folder / "episodes.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["overseen"] == "1"]
+    assert rows
+    if routes == "none":
+        assert {row["route"] for row in rows} == {"all"}
+    else:
+        assert any(row["route"] != row["label"] for row in rows)

@@ -172,6 +172,9 @@ def test_far_ends_are_out_of_the_overseers_reach() -> None:
         ({"discount": 1.01}, "discount is 1.01"),
         ({"walls": ((9, 9),)}, "wall 9,9"),
         ({"outcomes": ("a", "a")}, "each once"),
+        ({"outcomes": ("mixture", "ghost")}, "cannot be called so"),
+        ({"outcomes": ("a.b", "ghost")}, "cannot be called so"),
+        ({"outcomes": ("items", "ghost")}, "cannot be called so"),
         ({"spurious_oversight": 2.0}, "spurious-oversight is 2.0"),
     ],
 )

@@ -105,3 +105,10 @@ def test_a_memo_is_right_when_slots_are_fought_over() -> None:
         x = torch.randn(20, 3, generator=torch.Generator().manual_seed(seed))
         assert torch.equal(memo(x), x.square())
         assert torch.equal(memo(x.flip(0)), x.flip(0).square())
+
+
+def test_a_memo_does_not_take_an_empty_slot_for_an_observation() -> None:
+    memo = Memo(lambda x: x + 5, slots=4)
+    assert (memo(torch.zeros(2, 3)) == 5).all()
+    memo.forget()
+    assert (memo(torch.zeros(2, 3)) == 5).all()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,10 @@ agent = "naive"
 """
 
 
+def steps_of(flags: Sequence[str]) -> int:
+    return cli.build(flags).settings.steps
+
+
 @pytest.fixture
 def toml(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.toml"
@@ -36,23 +41,23 @@ def toml(tmp_path: Path) -> Path:
     return path
 
 
-def test_lists_are_multiplied_and_the_same_run_is_made_once(toml: Path, tmp_path: Path) -> None:
-    tasks = sweep.read(toml, tmp_path / "out")
+def test_lists_are_multiplied_and_each_run_has_a_name(toml: Path, tmp_path: Path) -> None:
+    tasks = sweep.read(toml, tmp_path / "out", steps_of)
     names = [task.name for task in tasks]
-    assert len(names) == len(set(names)) == 2 * 2 * 2 + 2, "naive at 0.1 is in both tables"
+    assert len(names) == len(set(names)) == 2 * 2 * 2 + 4
     assert "naive_oversight-0.5_seed-1" in names
     assert "naive_hide-oversight_oversight-0.1_seed-0" in names
     for task in tasks:
         run = cli.build(task.flags)
         assert run.settings.steps == task.steps == 128
         assert run.settings.agent.hidden == (8,)
-        assert run.settings.agent.hide_oversight == ("hide-oversight" in task.name)
+        assert run.settings.agent.hide_oversight == ("_hide-oversight" in task.name)
 
 
 def test_finished_runs_are_skipped_killed_ones_resumed_and_failures_told_at_the_end(
     toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tasks = sweep.read(toml, tmp_path / "out")[:4]
+    tasks = sweep.read(toml, tmp_path / "out", steps_of)[:4]
     finished, killed, empty, broken = tasks
     assert finished.execute() is None
     result = (finished.folder / "result.json").read_text()
@@ -74,15 +79,35 @@ def test_finished_runs_are_skipped_killed_ones_resumed_and_failures_told_at_the_
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("seeds = [0]", "has no"), ("[[grid]]\nx = 1\n[other]", "has other"), ("= 1", "is no toml file")],
+    [
+        ("seeds = [0]", "has no"),
+        ("[grid]\nx = 1", "has no table"),
+        ("seeds = 3\n[[grid]]", "seeds 3"),
+        ("[[grid]]\nx = 1\n[other]", "has other"),
+        ("= 1", "is no toml file"),
+    ],
 )
 def test_a_wrong_file_is_told(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "x.toml"
     path.write_text(text)
     with pytest.raises(UserError, match=words):
-        sweep.read(path, None)
+        sweep.read(path, None, steps_of)
     with pytest.raises(UserError, match="cannot read"):
-        sweep.read(tmp_path / "none.toml", None)
+        sweep.read(tmp_path / "none.toml", None, steps_of)
+
+
+def test_every_run_of_the_papers_sweep_has_a_name_of_its_own() -> None:
+    tasks = sweep.read(Path(__file__).parents[1] / "sweeps" / "paper.toml", None, lambda flags: 1)
+    assert len(tasks) == 5 * (5 * 6 + 4 * 6 + 2 * 2 + 2 + 1)
+    assert "routed_oversight-0.1_no-gate_seed-0" in {task.name for task in tasks}
+
+
+def test_a_result_of_fewer_steps_is_not_the_end(tmp_path: Path) -> None:
+    task = Task(tmp_path, (), 200)
+    (tmp_path / "result.json").write_text('{"env_steps": 100}')
+    assert not task.finished
+    (tmp_path / "result.json").write_text('{"env_steps": 200}')
+    assert task.finished
 
 
 def test_a_wrong_flag_is_told_before_anything_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
