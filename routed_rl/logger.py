@@ -26,30 +26,29 @@ class MetricsFile:
     def __init__(self, path: Path, *, up_to: int) -> None:
         """Continue the file at `path`, forgetting rows after env step `up_to`."""
         self._path = path
-        self._rows: list[dict[str, Any]] = []
-        if path.exists():
-            with path.open(newline="") as file:
-                self._rows = [row for row in csv.DictReader(file) if int(row["env_steps"]) <= up_to]
-        self._columns = list(self._rows[0]) if self._rows else ["env_steps"]
-        self._write_all()
+        rows = [row for row in self._read() if int(row["env_steps"]) <= up_to] if path.exists() else []
+        self._columns = list(rows[0]) if rows else ["env_steps"]
+        self._rewrite(rows)
 
     def append(self, row: dict[str, Any]) -> None:
         """Add one row."""
         new = [name for name in row if name not in self._columns]
-        self._rows.append(row)
         if new:
             self._columns += new
-            self._write_all()
-        else:
-            with self._path.open("a", newline="") as file:
-                csv.DictWriter(file, self._columns).writerow(row)
+            self._rewrite(self._read())
+        with self._path.open("a", newline="") as file:
+            csv.DictWriter(file, self._columns).writerow(row)
 
-    def _write_all(self) -> None:
+    def _read(self) -> list[dict[str, str]]:
+        with self._path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def _rewrite(self, rows: list[dict[str, str]]) -> None:
         temporary = self._path.with_name(self._path.name + ".tmp")
         with temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
-            writer.writerows(self._rows)
+            writer.writerows(rows)
         temporary.replace(self._path)
 
 
