@@ -79,8 +79,12 @@ FULL = Size(widths=(2048, 512), code=32, steps=200 * 30, certificate_steps=200 *
 def digits(path: Path | None) -> tuple[Tensor, Tensor]:
     """Load images (N, D) between 0 and 1 and their digits (N,): 8x8 ones, or MNIST's IDX files in a folder."""
     if path is None:
-        from sklearn.datasets import load_digits
-
+        try:
+            from sklearn.datasets import load_digits
+        except ImportError:
+            sys.exit(
+                "error: the 8x8 digits are scikit-learn's: pip install scikit-learn, or give --data mnist --path DIR."
+            )
         images, labels = load_digits(return_X_y=True)
         return torch.tensor(images / 16.0, dtype=torch.float32), torch.tensor(labels)
     found = []
