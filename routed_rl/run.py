@@ -45,7 +45,7 @@ class RunSettings:
     """Decides everything random: worlds, weights, actions, evaluation."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda, cuda:1, ..."""
-    evaluations: int = 8
+    evaluations: int = 5
     """How many times to evaluate on the way, evenly spaced; the last is at the end."""
     episodes: int = 1000
     """Episodes of an evaluation, where it cannot be exact."""
