@@ -307,23 +307,6 @@ def test_a_dropped_in_environment_is_found_and_trains(tmp_path: Path, monkeypatc
     assert run_command(evaluate, ["runs/tiny_world-routed-0"]) == 0
 
 
-def test_a_trace_has_a_row_for_each_episode_and_survives_a_resume(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    train_tiny(folder, 512, "--trace", "--env.oversight", "0.5")
-    assert run("--resume", str(folder), "--steps", "1024") == 0
-    with (folder / "episodes.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    with (folder / "metrics.csv").open() as file:
-        assert len(rows) == sum(float(row["rollout/episodes"]) for row in csv.DictReader(file))
-    steps = [int(row["env_steps"]) for row in rows]
-    assert steps == sorted(steps) and steps[-1] <= 1024
-    for row in rows:
-        seen = row["overseen"] == "1"
-        assert row["label"] == (row["outcome"] if seen else "nothing" if row["outcome"] == "none" else "unknown")
-        assert row["route"] == (row["outcome"] if seen else "all")
-        assert 0 <= float(row["gate"]) <= 1
-
-
 def test_a_run_that_died_before_its_result_gets_it_and_a_lost_best_is_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -340,16 +323,3 @@ def test_a_run_that_died_before_its_result_gets_it_and_a_lost_best_is_left_out(
     assert "left out of result.json: best_by_truth" in capsys.readouterr().err
     second = json.loads((folder / "result.json").read_text())
     assert second == {name: value for name, value in first.items() if name != "best_by_truth"}
-
-
-@pytest.mark.parametrize("routes", ["none", "random"])
-def test_the_trace_tells_the_routes_that_were_taken(tmp_path: Path, routes: str) -> None:
-    folder = tmp_path / "run"
-    train_tiny(folder, 512, "--trace", "--env.oversight", "0.9", "--agent.routes", routes)
-    with (folder / "episodes.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["overseen"] == "1"]
-    assert rows
-    if routes == "none":
-        assert {row["route"] for row in rows} == {"all"}
-    else:
-        assert any(row["route"] != row["label"] for row in rows)
