@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 
 import routed_rl  # noqa: E402
 from benchmarks import learning  # noqa: E402
-from routed_rl import cli, labels  # noqa: E402
+from routed_rl import assembly, labels  # noqa: E402
 from routed_rl.env import VecEnv  # noqa: E402
 from routed_rl.networks import FirstLayer  # noqa: E402
 from routed_rl.rollout import Frames, collect  # noqa: E402
@@ -104,7 +104,7 @@ class Speed(NamedTuple):
 
 def train_speed(flags: Sequence[str]) -> Speed:
     """Train a little with the flags of train.py; the matrix product is timed between the updates."""
-    run = cli.build(flags)
+    run = assembly.build(flags)
     env = run.make_env(run.settings.num_envs, seed=0)
     agent = run.make_agent(env)
     steps, obs = run.settings.agent.rollout_steps, env.reset()
@@ -141,7 +141,7 @@ def measure() -> dict[str, float]:
         f"{found['first_update_seconds']:.1f} s (import torch alone {found['import_torch_seconds']:.1f} s)"
     )
     for num_envs in (64, 512, 4096):
-        env = cli.build([]).make_env(num_envs, seed=0)
+        env = assembly.build([]).make_env(num_envs, seed=0)
         rates = [env_rate(env, seeking=seeking) for seeking in (False, True)]
         found[f"env_steps_per_second_{num_envs}"] = rates[1]
         print(f"environment  {num_envs:>5} envs: random {rates[0]:>10,.0f} steps/s, goal-seeking {rates[1]:>10,.0f}")

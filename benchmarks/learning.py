@@ -15,7 +15,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor, nn
 
-from routed_rl import cli, labels
+from routed_rl import assembly, labels
 from routed_rl.exact import ExactEvaluator
 from routed_rl.rollout import Frames, collect
 from routed_rl.sb3.vec_env import RoutedVecEnv
@@ -37,7 +37,7 @@ class Reached(NamedTuple):
 
 def ours(flags: Sequence[str], goal: float, limit: int) -> Reached:
     """Train with the flags of train.py until the goal, or for `limit` steps."""
-    run = cli.build(flags)
+    run = assembly.build(flags)
     env = run.make_env(run.settings.num_envs, seed=run.settings.seed)
     agent, evaluator = run.make_agent(env), run.make_evaluator()
     obs, steps = env.reset(), run.settings.agent.rollout_steps
@@ -58,7 +58,7 @@ def ours(flags: Sequence[str], goal: float, limit: int) -> Reached:
 
 def stable_baselines3(num_envs: int, goal: float, limit: int, *, seed: int = 0, **settings: Any) -> Reached:
     """Train PPO with the true reward until the goal, or for `limit` steps."""
-    env = cli.build([]).make_env(num_envs, seed=seed)
+    env = assembly.build([]).make_env(num_envs, seed=seed)
     callback = _UntilGoal(goal)
     settings = {"gamma": env.spec.discount, "seed": seed, "device": "cpu"} | settings
     model = PPO("MlpPolicy", RoutedVecEnv(env), **settings)
@@ -72,7 +72,7 @@ class _UntilGoal(BaseCallback):
     def __init__(self, goal: float) -> None:
         super().__init__()
         self.goal, self.best, self.seconds = goal, -1.0, 0.0
-        env = cli.build([]).make_env(1, seed=0)
+        env = assembly.build([]).make_env(1, seed=0)
         model = env.model()
         assert model is not None
         self._exact = ExactEvaluator(model, horizon=env.spec.horizon, discount=env.spec.discount)

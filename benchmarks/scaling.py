@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from routed_rl import cli, labels  # noqa: E402
+from routed_rl import assembly, labels  # noqa: E402
 from routed_rl.rollout import Frames, collect  # noqa: E402
 
 OUTCOMES = [f"end{number}" for number in range(16)]
@@ -34,7 +34,7 @@ SWEEPS: dict[str, dict[int, list[str]]] = {
 
 def microseconds(flags: Sequence[str], *, updates: int = 5) -> tuple[float, float]:
     """Time collecting and updating, per environment step, after a warm-up."""
-    run = cli.build([*flags, "--agent.rollout-steps", "32"])
+    run = assembly.build([*flags, "--agent.rollout-steps", "32"])
     env = run.make_env(run.settings.num_envs, seed=0)
     agent, obs = run.make_agent(env), env.reset()
     frames = Frames.like(obs, 32)

@@ -107,13 +107,13 @@ def read(path: Path, out: Path | None, steps_of: Callable[[Sequence[str]], int])
     _check(plain, path)
     folder = out or Path("runs") / path.stem
     tasks: dict[str, Task] = {}
-    for table in plain["grid"]:
-        for chosen, seed in itertools.product(_points(table), plain.get("seeds", [0])):
-            flags = tuple(_to_flags(plain.get("flags", {}) | chosen | {"seed": seed}))
-            name = _name(chosen, seed)
-            task = tasks.setdefault(name, Task(folder / name, flags, steps_of(flags)))
-            if set(task.flags) != set(flags):
-                raise UserError(f"{path}: two runs are both called {name}: give each other values or another agent.")
+    points = [point for table in plain["grid"] for point in _points(table)]
+    for seed, chosen in itertools.product(plain.get("seeds", [0]), points):  # a part of a sweep has whole seeds
+        flags = tuple(_to_flags(plain.get("flags", {}) | chosen | {"seed": seed}))
+        name = _name(chosen, seed)
+        task = tasks.setdefault(name, Task(folder / name, flags, steps_of(flags)))
+        if set(task.flags) != set(flags):
+            raise UserError(f"{path}: two runs are both called {name}: give each other values or another agent.")
     return list(tasks.values())
 
 

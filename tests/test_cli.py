@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import torch
 
-from routed_rl import cli, steering
-from routed_rl.cli import evaluate, main, run_command, train
+from routed_rl import assembly, steering
+from routed_rl.cli import main, run_command
+from routed_rl.commands.evaluate import evaluate
+from routed_rl.commands.train import train
 
 ROOT = Path(__file__).parents[1]
 TINY = [
@@ -269,7 +271,7 @@ def test_a_yaml_file_sets_defaults_and_flags_win(tmp_path: Path) -> None:
 
 
 def test_the_papers_settings_are_valid() -> None:
-    settings = cli.build(["--config", str(ROOT / "configs" / "paper.yaml")]).settings
+    settings = assembly.build(["--config", str(ROOT / "configs" / "paper.yaml")]).settings
     assert settings.agent.algorithm == "reinforce"
     assert settings.agent.learning_rate == 5e-5
     assert settings.steps == 1500 * 512 * 32

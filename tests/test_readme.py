@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from routed_rl.cli import run_command, train
+from routed_rl.cli import run_command
+from routed_rl.commands.train import train
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from routed_rl import cli, sweep
+from routed_rl import assembly, cli, sweep
 from routed_rl.config import UserError
 from routed_rl.sweep import Task
 
@@ -31,7 +31,7 @@ agent = "naive"
 
 
 def steps_of(flags: Sequence[str]) -> int:
-    return cli.build(flags).settings.steps
+    return assembly.build(flags).settings.steps
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_lists_are_multiplied_and_each_run_has_a_name(toml: Path, tmp_path: Path
     assert "naive_oversight-0.5_seed-1" in names
     assert "naive_hide-oversight_oversight-0.1_seed-0" in names
     for task in tasks:
-        run = cli.build(task.flags)
+        run = assembly.build(task.flags)
         assert run.settings.steps == task.steps == 128
         assert run.settings.agent.hidden == (8,)
         assert run.settings.agent.hide_oversight == ("_hide-oversight" in task.name)

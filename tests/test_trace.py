@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from routed_rl.cli import run_command, train
+from routed_rl.cli import run_command
+from routed_rl.commands.train import train
 
 TINY = [
     "--env.rows",
