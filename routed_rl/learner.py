@@ -21,7 +21,7 @@ from routed_rl.grouping import Memo, fingerprints, representatives, shuffled
 from routed_rl.policy import CHUNK, Blueprint, sample
 from routed_rl.rewards import advantages, normalised
 from routed_rl.rollout import Decision, Rollout
-from routed_rl.sparse import compact
+from routed_rl.sparse import Sparse, compact
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,7 @@ class Learner:
             torch.manual_seed(seed)
             self.policy, self.critic = blueprint.build().to(device), blueprint.build_critic().to(device)
         self.config, self.discount, self.gate_coefficient = config, discount, gate_coefficient
+        self.steered = blueprint.steered
         self.generator = torch.Generator(device).manual_seed(seed)
         torso = self.policy.torso
         self.modules: list[nn.Module] = [*torso.experts.values(), self.policy.head, self.critic]
@@ -145,7 +146,7 @@ class Learner:
     def _answer(self, view: Tensor, steer: Tensor | None) -> Tensor:
         """Compute action logits and value, (B, A + 1)."""
         seen = compact(view)
-        return torch.cat((self.policy.decide(seen, steer=steer).actions, self.critic(seen)), dim=1)
+        return torch.cat((self.policy.decide(seen, steer=steer).actions, self._worth(seen, steer)), dim=1)
 
     def update(self, rollout: Rollout, lesson: Lesson) -> dict[str, Tensor]:
         """Learn from a rollout what a method makes of it; return metrics, averaged over the optimiser steps."""
@@ -159,9 +160,10 @@ class Learner:
     def prepare(self, rollout: Rollout, lesson: Lesson) -> Batch:
         """Turn a rollout into N = T * B samples with advantages."""
         config = self.config
-        next_value = torch.cat((rollout.value[1:], self.value(rollout.last_obs)[None]))
         cut = rollout.truncated  # an episode that ran out of time would have gone on: its last frame has a value
-        next_value[cut] = self.value(rollout.final_obs[cut])
+        last_steer, cut_steer = (None, None) if rollout.steer is None else (rollout.steer[-1], rollout.steer[cut])
+        next_value = torch.cat((rollout.value[1:], self.value(rollout.last_obs, last_steer)[None]))
+        next_value[cut] = self.value(rollout.final_obs[cut], cut_steer)
         if not config.bootstrap:
             next_value[-1] = next_value[cut] = 0.0
         trace = config.trace if config.algorithm == "ppo" else 1.0
@@ -220,9 +222,13 @@ class Learner:
         if self._memo is not None:
             self._memo.forget()
 
-    def value(self, obs: Tensor) -> Tensor:
-        """Estimate the return to come of observations (N, *obs_shape): (N,)."""
-        return self.critic(self.policy.see(obs)).squeeze(1)
+    def value(self, obs: Tensor, steer: Tensor | None = None) -> Tensor:
+        """Estimate the return to come of observations (N, *obs_shape), acted on with weights (N, E): (N,)."""
+        return self._worth(self.policy.see(obs), steer).squeeze(1)
+
+    def _worth(self, seen: Tensor | Sparse, steer: Tensor | None) -> Tensor:
+        """Ask the critic about what is seen: (N, 1)."""
+        return self.critic(seen, steer) if self.steered else self.critic(seen)
 
     def _forward(self, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor]:
         """Compute action logits (N, A), gate logits (N, E) and values (N,), some samples at a time."""
@@ -230,7 +236,8 @@ class Learner:
         for rows in torch.arange(len(batch.obs), device=batch.obs.device).split(CHUNK):
             part = batch.take(rows)
             seen = self.policy.see(part.obs)
-            answers.append((*self.policy.decide(seen, part.keep, part.steer), self.critic(seen).squeeze(1)))
+            value = self._worth(seen, part.steer).squeeze(1)
+            answers.append((*self.policy.decide(seen, part.keep, part.steer), value))
         actions, gate, value = zip(*answers, strict=True)
         return torch.cat(actions), None if gate[0] is None else torch.cat(gate), torch.cat(value)
 

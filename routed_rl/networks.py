@@ -58,6 +58,35 @@ class FirstLayer(nn.Module):
         return torch.addmm(self.bias, obs.flatten(1), self.weight)
 
 
+class Cells(nn.Module):
+    """One small network over every cell of a board, its answers summed: what holds in one cell holds in all."""
+
+    def __init__(self, planes: int, hidden: Sequence[int], outputs: int) -> None:
+        """Map boards (N, planes, ...) to (N, outputs)."""
+        super().__init__()
+        self.network = mlp((planes,), hidden, outputs)
+
+    def forward(self, obs: Tensor) -> Tensor:
+        """Sum over the cells of boards (N, C, ...): (N, outputs)."""
+        cells = obs.flatten(2).transpose(1, 2)
+        return self.network(cells.flatten(0, 1)).unflatten(0, cells.shape[:2]).sum(dim=1)
+
+
+class SteeredCritic(nn.Module):
+    """A value network that is told the expert weights: what a state is worth depends on who acts in it."""
+
+    def __init__(self, network: nn.Sequential, num_experts: int) -> None:
+        """Let the weights of `num_experts` experts speak in the first layer of a network that `mlp` built."""
+        super().__init__()
+        self.first, self.rest = network[0], network[1:]
+        self.by_steer = nn.Linear(num_experts + 1, network[0].bias.shape[0], bias=False)  # type: ignore[union-attr]
+
+    def forward(self, obs: Tensor | Sparse, steer: Tensor) -> Tensor:
+        """Map observations (N, ...) and weights (N, E), NaN where the gate decides, to values (N, 1)."""
+        gated = steer[:, :1].isnan().to(steer.dtype)
+        return self.rest(self.first(obs) + self.by_steer(torch.cat((steer.nan_to_num(0.0), gated), dim=1)))
+
+
 class DropPlane(nn.Module):
     """Leave one plane out of (N, C, ...) observations: whoever deploys a policy can deny it a flag."""
 

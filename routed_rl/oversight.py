@@ -2,7 +2,8 @@
 
 For each end and episode one independent draw decides whether the overseer would see it (paper, section 4.3). The
 overseer learns an episode's outcome only if the end that was reached is overseen. Beyond the paper, ends far from
-the start can go unseen, reports can be wrong, and oversight can end after a number of labels.
+the start can go unseen, some kinds of ends less often seen, reports can be wrong, and oversight can end after a number
+of labels.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Oversight:
     """Chance that an overseen good end is reported as a bad one."""
     budget: int | None = None
     """Labels after which oversight ends; None: it never does."""
+    bias: tuple[float, ...] = ()
+    """K factors of the probability, one for each outcome; 1 unless given."""
 
     def __post_init__(self) -> None:
         for name, flag in (("probability", "oversight"), ("false_positive", ""), ("false_negative", "")):
@@ -51,6 +54,8 @@ class Oversight:
         """
         p = min(max(self.probability, 1e-9), 1 - 1e-9) if possible else self.probability
         chance = (distance <= (math.inf if self.reach is None else self.reach)).double() * p
+        if self.bias:
+            chance = chance * torch.tensor(self.bias, device=chance.device)
         return torch.where(watched, chance, 1 - chance).prod(dim=1)
 
     def draw(self, uniform: Tensor, distance: Tensor | None = None) -> Tensor:
@@ -63,7 +68,8 @@ class Oversight:
         Returns:
             (B, K) bool.
         """
-        watched = uniform < self.probability
+        factor = torch.tensor(self.bias, device=uniform.device) if self.bias else 1.0
+        watched = uniform < self.probability * factor
         return watched if self.reach is None or distance is None else watched & (distance <= self.reach)
 
     def see(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from routed_rl.experts import Gate, MixtureOfExperts
-from routed_rl.networks import DropPlane, linear, mlp
+from routed_rl.networks import DropPlane, SteeredCritic, linear, mlp
 from routed_rl.sparse import Sparse, compact
 
 CHUNK = 2048
@@ -41,6 +41,8 @@ class Blueprint:
     """Without a gate: the weight of each expert, 1/E unless given."""
     dropped_plane: int | None = None
     """A plane of the observation that the policy does not see."""
+    steered: bool = False
+    """Whether it also acts with expert weights other than the gate's: then the critic is told them."""
 
     def build(self) -> CategoricalPolicy:
         """Build the policy, with weights drawn from torch's global generator."""
@@ -52,8 +54,9 @@ class Blueprint:
         return CategoricalPolicy(self, view, torso, linear(self.hidden[-1], self.num_actions))
 
     def build_critic(self) -> nn.Module:
-        """Build a value network over what the policy sees: (N, *seen) -> (N, 1)."""
-        return mlp(self.view()[1], self.hidden, 1)
+        """Build a value network over what the policy sees, and the expert weights if steered: (N, *seen) -> (N, 1)."""
+        network = mlp(self.view()[1], self.hidden, 1)
+        return SteeredCritic(network, len(self.experts)) if self.steered else network
 
     def view(self) -> tuple[nn.Module, tuple[int, ...]]:
         """Return what leaves the dropped plane out, and the shape that is left."""

@@ -8,10 +8,21 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FLOORS = [
     ["routing", "regions", "losses", "sparse", "networks", "grouping", "env", "config", "logger", "checkpoint"],
-    ["oversight", "rollout", "labels", "outcome_model", "rewards"],
+    ["oversight", "rollout", "labels", "outcome_model", "rewards", "revalued"],
     ["experts"],
     ["policy", "agent", "plugins"],
-    ["exact", "evaluation", "steering", "stopping", "pictures", "plotting", "report", "learner"],
+    [
+        "exact",
+        "evaluation",
+        "steering",
+        "stopping",
+        "pictures",
+        "plotting",
+        "report",
+        "learner",
+        "profiles",
+        "relearning",
+    ],
     ["trace", "trainer"],
     ["run", "assembly", "sweep"],
     ["commands", "cli", "start", "__main__"],
