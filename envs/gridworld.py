@@ -20,11 +20,10 @@ from torch import Tensor
 from routed_rl.env import NOTHING, EnvSpec, Model, Scene, Step, check_names
 from routed_rl.oversight import Oversight
 
+from ._grid import MOVES, distances, distinct, neighbours
 from ._gridworld_art import TILE, render
 from ._gridworld_model import Maps, enumerate_states
 
-MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))
-"""Row and column of each action: up, down, left, right."""
 MAX_STATES = 300_000
 """Above this many states no `Model` is given: exact evaluation would cost too much."""
 _STATE = ("cells", "watched", "spurious", "age", "labels")
@@ -136,8 +135,8 @@ class Gridworld:
         self._labels = torch.zeros((), dtype=torch.int64, device=self.device)  # given so far
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self._free = torch.tensor(config.free_cells, device=self.device)
-        self._neighbour = _neighbours(config).to(self.device)  # (cells, A)
-        self._distance = _distances(self._neighbour)  # (cells, cells)
+        self._neighbour = neighbours(config.rows, config.columns, set(config.free_cells)).to(self.device)  # (cells, A)
+        self._distance = distances(self._neighbour)  # (cells, cells)
         self._rewards = torch.tensor((0.0, *self.spec.outcome_rewards), device=self.device)
         self._ids = torch.arange(1, ends + 1, device=self.device)
         self._offsets = torch.arange(1 + ends, device=self.device) * len(self._neighbour)  # where each thing's plane is
@@ -220,7 +219,7 @@ class Gridworld:
         things, ends = 1 + len(self.config.outcomes), len(self.config.outcomes)
         marks = self._neighbour.shape[0] if self.config.spurious_oversight else 0
         uniform = torch.rand(self.num_envs, things + ends + marks, generator=self._generator, device=self.device)
-        cells = _distinct(uniform[:, :things], len(self._free))
+        cells = distinct(uniform[:, :things], len(self._free))
         cells = self._free[cells]
         distance = None if self.oversight.reach is None else self._distance[cells[:, :1], cells[:, 1:]]
         watched = self.oversight.draw(uniform[:, things : things + ends], distance)
@@ -265,46 +264,3 @@ class Gridworld:
 def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> Gridworld:
     """Make `num_envs` gridworlds."""
     return Gridworld(config, num_envs, seed=seed, device=device)
-
-
-def _distinct(uniform: Tensor, cells: int) -> Tensor:
-    """Turn independent uniforms (B, n) into n distinct cells each, uniform over all arrangements.
-
-    Pick number j is one of the cells - j that are left; counting past the earlier picks, smallest
-    first, gives its cell.
-    """
-    picks: list[Tensor] = []
-    ascending: list[Tensor] = []
-    for j in range(uniform.shape[1]):
-        pick = (uniform[:, j] * (cells - j)).long()
-        for earlier in ascending:
-            pick = pick + (pick >= earlier)
-        picks.append(pick)
-        for i, earlier in enumerate(ascending):
-            ascending[i], pick = torch.minimum(earlier, pick), torch.maximum(earlier, pick)
-        ascending.append(pick)
-    return torch.stack(picks, dim=1)
-
-
-def _neighbours(config: Config) -> Tensor:
-    """Return the cell that each action leads to, (cells, A); grid edges and walls leave the agent where it is."""
-    free = set(config.free_cells)
-    table = []
-    for cell in range(config.rows * config.columns):
-        row, column = divmod(cell, config.columns)
-        targets = []
-        for down, right in MOVES:
-            inside = 0 <= row + down < config.rows and 0 <= column + right < config.columns
-            to = (row + down) * config.columns + column + right
-            targets.append(to if inside and to in free else cell)
-        table.append(targets)
-    return torch.tensor(table)
-
-
-def _distances(neighbour: Tensor) -> Tensor:
-    """Return the number of moves from each cell to each, (cells, cells); infinite where there is no way."""
-    distance = torch.full((len(neighbour), len(neighbour)), math.inf, device=neighbour.device)
-    distance.fill_diagonal_(0.0)
-    for _ in range(len(neighbour)):
-        distance = torch.minimum(distance, 1 + distance[neighbour].amin(dim=1))
-    return distance

@@ -17,6 +17,7 @@ FLOORS = [
         "steering",
         "stopping",
         "pictures",
+        "results",
         "plotting",
         "report",
         "learner",

@@ -6,7 +6,8 @@ import pytest
 import torch
 from helpers import random_rollout, world
 
-from envs.gridworld import Config, Gridworld, _distinct
+from envs._grid import distinct
+from envs.gridworld import Config, Gridworld
 
 
 def place(env: Gridworld, agent: int, ends: list[int], watched: list[bool]) -> None:
@@ -72,7 +73,7 @@ def test_no_episode_is_longer_than_the_horizon() -> None:
 
 def test_every_placement_is_equally_likely() -> None:
     draws = 120_000
-    cells = _distinct(torch.rand(draws, 3, generator=torch.Generator().manual_seed(1)), 5)
+    cells = distinct(torch.rand(draws, 3, generator=torch.Generator().manual_seed(1)), 5)
     counts = {p: 0 for p in itertools.permutations(range(5), 3)}
     for row in cells.tolist():
         counts[tuple(row)] += 1  # a KeyError here is a cell taken twice
