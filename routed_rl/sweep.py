@@ -108,7 +108,9 @@ def read(path: Path, out: Path | None, steps_of: Callable[[Sequence[str]], int])
     _check(plain, path)
     folder = out or Path("runs") / path.stem
     tasks: dict[str, Task] = {}
-    points = [world | point for world in plain.get("world", [{}]) for table in plain["grid"] for point in _points(table)]
+    points = [
+        world | point for world in plain.get("world", [{}]) for table in plain["grid"] for point in _points(table)
+    ]
     for seed, chosen in itertools.product(plain.get("seeds", [0]), points):  # a part of a sweep has whole seeds
         flags = tuple(_to_flags(plain.get("flags", {}) | chosen | {"seed": seed}))
         name = _name(chosen, seed)
