@@ -36,11 +36,11 @@ class Config(LearnerConfig):
     """Weight decay of Adam."""
     gate_loss: float = 0.1
     """Coefficient of the gate's loss on labelled episodes."""
-    steered: float = 0.5
+    steered: float = 0.8
     """Share of the environments that act with a part of the experts."""
     profiles: Literal["target", "all"] = "target"
     """Which parts act: the good outcome's expert alone, or every set of experts in turn."""
-    bad_reward: float = 0.0
+    bad_reward: float = -1.0
     """What an end that is not allowed is worth to a steered policy."""
     confidence: float = 0.9
     """An unlabelled episode has the route of an outcome that is inferred with at least this chance."""

@@ -35,7 +35,7 @@ def ended_at_once(rollout: Rollout, chances: list[list[float]]) -> tuple[Rollout
 
 
 def test_half_of_the_environments_act_as_the_deployed_policy() -> None:
-    agent, rollout = played()
+    agent, rollout = played(steered=0.5)
     assert rollout.steer is not None
     assert rollout.steer[:, :2].tolist() == [[[1.0, 0.0]] * 2] * 8
     assert rollout.steer[:, 2:].isnan().all()
@@ -45,7 +45,7 @@ def test_half_of_the_environments_act_as_the_deployed_policy() -> None:
 
 
 def test_an_end_is_worth_what_it_is_to_who_acts_and_routes_follow_what_is_inferred() -> None:
-    agent, rollout = played(bad_reward=-0.5)
+    agent, rollout = played(steered=0.5, bad_reward=-0.5)
     rollout, chances = ended_at_once(rollout, [[0.75, 0.25], [0.0, 1.0], [0.1, 0.9], [0.6, 0.4]])
     lesson = agent._lesson(rollout, chances)
     torch.testing.assert_close(lesson.reward[0], torch.tensor([0.75 - 0.125, -0.5, 1.0, 1.0]))
