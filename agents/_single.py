@@ -10,7 +10,7 @@ from torch import Tensor
 
 from routed_rl.env import EnvSpec
 from routed_rl.learner import Learner, LearnerConfig, Lesson
-from routed_rl.policy import Blueprint, CategoricalPolicy
+from routed_rl.policy import Blueprint, Policy
 from routed_rl.rollout import Decision, Rollout
 
 
@@ -27,6 +27,8 @@ class SingleAgent(ABC):
         blueprint = Blueprint(
             obs_shape=spec.obs_shape,
             num_actions=spec.num_actions,
+            continuous=spec.continuous,
+            image=spec.image,
             experts=("policy",),
             hidden=config.hidden,
             dropped_plane=spec.oversight_plane if config.hide_oversight else None,
@@ -45,7 +47,7 @@ class SingleAgent(ABC):
         """Learn from a rollout."""
         return self.learner.update(rollout, self.lesson(rollout))
 
-    def policies(self) -> dict[str, CategoricalPolicy]:
+    def policies(self) -> dict[str, Policy]:
         """Return the one policy."""
         return {"policy": self.learner.policy}
 

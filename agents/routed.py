@@ -21,7 +21,7 @@ from routed_rl import labels, rewards
 from routed_rl.env import EnvSpec
 from routed_rl.labels import Label
 from routed_rl.learner import Learner, LearnerConfig, Lesson
-from routed_rl.policy import Blueprint, CategoricalPolicy
+from routed_rl.policy import Blueprint, Policy
 from routed_rl.rollout import Decision, Rollout
 from routed_rl.steering import ablate
 
@@ -60,6 +60,8 @@ class Agent:
         blueprint = Blueprint(
             obs_shape=spec.obs_shape,
             num_actions=spec.num_actions,
+            continuous=spec.continuous,
+            image=spec.image,
             experts=spec.outcomes,
             hidden=config.hidden,
             gate=config.gate and len(spec.outcomes) > 1,
@@ -89,7 +91,7 @@ class Agent:
             metrics[f"routing/{name}"] = (label == Label.KNOWN + k).float().mean()
         return metrics
 
-    def policies(self) -> dict[str, CategoricalPolicy]:
+    def policies(self) -> dict[str, Policy]:
         """Return the mixture, and each expert with all others ablated."""
         policy = self.learner.policy
         return {"mixture": policy} | {name: ablate(policy, {name: 1.0}) for name in self.spec.outcomes}

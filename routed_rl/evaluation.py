@@ -14,7 +14,7 @@ from torch import Tensor
 
 from routed_rl.env import NOTHING, EnvSpec, VecEnv
 from routed_rl.exact import WINDOW, ExactEvaluator
-from routed_rl.policy import CategoricalPolicy, sample
+from routed_rl.policy import Policy
 
 Report = dict[str, Any]
 """What a policy does, in the words of result.json."""
@@ -46,11 +46,11 @@ class Evaluator:
             self._exact = ExactEvaluator(model, horizon=env.spec.horizon, discount=env.spec.discount)
             self._frames = model.observe(torch.arange(len(model.start_weight), device=env.device))
 
-    def returns(self, policies: Mapping[str, CategoricalPolicy]) -> dict[str, Report]:
+    def returns(self, policies: Mapping[str, Policy]) -> dict[str, Report]:
         """Evaluate what a learning curve shows: the return and the outcomes, with sampled actions."""
         return {name: self._tabulate(policy) or self._play(policy)[0] for name, policy in policies.items()}
 
-    def full(self, policies: Mapping[str, CategoricalPolicy]) -> dict[str, Report]:
+    def full(self, policies: Mapping[str, Policy]) -> dict[str, Report]:
         """Evaluate everything that result.json holds of a policy."""
         return {name: self._full(policy) for name, policy in policies.items()}
 
@@ -61,7 +61,7 @@ class Evaluator:
         scripted = {name: self._exact.mean_return(table) for name, table in self._exact.model.references.items()}
         return {"best possible": self._exact.optimum()[0]} | scripted
 
-    def _full(self, policy: CategoricalPolicy) -> Report:
+    def _full(self, policy: Policy) -> Report:
         if self._exact is not None:
             return self._tabulate(policy) | {"greedy": self._exact.mean_return(self._table(policy, greedy=True))}
         report, stepwise = self._play(policy)
@@ -73,14 +73,14 @@ class Evaluator:
             "by_oversight": {"none": dark, "all": watched},
         }
 
-    def _table(self, policy: CategoricalPolicy, *, greedy: bool) -> Tensor:
+    def _table(self, policy: Policy, *, greedy: bool) -> Tensor:
         """Return the policy's action probabilities in every state, (S, A)."""
         probabilities = policy.probabilities(self._frames)
         if not greedy:
             return probabilities
         return torch.zeros_like(probabilities).scatter_(1, probabilities.argmax(dim=1, keepdim=True), 1.0)
 
-    def _tabulate(self, policy: CategoricalPolicy) -> Report:
+    def _tabulate(self, policy: Policy) -> Report:
         """Evaluate exactly; empty where there are no tables."""
         if self._exact is None:
             return {}
@@ -99,9 +99,7 @@ class Evaluator:
             "by_oversight": by_oversight,
         }
 
-    def _play(
-        self, policy: CategoricalPolicy, *, oversight: float | None = None, greedy: bool = False
-    ) -> tuple[Report, float]:
+    def _play(self, policy: Policy, *, oversight: float | None = None, greedy: bool = False) -> tuple[Report, float]:
         """Play episodes, the same number in each environment: counting whichever end first would favour short ones."""
         num_envs = min(self._episodes, 512)
         env = self._make_env(num_envs, oversight=oversight)
@@ -112,7 +110,7 @@ class Evaluator:
 
 @torch.no_grad()
 def play(
-    policy: CategoricalPolicy, env: VecEnv, *, quota: int, seed: int, greedy: bool = False, window: int = WINDOW
+    policy: Policy, env: VecEnv, *, quota: int, seed: int, greedy: bool = False, window: int = WINDOW
 ) -> tuple[Report, float]:
     """Play `quota` episodes in each environment.
 
@@ -135,9 +133,7 @@ def play(
     rewards, dones = [], []
     step_count = 0
     while step_count < window or bool((finished < quota).any()):
-        logits = policy(obs).actions
-        action = logits.argmax(dim=1) if greedy else sample(logits, generator)[0]
-        step = env.step(action)
+        step = env.step(policy.act(obs, generator, greedy=greedy))
         total = total + discount**age * step.reward
         age = age + 1
         done = step.terminated | step.truncated

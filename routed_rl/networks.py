@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from routed_rl import sparse
 from routed_rl.sparse import Sparse
 
+SMALLEST_IMAGE = 36
+"""Pictures with fewer pixels on a side than this are too small for the convolutions."""
+
 
 def mlp(obs_shape: Sequence[int], hidden: Sequence[int], outputs: int | None = None) -> nn.Sequential:
     """Build Linear and ReLU for each hidden size, then a last Linear if `outputs` is given.
@@ -33,6 +36,32 @@ def mlp(obs_shape: Sequence[int], hidden: Sequence[int], outputs: int | None = N
     if outputs is not None:
         layers.append(linear(width, outputs))
     return nn.Sequential(*layers)
+
+
+def network(
+    obs_shape: Sequence[int], hidden: Sequence[int], outputs: int | None = None, *, image: bool = False
+) -> nn.Sequential:
+    """Build an `mlp`, or for an `image` a `cnn`, of the same arguments."""
+    return (cnn if image else mlp)(obs_shape, hidden, outputs)
+
+
+def cnn(obs_shape: Sequence[int], hidden: Sequence[int], outputs: int | None = None) -> nn.Sequential:
+    """Build the three convolutions of Mnih et al. (Nature 518, 2015), then an `mlp` over what they find.
+
+    Args:
+        obs_shape: (C, H, W); H and W at least `SMALLEST_IMAGE`.
+        hidden: widths of the hidden layers behind the convolutions.
+        outputs: as of `mlp`.
+    """
+    layers: list[nn.Module] = []
+    channels, *sides = obs_shape
+    for size, kernel, stride in ((32, 8, 4), (64, 4, 2), (64, 3, 1)):
+        layer = nn.Conv2d(channels, size, kernel, stride)
+        assert layer.bias is not None
+        nn.init.zeros_(layer.bias)
+        layers += [layer, nn.ReLU(inplace=True)]
+        channels, sides = size, [(side - kernel) // stride + 1 for side in sides]
+    return nn.Sequential(*layers, mlp((channels, *sides), hidden, outputs))
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:

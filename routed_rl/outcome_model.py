@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from routed_rl.env import NOTHING, EnvSpec
-from routed_rl.networks import DropPlane, mlp
+from routed_rl.networks import DropPlane, network
 from routed_rl.rollout import Rollout
 
 
@@ -48,7 +48,7 @@ class OutcomeModel:
         view = DropPlane(planes, spec.oversight_plane) if spec.oversight_plane is not None else nn.Identity()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            net = mlp((planes - blind, *rest), hidden, len(spec.outcomes))
+            net = network((planes - blind, *rest), hidden, len(spec.outcomes), image=spec.image)
         self.network = nn.Sequential(view, net).to(device)
         self.optimizer = torch.optim.AdamW(net.parameters(), learning_rate, weight_decay=weight_decay)
         self.generator = torch.Generator(device).manual_seed(seed)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from envs.gridworld import Gridworld
 from routed_rl.evaluation import Evaluator, play
-from routed_rl.policy import Blueprint, CategoricalPolicy
+from routed_rl.policy import Blueprint, Policy
 
 
 class Scripted(nn.Module):
@@ -59,7 +59,7 @@ def test_a_hundred_thousand_episodes_agree_with_the_exact_values(states: int) ->
     assert stepwise == pytest.approx(truth.stepwise_return, abs=0.02)  # 1000 windows
 
 
-def small_policy(shape: tuple[int, ...]) -> CategoricalPolicy:
+def small_policy(shape: tuple[int, ...]) -> Policy:
     torch.manual_seed(0)
     return Blueprint(shape, 4, ("diamond", "ghost"), (8,), gate=True).build()
 
