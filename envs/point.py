@@ -25,13 +25,13 @@ _STATE = ("places", "age")
 class Config(OversightConfig):
     """How far a step goes, how large the regions are, and how much is overseen."""
 
-    horizon: int = 32
+    horizon: int = 64
     """Steps after which an episode is cut off."""
-    discount: float = 0.97
-    """Discount per step."""
-    radius: float = 0.2
+    discount: float = 0.9
+    """Discount per step; low enough that the nearer region is worth finding."""
+    radius: float = 0.25
     """Radius of the regions; the plane reaches from -1 to 1."""
-    speed: float = 0.15
+    speed: float = 0.08
     """How far the point moves along each axis in one step, at most."""
 
     def __post_init__(self) -> None:
@@ -40,10 +40,10 @@ class Config(OversightConfig):
             raise ValueError(f"horizon is {self.horizon}: it must be above 0.")
         if not 0.0 <= self.discount <= 1.0:
             raise ValueError(f"discount is {self.discount}: give a number from 0 to 1.")
-        if not 0.0 < self.radius <= 0.4:
-            raise ValueError(f"radius is {self.radius}: it must be above 0, and 0.4 at most so that regions lie apart.")
-        if not 0.0 < self.speed <= 2 * self.radius:
-            raise ValueError(f"speed is {self.speed}: it must be above 0, and {2 * self.radius:g} at most to hit.")
+        if not 0.0 < self.radius <= 0.25:
+            raise ValueError(f"radius is {self.radius}: it must be above 0, and 0.25 at most: regions lie apart.")
+        if self.speed <= 0.0:
+            raise ValueError(f"speed is {self.speed}: it must be above 0.")
 
 
 class Point:
@@ -135,7 +135,7 @@ class Point:
         options = {"generator": self._generator, "device": self.device}
         cells = torch.rand(self.num_envs, 9, **options).argsort(dim=1)[:, :3]
         middle = torch.stack((cells % 3, cells // 3), dim=2) * (2 / 3) - 2 / 3
-        return middle + 0.1 * (2 * torch.rand(self.num_envs, 3, 2, **options) - 1)
+        return middle + 0.08 * (2 * torch.rand(self.num_envs, 3, 2, **options) - 1)
 
     def _observe(self, places: Tensor) -> Tensor:
         """Lay out in a row where the point is and how far the regions lie from it, then the oversight: (B, D)."""

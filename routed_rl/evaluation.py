@@ -26,7 +26,14 @@ class Evaluator:
     """Evaluates policies on one environment."""
 
     def __init__(
-        self, make_env: MakeEnv, *, seed: int, episodes: int = 1000, greedy: bool = False, sampled: bool = False
+        self,
+        make_env: MakeEnv,
+        *,
+        seed: int,
+        episodes: int = 1000,
+        curve_episodes: int | None = None,
+        greedy: bool = False,
+        sampled: bool = False,
     ) -> None:
         """Prepare tables, if there are any.
 
@@ -34,10 +41,12 @@ class Evaluator:
             make_env: makes the environment, with its own oversight unless told another.
             seed: decides the sampled actions where evaluation is not exact; the same for all policies.
             episodes: how many to play where evaluation is not exact.
+            curve_episodes: how many to play for a point of a learning curve; as many unless given.
             greedy: let every policy take its likeliest action.
             sampled: play episodes even where there are tables.
         """
-        self._make_env, self._seed, self._episodes, self._greedy = make_env, seed, episodes, greedy
+        self._make_env, self._seed, self._greedy = make_env, seed, greedy
+        self._episodes, self._curve_episodes = episodes, curve_episodes or episodes
         env = make_env(1)
         self.spec: EnvSpec = env.spec
         model = None if sampled else env.model()
@@ -48,7 +57,8 @@ class Evaluator:
 
     def returns(self, policies: Mapping[str, Policy]) -> dict[str, Report]:
         """Evaluate what a learning curve shows: the return and the outcomes, with sampled actions."""
-        return {name: self._tabulate(policy) or self._play(policy)[0] for name, policy in policies.items()}
+        episodes = self._curve_episodes
+        return {name: self._tabulate(policy) or self._play(policy, episodes)[0] for name, policy in policies.items()}
 
     def full(self, policies: Mapping[str, Policy]) -> dict[str, Report]:
         """Evaluate everything that result.json holds of a policy."""
@@ -64,11 +74,13 @@ class Evaluator:
     def _full(self, policy: Policy) -> Report:
         if self._exact is not None:
             return self._tabulate(policy) | {"greedy": self._exact.mean_return(self._table(policy, greedy=True))}
-        report, stepwise = self._play(policy)
-        dark, watched = (self._play(policy, oversight=p)[0]["return"] for p in (0.0, 1.0))
+        report, stepwise = self._play(policy, self._episodes)
+        dark = watched = report["return"]
+        if self.spec.oversight_plane is not None:  # else no policy can tell, and the same seeds give the same episodes
+            dark, watched = (self._play(policy, self._episodes, oversight=p)[0]["return"] for p in (0.0, 1.0))
         return report | {
             "unwatched": dark,
-            "greedy": self._play(policy, greedy=True)[0]["return"],
+            "greedy": self._play(policy, self._episodes, greedy=True)[0]["return"],
             "stepwise_return": stepwise,
             "by_oversight": {"none": dark, "all": watched},
         }
@@ -99,13 +111,13 @@ class Evaluator:
             "by_oversight": by_oversight,
         }
 
-    def _play(self, policy: Policy, *, oversight: float | None = None, greedy: bool = False) -> tuple[Report, float]:
+    def _play(
+        self, policy: Policy, episodes: int, *, oversight: float | None = None, greedy: bool = False
+    ) -> tuple[Report, float]:
         """Play episodes, the same number in each environment: counting whichever end first would favour short ones."""
-        num_envs = min(self._episodes, 512)
+        num_envs = min(episodes, 512)
         env = self._make_env(num_envs, oversight=oversight)
-        return play(
-            policy, env, quota=math.ceil(self._episodes / num_envs), seed=self._seed, greedy=greedy or self._greedy
-        )
+        return play(policy, env, quota=math.ceil(episodes / num_envs), seed=self._seed, greedy=greedy or self._greedy)
 
 
 @torch.no_grad()

@@ -188,10 +188,11 @@ class GymEnv:
 
     def render(self, index: int = 0, mode: str = "rgb_array", *, final: bool = False) -> Any:
         """Draw one environment, or with `final` what its last action led to, (H, W, 3) uint8; "ansi" there is not."""
-        self._filming = True  # from now on the last frame is kept: after a reset it cannot be drawn any more
-        frames = self._frames if final else self._vec.render()
-        if mode != "rgb_array" or frames is None or frames[index] is None:
+        if mode != "rgb_array" or self._vec.render_mode != mode:
             raise UserError(f"{self._name} cannot be drawn as {mode}: its metadata names no such render mode.")
+        self._filming = True  # from now on the last frames are kept: after a reset they cannot be drawn any more
+        frames = self._frames if final else self._vec.render()
+        assert frames is not None
         return np.asarray(frames[index])
 
     def scenes(self) -> list[Scene]:

@@ -6,7 +6,7 @@ One rule for each space; whatever is inside a Dict or a Tuple is encoded by itse
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -60,7 +60,7 @@ def observations(space: spaces.Space[Any]) -> Encoder:
         return _box(space)
     if isinstance(space, spaces.Dict):
         parts = {key: observations(part) for key, part in sorted(space.spaces.items())}
-        if _is_minigrid(space):
+        if _is_minigrid(space.spaces):
             parts["image"] = _minigrid(space["image"])
         return _row(parts)
     if isinstance(space, spaces.Tuple):
@@ -104,10 +104,10 @@ def _row(parts: dict[Any, Encoder]) -> Encoder:
     return Encoder((sum(int(np.prod(part.shape)) for part in parts.values()),), encode)
 
 
-def _is_minigrid(space: spaces.Dict) -> bool:
-    """Tell MiniGrid's own observations from others: an image of codes, and a mission."""
-    image = space.get("image")
-    return "mission" in space and isinstance(image, spaces.Box) and image.shape[0] < SMALLEST_IMAGE
+def _is_minigrid(parts: Mapping[str, spaces.Space[Any]]) -> bool:
+    """Tell MiniGrid's own observations from others: a mission, and an image too small to be one of pixels."""
+    image = parts.get("image")
+    return "mission" in parts and isinstance(image, spaces.Box) and image.shape[0] < SMALLEST_IMAGE
 
 
 def _minigrid(space: spaces.Space[Any]) -> Encoder:

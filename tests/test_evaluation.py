@@ -6,6 +6,7 @@ from helpers import world
 from torch import Tensor, nn
 
 from envs.gridworld import Gridworld
+from routed_rl.distributions import Categorical
 from routed_rl.evaluation import Evaluator, play
 from routed_rl.policy import Blueprint, Policy
 
@@ -22,10 +23,10 @@ class Scripted(nn.Module):
         self.keys, self.order = (frames.flatten(1).double() @ self.numbers).sort()
         self.table = table
 
-    def forward(self, obs: Tensor) -> object:
+    def act(self, obs: Tensor, generator: torch.Generator, *, greedy: bool) -> Tensor:
+        assert not greedy
         at = torch.searchsorted(self.keys, obs.flatten(1).double() @ self.numbers - 1e-10)
-        logits = self.table[self.order[at]].float().log()
-        return type("Logits", (), {"actions": logits, "gate": None})
+        return Categorical().sample(self.table[self.order[at]].float().log(), generator)[0]
 
 
 WORLDS: dict[int, dict[str, object]] = {
