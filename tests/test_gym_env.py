@@ -17,7 +17,10 @@ from torch import Tensor
 from routed_rl.config import UserError
 from routed_rl.env import Step
 from routed_rl.gym_env import Config, GymEnv
+from routed_rl.learner import Learner, LearnerConfig, Lesson
 from routed_rl.plugins import Plugins
+from routed_rl.policy import Blueprint
+from routed_rl.rollout import Decision, collect
 
 OPEN = ("is_slippery=false",)
 LEFT, DOWN, RIGHT = 0, 1, 2
@@ -97,6 +100,21 @@ def test_an_episode_that_runs_out_of_time_is_truncated_and_reaches_nothing() -> 
     steps = [act(env, LEFT) for _ in range(4)]
     assert [bool(step.truncated) for step in steps] == [False, False, True, False]
     assert not any(step.terminated or step.overseen or step.outcome for step in steps)
+
+
+def test_a_truncated_episode_is_worth_what_the_critic_says_of_its_last_frame() -> None:
+    env = world("FrozenLake-v1", 4, kwargs=OPEN, horizon=3)
+    blueprint = Blueprint(env.spec.obs_shape, 4, ("all",), (8,))
+    learner = Learner(blueprint, LearnerConfig(rollout_steps=3), discount=0.9, seed=0, device=CPU)
+
+    def wait(obs: Tensor) -> Decision:
+        return learner.act(obs)._replace(action=torch.zeros(len(obs), dtype=torch.int64))
+
+    rollout = collect(env, wait, env.reset(), 3)
+    assert rollout.truncated[2].all()
+    target = learner.prepare(rollout, Lesson(rollout.reward)).target.view(3, 4)
+    assert torch.allclose(target[2], 0.9 * learner.value(rollout.final_obs[2]))
+    assert target[2].abs().min() > 0
 
 
 @pytest.mark.parametrize("name", ["Counter-v0", "Counters-v0"])

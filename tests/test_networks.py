@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from routed_rl.networks import DropPlane, mlp
+from routed_rl.networks import SMALLEST_IMAGE, DropPlane, cnn, mlp
 
 
 def test_mlp_has_the_widths_asked_for_and_biases_at_zero() -> None:
@@ -20,3 +20,11 @@ def test_a_torso_ends_in_features_that_are_not_negative() -> None:
 def test_drop_plane_leaves_one_out() -> None:
     obs = torch.arange(3.0).view(1, 3, 1, 1).expand(2, 3, 2, 2)
     assert DropPlane(3, 1)(obs)[:, :, 0, 0].tolist() == [[0, 2], [0, 2]]
+
+
+def test_cnn_has_the_published_convolutions_and_takes_the_smallest_picture() -> None:
+    net = cnn((4, 84, 84), (16,), 5)
+    shapes = [tuple(p.shape) for p in net.parameters() if p.ndim > 1]
+    assert shapes == [(32, 4, 8, 8), (64, 32, 4, 4), (64, 64, 3, 3), (64 * 7 * 7, 16), (5, 16)]
+    assert all((p == 0).all() for p in net.parameters() if p.ndim == 1)
+    assert cnn((1, SMALLEST_IMAGE, SMALLEST_IMAGE), (16,))(torch.zeros(2, 1, 36, 36)).shape == (2, 16)
