@@ -192,12 +192,12 @@ class Run:
         for name, (_, env_steps) in trainer.stopping.best.items():
             path = checkpoints / f"{name}.pt"
             try:
-                if env_steps not in reports:
-                    self.restore(agent, checkpoint.load(path, self.device), path)
-                    reports[env_steps] = evaluator.full(agent.policies())
+                self.restore(agent, checkpoint.load(path, self.device), path)
             except UserError as error:
                 print(f"left out of result.json: {name}: {error}", file=sys.stderr)
                 continue
+            if env_steps not in reports:
+                reports[env_steps] = evaluator.full(agent.policies())
             best[name] = {"env_steps": env_steps, "policies": reports[env_steps]}
         path = checkpoints / "last.pt"
         self.restore(agent, checkpoint.load(path, self.device), path)
