@@ -228,7 +228,7 @@ class GymEnv:
         """
         outcome = np.zeros(self.num_envs, dtype=np.int64)
         if "outcome" in infos:
-            for i in np.flatnonzero(infos["_outcome"]):
+            for i in np.flatnonzero(infos.get("_outcome", np.ones(self.num_envs))):
                 outcome[i] = self._number(infos["outcome"][i])
         silent = terminated & (outcome == NOTHING)
         if silent.any():
