@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from routed_rl import losses
 from routed_rl.grouping import Memo, fingerprints, representatives, shuffled
-from routed_rl.policy import CHUNK, Blueprint, sample
+from routed_rl.policy import CHUNK, Blueprint
 from routed_rl.rewards import advantages, normalised
 from routed_rl.rollout import Decision, Rollout
-from routed_rl.sparse import Sparse, compact
+from routed_rl.sparse import Sparse
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Batch(NamedTuple):
     """N samples to learn from."""
 
     obs: Tensor  # (N, *obs_shape)
-    action: Tensor  # (N,) int64
+    action: Tensor  # (N,) int64 or (N, A) float
     log_prob: Tensor  # (N,) under the policy that acted
     advantage: Tensor  # (N,)
     target: Tensor  # (N,) what the critic should say
@@ -140,12 +140,12 @@ class Learner:
     def act(self, obs: Tensor, steer: Tensor | None = None) -> Decision:
         """Sample actions for observations (B, *obs_shape), with expert weights (B, E) if given."""
         answer = (self._memo or self._answer)(self.policy.view(obs), steer)
-        action, log_prob = sample(answer[:, :-1], self.generator)
+        action, log_prob = self.policy.distribution.sample(answer[:, :-1], self.generator)
         return Decision(action, log_prob, answer[:, -1], steer)
 
     def _answer(self, view: Tensor, steer: Tensor | None) -> Tensor:
-        """Compute action logits and value, (B, A + 1)."""
-        seen = compact(view)
+        """Compute the parameters of the action's distribution, and the value: (B, P + 1)."""
+        seen = self.policy.pack(view)
         return torch.cat((self.policy.decide(seen, steer=steer).actions, self._worth(seen, steer)), dim=1)
 
     def update(self, rollout: Rollout, lesson: Lesson) -> dict[str, Tensor]:
@@ -198,13 +198,13 @@ class Learner:
         distinct, index = batch.distinct()  # the networks run once for samples that they cannot tell apart
         actions, gate_logits, predicted = (None if x is None else x[index] for x in self._forward(distinct))
         assert actions is not None and predicted is not None
-        log_prob = actions.log_softmax(dim=1).gather(1, batch.action[:, None]).squeeze(1)
+        log_prob = self.policy.distribution.log_prob(actions, batch.action)
         if config.algorithm == "ppo":
             policy = losses.clipped_policy_loss(log_prob, batch.log_prob, batch.advantage, batch.weight, config.clip)
         else:
             policy = losses.policy_gradient_loss(log_prob, batch.advantage, batch.weight)
         value = losses.value_loss(predicted, batch.target, batch.weight)
-        entropy = losses.entropy_bonus(actions, batch.weight)
+        entropy = losses.entropy_bonus(self.policy.distribution.entropy(actions), batch.weight)
         loss = policy + config.value * value - config.entropy * entropy
         metrics = {"train/policy_loss": policy, "train/value_loss": value, "train/entropy": entropy}
         if batch.expert is not None and gate_logits is not None:
@@ -231,7 +231,7 @@ class Learner:
         return self.critic(seen, steer) if self.steered else self.critic(seen)
 
     def _forward(self, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Compute action logits (N, A), gate logits (N, E) and values (N,), some samples at a time."""
+        """Compute action parameters (N, P), gate logits (N, E) and values (N,), some samples at a time."""
         answers = []
         for rows in torch.arange(len(batch.obs), device=batch.obs.device).split(CHUNK):
             part = batch.take(rows)

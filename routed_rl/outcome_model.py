@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from routed_rl.env import NOTHING, EnvSpec
-from routed_rl.networks import Cells, DropPlane, mlp
+from routed_rl.networks import Cells, DropPlane, network
 from routed_rl.rollout import Rollout
 
 
@@ -51,7 +51,10 @@ class OutcomeModel:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             kinds = len(spec.outcomes)
-            net = Cells(planes - blind, hidden, kinds) if by_cell else mlp((planes - blind, *rest), hidden, kinds)
+            if by_cell and rest and not spec.image:
+                net = Cells(planes - blind, hidden, kinds)
+            else:
+                net = network((planes - blind, *rest), hidden, kinds, image=spec.image)
         self.network = nn.Sequential(view, net).to(device)
         self.optimizer = torch.optim.AdamW(net.parameters(), learning_rate, weight_decay=weight_decay)
         self.generator = torch.Generator(device).manual_seed(seed)

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 from routed_rl.evaluation import Evaluator, Report
-from routed_rl.policy import CategoricalPolicy
+from routed_rl.policy import Policy
 from routed_rl.steering import ablate
 
 
@@ -21,7 +21,7 @@ def weights(chosen: Sequence[str]) -> dict[str, float]:
 
 
 def tabulate(
-    policies: Mapping[str, CategoricalPolicy],
+    policies: Mapping[str, Policy],
     deployed: str,
     outcomes: Sequence[str],
     evaluator: Callable[[Sequence[str]], Evaluator],

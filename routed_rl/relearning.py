@@ -15,7 +15,7 @@ import torch
 from routed_rl.env import VecEnv
 from routed_rl.evaluation import Evaluator
 from routed_rl.learner import Learner, LearnerConfig, Lesson
-from routed_rl.policy import CategoricalPolicy
+from routed_rl.policy import Policy
 from routed_rl.rollout import collect
 
 UPDATES = (0, 3, 10, 30, 100, 300)
@@ -27,11 +27,11 @@ NUM_ENVS = 64
 
 
 def relearn(
-    policy: CategoricalPolicy | None,
+    policy: Policy | None,
     env: VecEnv,
     evaluator: Evaluator,
     *,
-    like: CategoricalPolicy,
+    like: Policy,
     seed: int,
     updates: Sequence[int] = UPDATES,
 ) -> dict[int, dict[str, float]]:

@@ -49,7 +49,7 @@ class RunSettings:
     evaluations: int = 5
     """How many times to evaluate on the way, evenly spaced; the last is at the end."""
     episodes: int = 1000
-    """Episodes of an evaluation, where it cannot be exact."""
+    """Episodes of an evaluation, where it cannot be exact; fewer if they could take over a tenth of the steps."""
     good: tuple[str, ...] = ()
     """Outcomes that are worth 1, all others -1; as the environment says unless given."""
     trace: bool = False
@@ -173,7 +173,7 @@ class Run:
         agent = self.make_agent(env)
         if state is not None:
             self.restore(agent, state, path)
-        evaluator = self.make_evaluator()
+        evaluator = self.make_evaluator(**self._episodes(env.spec.horizon, len(agent.policies())))
         result.unlink(missing_ok=True)  # it is of fewer steps
         self._describe(folder)
         start = 0 if state is None else state["env_steps"]
@@ -199,6 +199,7 @@ class Run:
     def _result(self, agent: Agent, evaluator: Evaluator, trainer: Trainer, checkpoints: Path) -> dict[str, Any]:
         """Put together what result.json holds; the agent ends as its last checkpoint."""
         progress, best = trainer.progress, {}
+        reports = {progress.env_steps: evaluator.full(agent.policies())}
         for name, (_, env_steps) in trainer.stopping.best.items():
             path = checkpoints / f"{name}.pt"
             try:
@@ -206,7 +207,9 @@ class Run:
             except UserError as error:
                 print(f"left out of result.json: {name}: {error}", file=sys.stderr)
                 continue
-            best[name] = {"env_steps": env_steps, "policies": evaluator.full(agent.policies())}
+            if env_steps not in reports:
+                reports[env_steps] = evaluator.full(agent.policies())
+            best[name] = {"env_steps": env_steps, "policies": reports[env_steps]}
         path = checkpoints / "last.pt"
         self.restore(agent, checkpoint.load(path, self.device), path)
         return {
@@ -218,9 +221,19 @@ class Run:
             "labelled_episodes": progress.labelled_episodes,
             "sees_everything": agent.sees_everything,
             "deployed": agent.deployed,
-            "policies": evaluator.full(agent.policies()),
+            "policies": reports[progress.env_steps],
             "references": evaluator.references(),
         } | best
+
+    def _episodes(self, horizon: int, policies: int) -> dict[str, Any]:
+        """Say how many episodes to play, lest evaluation outlast training where an environment is slow.
+
+        A play takes at most a tenth of the run's steps, and so does a whole learning curve, unless these would be too
+        few episodes to say anything.
+        """
+        tenth, most = self.settings.steps // (10 * horizon), self.settings.episodes
+        plays = max(self.settings.evaluations, 1) * policies
+        return {"episodes": min(most, max(tenth, 100)), "curve_episodes": min(most, max(tenth // plays, 20))}
 
     @property
     def names(self) -> list[str]:

@@ -7,8 +7,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    ["routing", "regions", "losses", "sparse", "networks", "grouping", "env", "config", "logger", "checkpoint"],
-    ["oversight", "rollout", "labels", "outcome_model", "rewards", "revalued"],
+    [
+        "routing",
+        "regions",
+        "losses",
+        "sparse",
+        "networks",
+        "distributions",
+        "grouping",
+        "env",
+        "config",
+        "loading",
+        "logger",
+        "checkpoint",
+    ],
+    ["oversight", "gym_spaces", "gym_env", "rollout", "labels", "outcome_model", "rewards", "revalued"],
     ["experts"],
     ["policy", "agent", "plugins"],
     [

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from routed_rl.networks import Cells, DropPlane, SteeredCritic, mlp
+from routed_rl.networks import SMALLEST_IMAGE, Cells, DropPlane, SteeredCritic, cnn, mlp
 
 
 def test_mlp_has_the_widths_asked_for_and_biases_at_zero() -> None:
@@ -41,3 +41,11 @@ def test_a_steered_critic_is_told_who_acts() -> None:
     expected = critic.rest(critic.first(obs) + told @ critic.by_steer.weight.T)
     torch.testing.assert_close(critic(obs, steer), expected)
     assert critic(obs, steer).isfinite().all()
+
+
+def test_cnn_has_the_published_convolutions_and_takes_the_smallest_picture() -> None:
+    net = cnn((4, 84, 84), (16,), 5)
+    shapes = [tuple(p.shape) for p in net.parameters() if p.ndim > 1]
+    assert shapes == [(32, 4, 8, 8), (64, 32, 4, 4), (64, 64, 3, 3), (64 * 7 * 7, 16), (5, 16)]
+    assert all((p == 0).all() for p in net.parameters() if p.ndim == 1)
+    assert cnn((1, SMALLEST_IMAGE, SMALLEST_IMAGE), (16,))(torch.zeros(2, 1, 36, 36)).shape == (2, 16)
