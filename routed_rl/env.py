@@ -26,7 +26,7 @@ class EnvSpec:
     obs_shape: tuple[int, ...]
     """Shape of one observation: (C, H, W) planes or (D,) numbers."""
     num_actions: int
-    """How many actions there are; an action is an integer below it."""
+    """How many actions there are, an action being an integer below it; how many numbers a continuous action has."""
     outcomes: tuple[str, ...]
     """Names of the ends an episode can reach, K of them; outcome k + 1 is `outcomes[k]`."""
     target: str
@@ -39,6 +39,12 @@ class EnvSpec:
     """Steps after which an episode is truncated."""
     oversight_plane: int | None = None
     """The plane of the observation that shows what is overseen; None if nothing shows it."""
+    continuous: bool = False
+    """Whether an action is `num_actions` numbers, which the environment clips to -1..1, and not one integer."""
+    image: bool = False
+    """Whether the observation is a picture (C, H, W), to be seen by convolutions."""
+    obs_range: tuple[float, float] = (0.0, 1.0)
+    """The least and the greatest number that an observation can hold."""
 
     def __post_init__(self) -> None:
         if self.target not in self.outcomes:
@@ -107,7 +113,11 @@ class VecEnv(Protocol):
         ...
 
     def step(self, actions: Tensor) -> Step:
-        """Take one action (B,) int64 in each environment; an ended one starts anew in the same step."""
+        """Take one action in each environment; an ended one starts anew in the same step.
+
+        Args:
+            actions: (B,) int64, or (B, num_actions) float if `spec.continuous`.
+        """
         ...
 
     def model(self) -> Model | None:
@@ -117,7 +127,7 @@ class VecEnv(Protocol):
     def render(self, index: int = 0, mode: str = "rgb_array", *, final: bool = False) -> Any:
         """Draw one environment, or with `final` what its last action led to before any reset.
 
-        "rgb_array" gives (H, W, 3) uint8, "ansi" a string.
+        "rgb_array" gives (H, W, 3) uint8, "ansi" a string; None where there is nothing to draw.
         """
         ...
 

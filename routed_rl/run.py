@@ -25,6 +25,7 @@ from routed_rl.agent import Agent
 from routed_rl.config import UserError
 from routed_rl.env import VecEnv
 from routed_rl.evaluation import Evaluator
+from routed_rl.guard import Guarded, blame
 from routed_rl.logger import Logger
 from routed_rl.plugins import Plugins
 from routed_rl.trace import Trace
@@ -103,11 +104,13 @@ class Run:
         env_config = self.settings.env
         if oversight is not None:
             env_config = _changed(env_config, oversight=oversight)
-        return self._env_module.make(env_config, num_envs, seed=seed, device=self.device)
+        with blame(f"environment {self.choice.env}", self._env_module):
+            return self._env_module.make(env_config, num_envs, seed=seed, device=self.device)
 
     def make_agent(self, env: VecEnv) -> Agent:
         """Make the agent."""
-        return self._agent_module.Agent(env.spec, self.settings.agent, seed=self._seeds[1], device=self.device)
+        with blame(f"agent {self.choice.agent}", self._agent_module):
+            return self._agent_module.Agent(env.spec, self.settings.agent, seed=self._seeds[1], device=self.device)
 
     def make_evaluator(self, *, oversight: float | None = None, **kwargs: Any) -> Evaluator:
         """Make what evaluates the agent's policies, with labels without end; for `kwargs` see `Evaluator`."""
@@ -118,7 +121,9 @@ class Run:
 
         def make_env(num_envs: int, *, oversight: float | None = None) -> VecEnv:
             changed = _changed(settings, oversight=at if oversight is None else oversight)
-            return self._env_module.make(changed, num_envs, seed=self._seeds[2], device=self.device)
+            with blame(f"environment {self.choice.env}", self._env_module):
+                env = self._env_module.make(changed, num_envs, seed=self._seeds[2], device=self.device)
+            return Guarded(env, f"{self.choice.env} in evaluation")
 
         return Evaluator(make_env, seed=self._seeds[2], **{"episodes": self.settings.episodes} | kwargs)
 

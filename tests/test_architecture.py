@@ -8,12 +8,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FLOORS = [
     ["routing", "regions", "losses", "sparse", "networks", "grouping", "env", "config", "logger", "checkpoint"],
-    ["oversight", "rollout", "labels", "outcome_model", "rewards"],
+    ["oversight", "rollout", "guard", "labels", "outcome_model", "rewards"],
     ["experts"],
-    ["policy", "agent", "plugins"],
+    ["policy", "agent", "plugins", "gym_view"],
     ["exact", "evaluation", "steering", "stopping", "pictures", "plotting", "report", "learner"],
     ["trace", "trainer"],
-    ["run", "assembly", "sweep"],
+    ["contract", "run", "assembly", "sweep"],
     ["commands", "cli", "start", "__main__"],
 ]
 ORDER = [name for floor in FLOORS for name in floor]
