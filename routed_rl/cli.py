@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 from routed_rl import config
+from routed_rl.commands.check import check
 from routed_rl.commands.evaluate import evaluate
+from routed_rl.commands.new_env import new_env
 from routed_rl.commands.plot import plot
 from routed_rl.commands.sweep import sweep
 from routed_rl.commands.train import train
@@ -18,6 +20,8 @@ COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {
     "evaluate": evaluate,
     "sweep": sweep,
     "plot": plot,
+    "check": check,
+    "new-env": new_env,
 }
 
 

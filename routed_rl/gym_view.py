@@ -1,8 +1,8 @@
 """Our environments as Gymnasium's: `gymnasium.make("routed_rl.gym_view:routed_rl/gridworld-v0", oversight=0.3)`.
 
 Importing this file registers every environment that has a name, as `routed_rl/NAME-v0`, for `gymnasium.make` and
-`gymnasium.make_vec`; the fields of its `Config` are keyword arguments. The reward is the truth. The info of a step that
-ended an episode has `outcome` (a name, "none" if nothing was reached), `overseen` and `reported` ("none" if nothing was).
+`gymnasium.make_vec`; the fields of its `Config` are keyword arguments. The reward is the truth. The info of a step
+that ended an episode has `outcome` (a name, "none" if nothing was reached), `overseen` and `reported` (likewise).
 
 Observations are vectors, planes laid flat: Gymnasium's users and Stable-Baselines3 take an array (C, H, W) for a
 picture. A picture is one, in bytes. Left out: seeds for single copies of a vector environment, since all draws of one

@@ -46,6 +46,7 @@ class Plugins:
     def __init__(self, extra: Sequence[str] = ()) -> None:
         """Find all there are, and import the modules or files of `extra`."""
         inside = (_PACKAGE / "envs").is_dir()
+        self.in_checkout = not inside
         self.root, self._prefix = (_PACKAGE, "routed_rl.") if inside else (_PACKAGE.parent, "")
         self._found: dict[Kind, dict[str, _Plugin]] = {"envs": {}, "agents": {}}
         for entry in metadata.entry_points(group=GROUP):
