@@ -50,7 +50,10 @@ class Subject:
 
     def make(self, num_envs: int = NUM_ENVS, *, seed: int = 0, oversight: float = 0.5) -> VecEnv:
         """Make the environment."""
-        config = dataclasses.replace(self.config, oversight=oversight)
+        settings: dict[str, Any] = {"oversight": oversight}
+        if hasattr(self.config, "label_budget"):
+            settings["label_budget"] = None  # one budget ties all environments together, as it should
+        config = dataclasses.replace(self.config, **settings)
         env = self._module.make(config, num_envs, seed=seed, device=self._device)
         return Guarded(env, self._module.__name__.split(".")[-1])
 
@@ -170,7 +173,8 @@ def _auto_reset(subject: Subject) -> Iterator[str]:
     same = (after == rollout.final_obs).flatten(2).all(dim=2)
     if (~same & ~done).any():
         yield "obs is not final_obs where the episode goes on"
-    if done.any() and same[done].all() and not (rollout.obs[:1] == after[done]).flatten(2).all(dim=2).any():
+    first = rollout.obs[0][done.nonzero()[:, 1]]
+    if same[done].all() and (after[done] != first).any():
         yield "obs after an end is the last frame, not the first of a new episode"
 
 
@@ -243,7 +247,7 @@ def _alone(subject: Subject) -> Iterator[str]:
                 if not torch.equal(getattr(one, field)[:, 0], getattr(many, field)[:, i]):
                     yield f"{field} of environment {i} differs from that of one alone"
         return
-    one = subject.play(subject.make(1), 2 * subject.steps)
+    one = subject.play(subject.make(1), NUM_ENVS * subject.steps)
     ages = _ages(one.done)
     measures = {"length": (ages[one.done], subject.age[many.done])}
     for k, name in enumerate(subject.spec.outcomes):
