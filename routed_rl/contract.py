@@ -10,20 +10,17 @@ import dataclasses
 import io
 import math
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from routed_rl.env import EnvSpec, VecEnv
-from routed_rl.guard import Guarded, faults
+from routed_rl.env import Step
+from routed_rl.guard import faults
 from routed_rl.rollout import Decision, Rollout, collect
+from routed_rl.subject import NUM_ENVS, Subject, ages, draw_actions
 
-NUM_ENVS = 16
-MOST_STEPS = 512
-"""Of each environment: two horizons are played, unless that takes longer."""
 SIGMAS = 5.0
 
 
@@ -41,48 +38,6 @@ class Point:
         return not self.fault
 
 
-class Subject:
-    """An environment under examination."""
-
-    def __init__(self, module: ModuleType, config: Any, device: torch.device) -> None:
-        """Examine what the `make` of a module makes of a configuration."""
-        self._module, self.config, self._device = module, config, device
-
-    def make(self, num_envs: int = NUM_ENVS, *, seed: int = 0, oversight: float = 0.5) -> VecEnv:
-        """Make the environment."""
-        settings: dict[str, Any] = {"oversight": oversight}
-        if hasattr(self.config, "label_budget"):
-            settings["label_budget"] = None  # one budget ties all environments together, as it should
-        config = dataclasses.replace(self.config, **settings)
-        env = self._module.make(config, num_envs, seed=seed, device=self._device)
-        return Guarded(env, self._module.__name__.split(".")[-1])
-
-    def play(self, env: VecEnv, steps: int | None = None) -> Rollout:
-        """Play at random from new episodes; two plays of as many environments take the same actions."""
-        generator = torch.Generator().manual_seed(1)
-        return collect(env, lambda obs: _random(env, generator), env.reset(), steps or self.steps)
-
-    @cached_property
-    def spec(self) -> EnvSpec:
-        """What the environment says of itself."""
-        return self.make().spec
-
-    @property
-    def steps(self) -> int:
-        """How many steps to play."""
-        return min(2 * self.spec.horizon + 1, MOST_STEPS)
-
-    @cached_property
-    def rollout(self) -> Rollout:
-        """Random play from new episodes."""
-        return self.play(self.make())
-
-    @cached_property
-    def age(self) -> Tensor:
-        """(T, B) the number of each step of `rollout` in its episode, from 1."""
-        return _ages(self.rollout.done)
-
-
 def check(module: ModuleType, config: Any = None, *, device: torch.device | None = None) -> list[Point]:
     """Examine an environment.
 
@@ -96,18 +51,19 @@ def check(module: ModuleType, config: Any = None, *, device: torch.device | None
     """
     points = []
     subject = Subject(module, module.Config() if config is None else config, device or torch.device("cpu"))
-    for name, remedy, examine in POINTS:
+    for name, examine in POINTS.items():
         try:
             fault = next(iter(examine(subject)), "")
         except Exception as error:  # whatever an environment of somebody else's does
             fault = " ".join(f"{type(error).__name__}: {error}".split())
-        points.append(Point(name, fault, remedy))
+        points.append(Point(name, fault, examine.__doc__ or ""))
         if points[0].fault:
             break
     return points
 
 
 def _made(subject: Subject) -> Iterator[str]:
+    """Let make(config, num_envs, *, seed, device) take a frozen dataclass Config with a field `oversight`."""
     config = type(subject.config)
     if not (dataclasses.is_dataclass(config) and config.__dataclass_params__.frozen):  # type: ignore[attr-defined]
         yield "Config is no frozen dataclass"
@@ -119,6 +75,7 @@ def _made(subject: Subject) -> Iterator[str]:
 
 
 def _spec(subject: Subject) -> Iterator[str]:
+    """Give numbers that can be, and the target the greatest reward."""
     spec = subject.spec
     if spec.num_actions < 1 or spec.horizon < 1 or not 0.0 <= spec.discount <= 1.0:
         yield f"num_actions {spec.num_actions}, horizon {spec.horizon}, discount {spec.discount}"
@@ -130,26 +87,21 @@ def _spec(subject: Subject) -> Iterator[str]:
 
 
 def _forms(subject: Subject) -> Iterator[str]:
+    """Return tensors as the comments of routed_rl.env.Step say."""
     env = subject.make()
     env.reset()
-    env.step(_random(env, torch.Generator()).action)
+    env.step(draw_actions(env, torch.Generator()).action)
     env.reset()
     yield from ()
 
 
-def _values(*fields: str) -> Callable[[Subject], Iterator[str]]:
-    """Examine some fields for the rules that a guard looks at in training."""
-
-    def examine(subject: Subject) -> Iterator[str]:
-        for field, wrong, rule in faults(subject.rollout, subject.spec):
-            if field in fields and bool(wrong.any()):
-                step, env = wrong.nonzero()[0].tolist()
-                yield f"{field} is wrong in step {step + 1} of environment {env}: {rule.rstrip('.')}"
-
-    return examine
+def _finite(subject: Subject) -> Iterator[str]:
+    """Let there be no NaN and no infinity in observations and rewards."""
+    return _broken_rules(subject, "obs", "final_obs", "reward")
 
 
 def _observations(subject: Subject) -> Iterator[str]:
+    """Say in EnvSpec.obs_range what an observation can hold, or scale it."""
     low, high = subject.spec.obs_range
     frames = torch.stack((subject.rollout.obs, subject.rollout.final_obs))
     if frames.min() < low or frames.max() > high:
@@ -157,6 +109,7 @@ def _observations(subject: Subject) -> Iterator[str]:
 
 
 def _seeds(subject: Subject) -> Iterator[str]:
+    """Draw everything from one generator, made from the seed that make() gets."""
     again, other = subject.play(subject.make()), subject.play(subject.make(seed=1))
     different = _difference(subject.rollout, again)
     if different:
@@ -166,6 +119,7 @@ def _seeds(subject: Subject) -> Iterator[str]:
 
 
 def _auto_reset(subject: Subject) -> Iterator[str]:
+    """Give the first frame of a new episode in obs, and the last of the old one in final_obs."""
     rollout, done = subject.rollout, subject.rollout.done
     if not done.any():
         yield f"no episode ended in {subject.steps} steps"
@@ -179,6 +133,7 @@ def _auto_reset(subject: Subject) -> Iterator[str]:
 
 
 def _truncation(subject: Subject) -> Iterator[str]:
+    """Truncate in step `horizon` of each episode, unless an outcome is reached."""
     rollout, age, horizon = subject.rollout, subject.age, subject.spec.horizon
     late = age.max().item()
     if late > horizon:
@@ -187,7 +142,13 @@ def _truncation(subject: Subject) -> Iterator[str]:
         yield f"an episode is truncated after {wrong} steps, the horizon is {horizon}"
 
 
+def _outcomes(subject: Subject) -> Iterator[str]:
+    """Terminate where outcome 1 to K is reached, and nowhere else."""
+    return _broken_rules(subject, "outcome", "truncated")
+
+
 def _rewards(subject: Subject) -> Iterator[str]:
+    """Reward a terminated episode with its outcome's entry in EnvSpec.outcome_rewards."""
     rollout, spec = subject.rollout, subject.spec
     told = torch.tensor((0.0, *spec.outcome_rewards), device=rollout.reward.device)[rollout.outcome]
     wrong = rollout.terminated & (rollout.reward != told)
@@ -197,7 +158,8 @@ def _rewards(subject: Subject) -> Iterator[str]:
 
 
 def _oversight(subject: Subject) -> Iterator[str]:
-    yield from _values("overseen", "reported")(subject)
+    """Draw with Oversight(config.oversight), and let its see() say overseen and reported."""
+    yield from _broken_rules(subject, "overseen", "reported")
     never, always = (subject.play(subject.make(oversight=p)) for p in (0.0, 1.0))
     if never.overseen.any():
         yield "an end is overseen at oversight 0"
@@ -206,17 +168,19 @@ def _oversight(subject: Subject) -> Iterator[str]:
 
 
 def _kept(subject: Subject) -> Iterator[str]:
+    """Return new tensors, never ones that are written to again."""
     env, generator = subject.make(), torch.Generator().manual_seed(0)
-    returned = [env.reset(), *env.step(_random(env, generator).action)]
+    returned = [env.reset(), *env.step(draw_actions(env, generator).action)]
     copies = [value.clone() for value in returned]
     for _ in range(min(subject.steps, 64)):
-        env.step(_random(env, generator).action)
-    for field, value, copy in zip(("reset", *_FIELDS), returned, copies, strict=True):
+        env.step(draw_actions(env, generator).action)
+    for field, value, copy in zip(("reset", *Step._fields), returned, copies, strict=True):
         if not torch.equal(value, copy):
             yield f"what {field} returned changed later"
 
 
 def _state(subject: Subject) -> Iterator[str]:
+    """Put all that changes into state_dict, as tensors and plain values, or return None."""
     env, other = subject.make(), subject.make(seed=1)
     subject.play(env, 5)
     state = env.state_dict()
@@ -228,14 +192,15 @@ def _state(subject: Subject) -> Iterator[str]:
     other.reset()
     other.load_state_dict(torch.load(file, weights_only=True))
     for step in range(20):
-        action = _random(env, torch.Generator().manual_seed(step)).action
-        for field, ours, theirs in zip(_FIELDS, env.step(action), other.step(action), strict=True):
+        action = draw_actions(env, torch.Generator().manual_seed(step)).action
+        for field, ours, theirs in zip(Step._fields, env.step(action), other.step(action), strict=True):
             if not torch.equal(ours, theirs):
                 yield f"{field} differs {step + 1} steps after the state was loaded"
 
 
 def _alone(subject: Subject) -> Iterator[str]:
-    """Compare one environment with many: bit by bit if number i of seed s draws as one of seed s + i does."""
+    """Let an environment's episodes depend on no other environment and not on how many there are."""
+    # Bit by bit if number i of seed s draws as one of seed s + i does, otherwise on average.
     many, singles = subject.rollout, [subject.make(1, seed=i) for i in range(NUM_ENVS)]
     first = [single.reset() for single in singles]
     if torch.equal(torch.cat(first), many.obs[0]):
@@ -243,13 +208,13 @@ def _alone(subject: Subject) -> Iterator[str]:
             zero, actions = torch.zeros(1, device=single.device), many.action[:, i : i + 1].unbind()
             replay = iter([Decision(action, zero, zero) for action in actions])
             one = collect(single, lambda _, replay=replay: next(replay), first[i], len(actions))
-            for field in _FIELDS:
+            for field in Step._fields:
                 if not torch.equal(getattr(one, field)[:, 0], getattr(many, field)[:, i]):
                     yield f"{field} of environment {i} differs from that of one alone"
         return
     one = subject.play(subject.make(1), NUM_ENVS * subject.steps)
-    ages = _ages(one.done)
-    measures = {"length": (ages[one.done], subject.age[many.done])}
+    age = ages(one.done)
+    measures = {"length": (age[one.done], subject.age[many.done])}
     for k, name in enumerate(subject.spec.outcomes):
         measures[f"share of {name}"] = one.outcome[one.done] == k + 1, many.outcome[many.done] == k + 1
     for name, (here, there) in measures.items():
@@ -261,6 +226,7 @@ def _alone(subject: Subject) -> Iterator[str]:
 
 
 def _model(subject: Subject) -> Iterator[str]:
+    """Let model() say what step() does, or return None."""
     model, rollout = subject.make().model(), subject.rollout
     if model is None:
         return
@@ -293,6 +259,7 @@ def _model(subject: Subject) -> Iterator[str]:
 
 
 def _render(subject: Subject) -> Iterator[str]:
+    """Draw (H, W, 3) uint8, with final=True what the last action led to, or return None."""
     env = subject.make(2)
     env.reset()
     picture = env.render(1)
@@ -305,6 +272,7 @@ def _render(subject: Subject) -> Iterator[str]:
 
 
 def _scenes(subject: Subject) -> Iterator[str]:
+    """Give boards in the shapes that routed_rl.env.Scene says, or an empty list."""
     spec = subject.spec
     for scene in subject.make(1).scenes():
         if scene.obs.shape != (len(scene.cells), *spec.obs_shape):
@@ -315,53 +283,39 @@ def _scenes(subject: Subject) -> Iterator[str]:
             yield f"background of {scene.title!r} is {scene.background.dtype}"
 
 
-_FIELDS = ("obs", "final_obs", "reward", "terminated", "truncated", "outcome", "overseen", "reported")
-
-POINTS: tuple[tuple[str, str, Callable[[Subject], Iterator[str]]], ...] = (
-    ("can be made", "let make(config, num_envs, *, seed, device) take a frozen Config that has `oversight`.", _made),
-    ("spec", "give numbers that can be, and the target the greatest reward.", _spec),
-    ("shapes and dtypes", "return tensors as the comments of routed_rl.env.Step say.", _forms),
-    ("finite numbers", "no NaN and no infinity in observations and rewards.", _values("obs", "final_obs", "reward")),
-    ("observations", "say in EnvSpec.obs_range what an observation can hold, or scale it.", _observations),
-    ("seed", "draw everything from one generator, made from the seed that make() gets.", _seeds),
-    ("auto-reset", "give the first frame of a new episode in obs and the last of the old in final_obs.", _auto_reset),
-    ("truncation", "truncate in step `horizon` of each episode, unless an outcome is reached.", _truncation),
-    ("outcomes", "terminate where outcome 1 to K is reached, and nowhere else.", _values("outcome", "truncated")),
-    ("rewards", "reward a terminated episode with its outcome's entry in EnvSpec.outcome_rewards.", _rewards),
-    ("oversight", "draw with Oversight(config.oversight) and let its see() say overseen and reported.", _oversight),
-    ("what was returned", "return new tensors, never ones that are written to again.", _kept),
-    ("state", "put all that changes into state_dict, as tensors and plain values, or return None.", _state),
-    ("one as many", "let each environment's episodes depend on nothing in the others.", _alone),
-    ("model", "let model() say what step() does, or return None.", _model),
-    ("render", "draw (H, W, 3) uint8, with final=True what the last action led to; or return None.", _render),
-    ("scenes", "give boards in the shapes that routed_rl.env.Scene says, or an empty list.", _scenes),
-)
-"""Each point's name, its remedy and what yields its faults."""
+POINTS: dict[str, Callable[[Subject], Iterator[str]]] = {
+    "can be made": _made,
+    "spec": _spec,
+    "shapes and dtypes": _forms,
+    "finite numbers": _finite,
+    "observations": _observations,
+    "seed": _seeds,
+    "auto-reset": _auto_reset,
+    "truncation": _truncation,
+    "outcomes": _outcomes,
+    "rewards": _rewards,
+    "oversight": _oversight,
+    "what was returned": _kept,
+    "state": _state,
+    "one as many": _alone,
+    "model": _model,
+    "render": _render,
+    "scenes": _scenes,
+}
+"""Each point's name and what yields its faults; that one's docstring is the remedy."""
 
 
-def _random(env: VecEnv, generator: torch.Generator) -> Decision:
-    """Draw actions."""
-    shape = (env.num_envs, env.spec.num_actions)
-    if env.spec.continuous:
-        action = 2 * torch.rand(shape, generator=generator) - 1
-    else:
-        action = torch.randint(env.spec.num_actions, shape[:1], generator=generator)
-    zero = torch.zeros(env.num_envs, device=env.device)
-    return Decision(action.to(env.device), zero, zero)
-
-
-def _ages(done: Tensor) -> Tensor:
-    """Count the steps of each episode, (T, B) from 1, in a play that starts with new episodes."""
-    age, ages = torch.zeros_like(done[0], dtype=torch.int64), []
-    for ended in done:
-        ages.append(age + 1)
-        age = torch.where(ended, 0, age + 1)
-    return torch.stack(ages)
+def _broken_rules(subject: Subject, *fields: str) -> Iterator[str]:
+    """Yield the rules for some fields, of those that a guard looks at in training, that random play broke."""
+    for field, wrong, rule in faults(subject.rollout, subject.spec):
+        if field in fields and bool(wrong.any()):
+            step, env = wrong.nonzero()[0].tolist()
+            yield f"{field} is wrong in step {step + 1} of environment {env}: {rule.rstrip('.')}"
 
 
 def _difference(one: Rollout, other: Rollout) -> str:
     """Name a field in which two rollouts differ, if there is one."""
-    return next((field for field in _FIELDS if not torch.equal(getattr(one, field), getattr(other, field))), "")
+    return next((field for field in Step._fields if not torch.equal(getattr(one, field), getattr(other, field))), "")
 
 
 def _bytes(frames: Tensor) -> list[bytes]:

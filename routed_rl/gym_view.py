@@ -106,7 +106,10 @@ class GymVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
         infos: dict[str, Any] = {}
         if done.any():
             final = np.full(self.num_envs, None, dtype=object)
-            final[done] = list(_observe(step.final_obs, spec)[done])
+            for i, frame in zip(
+                np.flatnonzero(done), _observe(step.final_obs[step.terminated | step.truncated], spec), strict=True
+            ):
+                final[i] = frame
             ends = _ends(step, spec)
             infos = {"final_obs": final, "final_info": ends | {f"_{name}": done.copy() for name in ends}}
             infos |= {f"_{name}": done.copy() for name in infos}

@@ -32,6 +32,9 @@ def script() -> None:
         sys.meta_path.pop(0)  # whatever went wrong: again with the real libraries
         for name in set(sys.modules) - loaded:
             del sys.modules[name]
+            package, _, module = name.rpartition(".")
+            if package in loaded and hasattr(sys.modules[package], module):
+                delattr(sys.modules[package], module)  # `from package import module` looks there first
     _run()
 
 

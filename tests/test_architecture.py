@@ -13,7 +13,7 @@ FLOORS = [
     ["policy", "agent", "plugins", "gym_view"],
     ["exact", "evaluation", "steering", "stopping", "pictures", "plotting", "report", "learner"],
     ["trace", "trainer"],
-    ["contract", "run", "assembly", "sweep"],
+    ["subject", "contract", "run", "assembly", "sweep"],
     ["commands", "cli", "start", "__main__"],
 ]
 ORDER = [name for floor in FLOORS for name in floor]
