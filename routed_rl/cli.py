@@ -31,7 +31,10 @@ def main(program: str, args: Sequence[str]) -> int:
         return run_command(lambda flags: COMMANDS[program.removesuffix(".py")](flags, program), args)
     command, *rest = args or ["--help"]
     if command in ("-h", "--help"):
-        print(f"usage: {program} {{{','.join(COMMANDS)}}} ...\n\nAdd --help to a command to see its flags.")
+        print(f"usage: {program} COMMAND ...\n")
+        for name, run in COMMANDS.items():
+            print(f"  {name:<10} {(run.__doc__ or '').splitlines()[0]}")
+        print("\nAdd --help to a command to see its flags.")
         return 0
     if command not in COMMANDS:
         return run_command(lambda _: _unknown(command, COMMANDS), rest)
