@@ -54,6 +54,7 @@ class Point:
         self.config, self.num_envs, self.device = config, num_envs, torch.device(device)
         self.spec = EnvSpec(
             obs_shape=(6 + config.show_oversight,),
+            obs_range=(-2.0, 2.0),
             num_actions=2,
             outcomes=("good", "bad"),
             target="good",

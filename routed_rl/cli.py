@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 from routed_rl import config
+from routed_rl.commands.check import check
 from routed_rl.commands.evaluate import evaluate
+from routed_rl.commands.new_env import new_env
 from routed_rl.commands.plot import plot
 from routed_rl.commands.sweep import sweep
 from routed_rl.commands.train import train
@@ -18,6 +20,8 @@ COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {
     "evaluate": evaluate,
     "sweep": sweep,
     "plot": plot,
+    "check": check,
+    "new-env": new_env,
 }
 
 
@@ -27,7 +31,10 @@ def main(program: str, args: Sequence[str]) -> int:
         return run_command(lambda flags: COMMANDS[program.removesuffix(".py")](flags, program), args)
     command, *rest = args or ["--help"]
     if command in ("-h", "--help"):
-        print(f"usage: {program} {{{','.join(COMMANDS)}}} ...\n\nAdd --help to a command to see its flags.")
+        print(f"usage: {program} COMMAND ...\n")
+        for name, run in COMMANDS.items():
+            print(f"  {name:<10} {(run.__doc__ or '').splitlines()[0]}")
+        print("\nAdd --help to a command to see its flags.")
         return 0
     if command not in COMMANDS:
         return run_command(lambda _: _unknown(command, COMMANDS), rest)

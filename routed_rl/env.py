@@ -43,6 +43,8 @@ class EnvSpec:
     """Whether an action is `num_actions` numbers, which the environment clips to -1..1, and not one integer."""
     image: bool = False
     """Whether the observation is a picture (C, H, W), to be seen by convolutions."""
+    obs_range: tuple[float, float] = (0.0, 1.0)
+    """The least and the greatest number that an observation can hold."""
 
     def __post_init__(self) -> None:
         if self.target not in self.outcomes:
@@ -125,7 +127,7 @@ class VecEnv(Protocol):
     def render(self, index: int = 0, mode: str = "rgb_array", *, final: bool = False) -> Any:
         """Draw one environment, or with `final` what its last action led to before any reset.
 
-        "rgb_array" gives (H, W, 3) uint8, "ansi" a string.
+        "rgb_array" gives (H, W, 3) uint8, "ansi" a string; None where there is nothing to draw.
         """
         ...
 

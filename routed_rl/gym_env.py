@@ -143,6 +143,7 @@ class GymEnv:
             oversight_plane=channels if config.show_oversight else None,
             continuous=self._actions.continuous,
             image=self._encoder.image,
+            obs_range=(min(self._encoder.span[0], 0.0), max(self._encoder.span[1], 1.0)),
         )
         generator = torch.Generator().manual_seed(seed)
         self._oversight = EpisodeOversight(config.overseer, num_envs, len(config.outcomes), generator)
@@ -187,9 +188,9 @@ class GymEnv:
         return None
 
     def render(self, index: int = 0, mode: str = "rgb_array", *, final: bool = False) -> Any:
-        """Draw one environment, or with `final` what its last action led to, (H, W, 3) uint8; "ansi" there is not."""
+        """Draw one environment, or with `final` what its last action led to, (H, W, 3) uint8; None if it cannot be."""
         if mode != "rgb_array" or self._vec.render_mode != mode:
-            raise UserError(f"{self._name} cannot be drawn as {mode}: its metadata names no such render mode.")
+            return None
         self._filming = True  # from now on the last frames are kept: after a reset they cannot be drawn any more
         frames = self._frames if final else self._vec.render()
         assert frames is not None

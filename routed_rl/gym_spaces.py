@@ -33,6 +33,8 @@ class Encoder:
     """Of one observation: (D,), or (C, H, W) of an image."""
     encode: Callable[[Any], Array]
     """A batch of B, as Gymnasium's vector environments give it -> (B, *shape)."""
+    span: tuple[float, float] = (0.0, 1.0)
+    """The least and the greatest number that can come of it."""
 
     @property
     def image(self) -> bool:
@@ -92,7 +94,9 @@ def _box(space: spaces.Box) -> Encoder:
         if min(planes[1:]) >= SMALLEST_IMAGE:
             order = (0, 3, 1, 2) if channels_last else (0, 1, 2, 3)
             return Encoder(planes, lambda batch: batch.transpose(order).astype(np.float32) / largest)
-    return Encoder((int(np.prod(space.shape)),), lambda batch: _flat(batch) / max(largest, 1.0))
+    scale = max(largest, 1.0)
+    span = float(space.low.min(initial=0)) / scale, float(space.high.max(initial=0)) / scale
+    return Encoder((int(np.prod(space.shape)),), lambda batch: _flat(batch) / scale, span)
 
 
 def _row(parts: dict[Any, Encoder]) -> Encoder:
@@ -101,7 +105,8 @@ def _row(parts: dict[Any, Encoder]) -> Encoder:
     def encode(batch: Any) -> Array:
         return np.concatenate([_flat(part.encode(batch[key])) for key, part in parts.items()], axis=1)
 
-    return Encoder((sum(int(np.prod(part.shape)) for part in parts.values()),), encode)
+    lows, highs = zip(*(part.span for part in parts.values()), strict=True)
+    return Encoder((sum(int(np.prod(part.shape)) for part in parts.values()),), encode, (min(lows), max(highs)))
 
 
 def _is_minigrid(parts: Mapping[str, spaces.Space[Any]]) -> bool:

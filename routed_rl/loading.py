@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -17,16 +18,28 @@ def load_module(where: str) -> ModuleType:
     Raises:
         UserError: if that fails, for whatever reason.
     """
+    path = Path(where).resolve()
+    return run_module(lambda: _load_file(path) if where.endswith(".py") else importlib.import_module(where), where)
+
+
+def run_module(run: Callable[[], ModuleType], what: str) -> ModuleType:
+    """Run somebody else's module.
+
+    Raises:
+        UserError: if anything goes wrong in it.
+    """
     try:
-        return _load_file(Path(where).resolve()) if where.endswith(".py") else importlib.import_module(where)
+        return run()
+    except UserError:
+        raise
     except Exception as error:  # whatever a file of somebody else's does
-        reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"cannot import plugin {where} ({reason}): mend it, or give another file or module.") from error
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise UserError(f"cannot import plugin {what} ({reason}): mend it, or give another file or module.") from error
 
 
 def _load_file(path: Path) -> ModuleType:
     """Run a file, unless it has run before."""
-    name = f"routed_rl_plugin_{path.stem}"
+    name = f"routed_rl_plugin_{path.parent.name}_{path.stem}"
     if name in sys.modules and sys.modules[name].__file__ == str(path):
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

@@ -25,6 +25,7 @@ from routed_rl.agent import Agent
 from routed_rl.config import UserError
 from routed_rl.env import VecEnv
 from routed_rl.evaluation import Evaluator
+from routed_rl.guard import ContractError, Guarded, blame
 from routed_rl.logger import Logger
 from routed_rl.plugins import Plugins
 from routed_rl.revalued import Revalued
@@ -110,7 +111,8 @@ class Run:
 
     def _make(self, env_config: Any, num_envs: int, seed: int, good: Sequence[str]) -> VecEnv:
         """Make the environment, under other values if some outcomes are named good."""
-        env = self._env_module.make(env_config, num_envs, seed=seed, device=self.device)
+        with blame(f"environment {self.choice.env}", self._env_module):
+            env = self._env_module.make(env_config, num_envs, seed=seed, device=self.device)
         try:
             return Revalued(env, good) if good else env
         except ValueError as error:
@@ -118,7 +120,8 @@ class Run:
 
     def make_agent(self, env: VecEnv) -> Agent:
         """Make the agent."""
-        return self._agent_module.Agent(env.spec, self.settings.agent, seed=self._seeds[1], device=self.device)
+        with blame(f"agent {self.choice.agent}", self._agent_module):
+            return self._agent_module.Agent(env.spec, self.settings.agent, seed=self._seeds[1], device=self.device)
 
     def make_evaluator(self, *, oversight: float | None = None, good: Sequence[str] = (), **kwargs: Any) -> Evaluator:
         """Make what evaluates the agent's policies, with labels without end; for `kwargs` see `Evaluator`."""
@@ -129,7 +132,8 @@ class Run:
 
         def make_env(num_envs: int, *, oversight: float | None = None) -> VecEnv:
             changed = _changed(settings, oversight=at if oversight is None else oversight)
-            return self._make(changed, num_envs, self._seeds[2], good or self.settings.good)
+            env = self._make(changed, num_envs, self._seeds[2], good or self.settings.good)
+            return Guarded(env, f"{self.choice.env} in evaluation")
 
         return Evaluator(make_env, seed=self._seeds[2], **{"episodes": self.settings.episodes} | kwargs)
 
@@ -192,7 +196,11 @@ class Run:
         finally:
             logger.close()
         if not stopped_by:
-            found = self._result(agent, evaluator, trainer, checkpoints)
+            try:
+                found = self._result(agent, evaluator, trainer, checkpoints)
+            except ContractError as error:
+                saved = f"The run is saved at step {trainer.progress.env_steps:,}"
+                raise UserError(f"{error} {saved}: go on with --resume {folder}.") from error
             checkpoint.write_text(result, json.dumps(found, indent=2) + "\n")
         return stopped_by
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.abc
 import importlib.machinery
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,11 +22,19 @@ def script() -> None:
     if _QUESTIONS & set(sys.argv) and not any(arg.startswith("--plugin") for arg in sys.argv):
         sys.meta_path.insert(0, _StandIns())
         try:
-            _run()
-        except Exception:  # a file needs more than names to be imported: then with the real libraries
-            sys.meta_path.pop(0)
-            for name in set(sys.modules) - loaded:
-                del sys.modules[name]
+            with contextlib.redirect_stderr(io.StringIO()):
+                _run()
+        except SystemExit as done:
+            if not done.code:
+                raise
+        except Exception:  # a file needs more than names to be imported
+            pass
+        sys.meta_path.pop(0)  # whatever went wrong: again with the real libraries
+        for name in set(sys.modules) - loaded:
+            del sys.modules[name]
+            package, _, module = name.rpartition(".")
+            if package in loaded and hasattr(sys.modules[package], module):
+                delattr(sys.modules[package], module)  # `from package import module` looks there first
     _run()
 
 

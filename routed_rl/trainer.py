@@ -16,8 +16,10 @@ from torch import Tensor
 
 from routed_rl import checkpoint, labels
 from routed_rl.agent import Agent
+from routed_rl.config import UserError
 from routed_rl.env import VecEnv
 from routed_rl.evaluation import Evaluator, Report
+from routed_rl.guard import ContractError, Guarded
 from routed_rl.logger import Logger
 from routed_rl.pictures import arrows
 from routed_rl.rollout import Decision, Frames, Rollout, collect
@@ -69,18 +71,19 @@ class Trainer:
             seed: decides the actions of the policy to ship where it is watched.
             trace: where to write a row for each episode, if anywhere.
         """
-        self._env, self._agent, self._evaluator, self._logger = env, agent, evaluator, logger
+        self._env, self._agent, self._evaluator, self._logger = Guarded(env, *names), agent, evaluator, logger
         self._folder, self._names, self._rollout_steps = folder, names, rollout_steps
         self.stopping = Stopping(env.spec.discount)
         self._generator, self._trace = torch.Generator(env.device).manual_seed(seed), trace
         self.progress = Progress()
-        self._obs, self._scenes = env.reset(), env.scenes()
+        self._obs, self._scenes = self._env.reset(), self._env.scenes()
         self._frames = Frames.like(self._obs, rollout_steps)
         self._saved_at = time.monotonic()
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue where `state` was saved."""
         self.progress = Progress(**{name: state[name] for name in vars(self.progress)})
+        self._env.env_steps = self.progress.env_steps
         self._agent.load_state_dict(state["agent"])
         self.stopping.load_state_dict(state["stopping"])
         self._generator.set_state(state["generator"].cpu())
@@ -88,11 +91,12 @@ class Trainer:
             self._env.load_state_dict(state["env"])
             self._obs = state["obs"]
         else:
-            print("This environment cannot be saved: its episodes begin anew.", file=sys.stderr)
+            print("The checkpoint holds no running episodes: new ones begin.", file=sys.stderr)
 
-    def save(self, name: str = "last") -> None:
-        """Write a checkpoint."""
-        state = {"names": self._names, "agent": self._agent.state_dict(), "env": self._env.state_dict()}
+    def save(self, name: str = "last", *, episodes: bool = True) -> None:
+        """Write a checkpoint; without its `episodes`, a run that goes on from it starts new ones."""
+        env = self._env.state_dict() if episodes else None
+        state = {"names": self._names, "agent": self._agent.state_dict(), "env": env}
         state |= {"stopping": self.stopping.state_dict(), "generator": self._generator.get_state()}
         checkpoint.save(self._folder / f"{name}.pt", state | {"obs": self._obs} | vars(self.progress))
         self._saved_at = time.monotonic()
@@ -108,7 +112,7 @@ class Trainer:
             The number of the signal that stopped the run, 0 if it came to its end. It is saved in either case.
         """
         every = total / max(evaluations, 1)
-        with _stop_requests() as asked_to_stop:
+        with _stop_requests() as asked_to_stop, self._rescued():
             while self.progress.env_steps < total and not asked_to_stop:
                 before = self.progress.env_steps
                 metrics = self._update()
@@ -122,16 +126,36 @@ class Trainer:
                     self._logger.progress(now)
                     if time.monotonic() - self._saved_at > SAVE_SECONDS:
                         self.save()
-        self.save()
+            self.save()
         return asked_to_stop[0] if asked_to_stop and self.progress.env_steps < total else 0
+
+    @contextmanager
+    def _rescued(self) -> Iterator[None]:
+        """Save the run if its environment or its agent breaks the contract.
+
+        Episodes are left out, since the environment may be broken; an agent that learnt NaN does not replace the
+        last checkpoint.
+        """
+        try:
+            yield
+        except ContractError as error:
+            if _finite(self._agent.state_dict()):
+                self.save(episodes=False)
+                saved = f"The run is saved at step {self.progress.env_steps:,}"
+            else:
+                saved = "The agent holds NaN, so the last checkpoint stands"
+            raise UserError(f"{error} {saved}: go on with --resume {self._folder.parent}.") from error
 
     def _update(self) -> dict[str, Tensor | float]:
         """Collect a rollout and learn from it."""
         began = time.perf_counter()
-        rollout = collect(self._env, self._agent.act, self._obs, self._rollout_steps, self._frames)
+        with self._env.blame_agent(self._agent, "act"):
+            rollout = collect(self._env, self._agent.act, self._obs, self._rollout_steps, self._frames)
+        self._env.check(rollout)
         collected = time.perf_counter()
         visible = labels.hide(rollout, self._env.spec.outcome_rewards)
-        metrics: dict[str, Tensor | float] = dict(self._agent.update(self._for_agent(rollout, visible)))
+        with self._env.blame_agent(self._agent, "update"):
+            metrics: dict[str, Tensor | float] = dict(self._agent.update(self._for_agent(rollout, visible)))
         before = self.progress.env_steps
         self._count(rollout)
         period = WATCH_PERIOD * self._env.spec.horizon * self._env.num_envs
@@ -210,6 +234,15 @@ class Trainer:
             "time/evaluation_seconds": self.progress.evaluation_seconds,
             "eval/labelled_return": self.stopping.score,
         }
+
+
+def _finite(state: Any) -> bool:
+    """Say whether every number in nested dicts and lists of tensors and plain values is finite."""
+    if isinstance(state, Mapping):
+        return all(map(_finite, state.values()))
+    if isinstance(state, list | tuple):
+        return all(map(_finite, state))
+    return not isinstance(state, float | Tensor) or bool(torch.as_tensor(state).isfinite().all())
 
 
 def _scalars(prefix: str, report: Report) -> Iterator[tuple[str, float]]:

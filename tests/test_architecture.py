@@ -21,9 +21,9 @@ FLOORS = [
         "logger",
         "checkpoint",
     ],
-    ["oversight", "gym_spaces", "gym_env", "rollout", "labels", "outcome_model", "rewards", "revalued"],
+    ["oversight", "gym_spaces", "gym_env", "rollout", "guard", "labels", "outcome_model", "rewards", "revalued"],
     ["experts"],
-    ["policy", "agent", "plugins"],
+    ["policy", "agent", "plugins", "gym_view"],
     [
         "exact",
         "evaluation",
@@ -38,7 +38,7 @@ FLOORS = [
         "relearning",
     ],
     ["trace", "trainer"],
-    ["run", "assembly", "sweep"],
+    ["subject", "contract", "run", "assembly", "sweep"],
     ["commands", "cli", "start", "__main__"],
 ]
 ORDER = [name for floor in FLOORS for name in floor]

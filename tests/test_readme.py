@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
+
+import gymnasium
 
 from routed_rl.cli import run_command
 from routed_rl.commands.train import train
@@ -28,3 +31,14 @@ def test_files_and_flags_that_it_names_exist() -> None:
         assert (ROOT / target).exists(), target
     for path in re.findall(r"`((?:routed_rl|envs|agents|configs|docs)/[\w/.]+\.\w+)`", README):
         assert (ROOT / path).exists() or path == "envs/rooms.py", path
+
+
+def test_what_the_docs_do_with_gymnasium_works() -> None:
+    text = (ROOT / "docs" / "plugins.md").read_text().split("## Our environments in Gymnasium", 1)[1]
+    found: dict[str, Any] = {}
+    exec(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0], found)
+    env, envs = found["env"], found["envs"]
+    assert found["obs"].shape == (64, 4 * 7 * 7)
+    planes = eval(re.findall(r"`gymnasium\.wrappers\.(.*?)`", text)[0], {"env": env, **vars(gymnasium.wrappers)})
+    assert planes.reset(seed=0)[0].shape == (4, 5, 5)
+    assert envs.unwrapped.env.spec.outcomes == ("diamond", "ghost")

@@ -78,6 +78,8 @@ def evaluate(args: Sequence[str], prog: str = "evaluate.py") -> int:
         steering.export(policies[chosen], settings.export)
     if settings.gif is not None:
         env = run.make_env(1, seed=run.settings.seed, oversight=settings.oversight)
+        if env.render() is None:
+            raise UserError(f"{run.choice.env} cannot be drawn: leave --gif out, or give it a render().")
         film(policies[chosen], env, settings.gif, steps=60, seed=run.settings.seed, greedy=settings.greedy)
     reports = evaluator.full(policies)
     if settings.json:
