@@ -25,7 +25,7 @@ from routed_rl.agent import Agent
 from routed_rl.config import UserError
 from routed_rl.env import VecEnv
 from routed_rl.evaluation import Evaluator
-from routed_rl.guard import Guarded, blame
+from routed_rl.guard import ContractError, Guarded, blame
 from routed_rl.logger import Logger
 from routed_rl.plugins import Plugins
 from routed_rl.trace import Trace
@@ -186,7 +186,11 @@ class Run:
         finally:
             logger.close()
         if not stopped_by:
-            found = self._result(agent, evaluator, trainer, checkpoints)
+            try:
+                found = self._result(agent, evaluator, trainer, checkpoints)
+            except ContractError as error:
+                saved = f"The run is saved at step {trainer.progress.env_steps:,}: go on with --resume {folder}."
+                raise UserError(f"{error} {saved}") from error
             checkpoint.write_text(result, json.dumps(found, indent=2) + "\n")
         return stopped_by
 

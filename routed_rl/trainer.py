@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -91,7 +92,7 @@ class Trainer:
             self._env.load_state_dict(state["env"])
             self._obs = state["obs"]
         else:
-            print("The checkpoint holds no running episodes: new ones start.")
+            print("No running episodes were saved: episodes begin anew.", file=sys.stderr)
 
     def save(self, name: str = "last", *, episodes: bool = True) -> None:
         """Write a checkpoint; without its `episodes`, a run that goes on from it starts new ones."""
