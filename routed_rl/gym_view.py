@@ -44,7 +44,7 @@ class GymEnv(gymnasium.Env[NDArray[Any], Any]):
         """Wrap what `make` makes."""
         self._make, self.render_mode = make, render_mode
         self.env = make(1, seed=_draw_seed(self.np_random))
-        self.metadata = _metadata(self.env)
+        self.metadata, self._ended = _metadata(self.env), False
         self.observation_space, self.action_space = _observation_space(self.env.spec), _action_space(self.env.spec)
 
     def reset(
@@ -54,6 +54,7 @@ class GymEnv(gymnasium.Env[NDArray[Any], Any]):
         super().reset(seed=seed)
         if seed is not None:
             self.env = self._make(1, seed=_draw_seed(self.np_random))
+        self._ended = False
         return _observe(self.env.reset(), self.env.spec)[0], {}
 
     def step(self, action: Any) -> tuple[NDArray[Any], float, bool, bool, dict[str, Any]]:
@@ -62,11 +63,12 @@ class GymEnv(gymnasium.Env[NDArray[Any], Any]):
         terminated, truncated = bool(step.terminated), bool(step.truncated)
         info = {name: column[0].item() for name, column in _ends(step, self.env.spec).items()}
         obs = _observe(step.final_obs, self.env.spec)[0]
-        return obs, float(step.reward), terminated, truncated, info if terminated or truncated else {}
+        self._ended = terminated or truncated
+        return obs, float(step.reward), terminated, truncated, info if self._ended else {}
 
     def render(self) -> Any:
-        """Draw what the last action led to."""
-        return None if self.render_mode is None else self.env.render(mode=self.render_mode, final=True)
+        """Draw the environment; after an end its last frame, until it is reset."""
+        return None if self.render_mode is None else self.env.render(mode=self.render_mode, final=self._ended)
 
 
 class GymVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):

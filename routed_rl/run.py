@@ -199,8 +199,8 @@ class Run:
             try:
                 found = self._result(agent, evaluator, trainer, checkpoints)
             except ContractError as error:
-                saved = f"The run is saved at step {trainer.progress.env_steps:,}"
-                raise UserError(f"{error} {saved}: go on with --resume {folder}.") from error
+                saved = f"The run is saved at step {trainer.progress.env_steps:,}: go on with --resume {folder}."
+                raise UserError(f"{error} {saved}") from error
             checkpoint.write_text(result, json.dumps(found, indent=2) + "\n")
         return stopped_by
 

@@ -91,7 +91,7 @@ class Trainer:
             self._env.load_state_dict(state["env"])
             self._obs = state["obs"]
         else:
-            print("The checkpoint holds no running episodes: new ones begin.", file=sys.stderr)
+            print("No running episodes were saved: episodes begin anew.", file=sys.stderr)
 
     def save(self, name: str = "last", *, episodes: bool = True) -> None:
         """Write a checkpoint; without its `episodes`, a run that goes on from it starts new ones."""

@@ -135,7 +135,7 @@ def test_a_broken_environment_is_told_and_the_run_is_saved(
     install.write_text(ENV.format(fault="pass"))
     forget()
     assert run_command(train, ["--resume", str(folder)]) == 0
-    assert "new ones begin" in capsys.readouterr().err
+    assert "episodes begin anew" in capsys.readouterr().err
     assert json.loads((folder / "result.json").read_text())["env_steps"] == 512
 
 
@@ -185,6 +185,20 @@ def test_evaluation_is_guarded_too(install: Path, tmp_path: Path, capsys: pytest
     error = fails(["--env", "breaking", *FLAGS, *flags, "--run-dir", str(tmp_path / "run")], capsys)
     assert "environment breaking in evaluation, step 1,217, step raised RuntimeError" in error  # 19 * 64 + 1
     assert "saved at step 512" in error
+
+
+def test_a_fault_after_the_last_step_leaves_the_run_saved(
+    install: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = "raise RuntimeError('engine lost')"
+    install.write_text(ENV.format(fault=code).replace("calls == 20", "calls == 20 and self.num_envs == 64"))
+    flags = ["--env.spurious-oversight", "0.1", "--episodes", "64", "--evaluations", "0", "--steps", "512"]
+    folder = tmp_path / "run"
+    error = fails(["--env", "breaking", *FLAGS, *flags, "--run-dir", str(folder)], capsys)
+    assert f"The run is saved at step 512: go on with --resume {folder}." in error
+    install.write_text(ENV.format(fault="pass"))
+    forget()
+    assert run_command(train, ["--resume", str(folder)]) == 0
 
 
 def test_a_sound_rollout_has_no_fault_and_rules_say_where() -> None:

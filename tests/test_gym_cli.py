@@ -44,9 +44,9 @@ def test_a_file_trains_with_every_agent(corridor: Path, agent: str) -> None:
 
 def test_it_is_resumed_with_new_episodes_and_says_so(corridor: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--env", "corridor.py", "--steps", "256", "--run-dir", str(corridor), *SMALL) == 0
-    assert "new ones begin" not in capsys.readouterr().err
+    assert "episodes begin anew" not in capsys.readouterr().err
     assert run("--resume", str(corridor), "--steps", "512") == 0
-    assert "new ones begin" in capsys.readouterr().err
+    assert "episodes begin anew" in capsys.readouterr().err
     assert json.loads((corridor / "result.json").read_text())["env_steps"] == 512
 
 

@@ -73,6 +73,19 @@ def test_one_says_what_our_environment_says() -> None:
     assert ends > 20
 
 
+def test_the_last_frame_is_drawn_until_the_next_episode() -> None:
+    view = GymEnv(make, render_mode="rgb_array")
+    view.reset(seed=0)
+    ended = False
+    while not ended:
+        *_, terminated, truncated, _ = view.step(view.action_space.sample())
+        ended = terminated or truncated
+    assert np.array_equal(view.render(), view.env.render(final=True))
+    assert not np.array_equal(view.render(), view.env.render())
+    view.reset()
+    assert np.array_equal(view.render(), view.env.render())
+
+
 def foreseen(view: GymEnv, action: torch.Tensor) -> Any:
     """Take a step in a copy of the environment under the view."""
     state = view.env.state_dict()
