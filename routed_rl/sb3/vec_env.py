@@ -1,7 +1,7 @@
 """A VecEnv of ours as one of Stable-Baselines3's.
 
-The reward is the environment's own, the truth; each info of an episode that ended has `outcome` (a name,
-"none" if nothing was reached) and `overseen`.
+The reward is the environment's own, the truth: wrap it in `ReachedReward` for a learner that must not have it. The info
+of an episode that ended has `outcome`, a name, only where the overseer reported one, as `RoutedCallback` wants it.
 """
 
 from __future__ import annotations
@@ -42,16 +42,12 @@ class RoutedVecEnv(SB3VecEnv):
         step = self.env.step(self._actions)
         done = (step.terminated | step.truncated).cpu().numpy()
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        names = ("none", *self.env.spec.outcomes)
         final, truncated = step.final_obs.cpu().numpy(), step.truncated.tolist()
-        outcome, overseen = step.outcome.tolist(), step.overseen.tolist()
+        overseen, reported = step.overseen.tolist(), step.reported.tolist()
         for i in np.flatnonzero(done):
-            infos[i] = {
-                "terminal_observation": final[i],
-                "TimeLimit.truncated": truncated[i],
-                "outcome": names[outcome[i]],
-                "overseen": overseen[i],
-            }
+            infos[i] = {"terminal_observation": final[i], "TimeLimit.truncated": truncated[i]}
+            if overseen[i]:
+                infos[i]["outcome"] = self.env.spec.outcomes[reported[i] - 1]
         return step.obs.cpu().numpy(), step.reward.cpu().numpy(), done, infos
 
     def close(self) -> None:
