@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch import Tensor
 
 from routed_rl.env import NOTHING
 from routed_rl.labels import Label, label_ends, spread
 
 from .buffer import RoutedRolloutBuffer
+from .optimizer import RoutedAdam
 from .policy import RoutedActorCriticPolicy
 
 
@@ -41,10 +41,15 @@ class RoutedCallback(BaseCallback):
             raise ValueError(
                 f"the buffer is a {type(model.rollout_buffer).__name__}: pass rollout_buffer_class=RoutedRolloutBuffer."
             )
+        if not isinstance(model.policy.optimizer, RoutedAdam):
+            raise ValueError(
+                f"the optimizer is {type(model.policy.optimizer).__name__}, which moves experts that nothing trained: "
+                "leave optimizer_class alone, and pass use_rms_prop=False to A2C."
+            )
         if model.max_grad_norm < math.inf:
             raise ValueError(
-                f"max_grad_norm is {model.max_grad_norm}, which clips all experts together: pass max_grad_norm=math.inf. "
-                "RoutedAdam clips each on its own."
+                f"max_grad_norm is {model.max_grad_norm}, which lets one expert's gradient scale another's: "
+                "pass max_grad_norm=math.inf. RoutedAdam clips each on its own."
             )
         self._buffer, self._names = model.rollout_buffer, model.policy.outcomes
 

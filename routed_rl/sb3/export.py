@@ -39,7 +39,7 @@ def categorical(policy: RoutedActorCriticPolicy) -> CategoricalPolicy:
 
 @torch.no_grad()
 def copy_layers(source: nn.Module, target: nn.Module) -> None:
-    """Copy the linear layers of one module into those of another, in order; our first layers have weights transposed."""
+    """Copy the linear layers of one module into those of another, in order; our first layers are transposed."""
     from_, to = ([m for m in x.modules() if isinstance(m, nn.Linear | FirstLayer)] for x in (source, target))
     for theirs, ours in zip(from_, to, strict=True):
         ours.weight.copy_(theirs.weight.t() if isinstance(ours, FirstLayer) else theirs.weight)

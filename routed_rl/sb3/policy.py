@@ -41,7 +41,7 @@ class Unchanged(BaseFeaturesExtractor):
 
 
 class RoutedExtractor(nn.Module):
-    """What Stable-Baselines3 calls `mlp_extractor`: the mixture of experts, and all of the critic but its last layer."""
+    """What Stable-Baselines3 calls `mlp_extractor`: the mixture of experts, and the critic but for its last layer."""
 
     def __init__(self, torso: MixtureOfExperts, critic: nn.Module, latent_dim_pi: int, latent_dim_vf: int) -> None:
         """Join a torso that gives `latent_dim_pi` features and a critic that gives `latent_dim_vf`."""
