@@ -31,7 +31,7 @@ args = parser.parse_args()
 world = make(Config(oversight=0.1), 256, seed=args.seed, device=torch.device("cpu"))
 # The monitor counts the true reward, for the log; what is learnt from is 1 for any end.
 env = sb3.ReachedReward(VecMonitor(sb3.RoutedVecEnv(world)))
-networks = {"net_arch": [256, 256], "activation_fn": torch.nn.ReLU, "ortho_init": False}
+networks = {"net_arch": [256, 256], "activation_fn": torch.nn.ReLU}
 model = PPO(
     sb3.RoutedActorCriticPolicy,
     env,

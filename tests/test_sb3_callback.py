@@ -34,7 +34,7 @@ def label(model: PPO, infos: list[list[dict[str, Any] | None]]) -> tuple[list[li
 
 def test_labels_by_hand() -> None:
     good, bad, unseen = {"outcome": "good"}, {"outcome": "bad", "overseen": True}, {"outcome": "bad", "overseen": False}
-    late = {"outcome": "good", "TimeLimit.truncated": True}
+    late = {"outcome": "none", "TimeLimit.truncated": True}
     infos = [[None, bad, {}], [good, None, unseen], [late, None, None], [None, good, None]]
     told, metrics = label(ppo(corridors(3)), infos)
     known_good, known_bad = Label.KNOWN, Label.KNOWN + 1

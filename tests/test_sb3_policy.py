@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
+from gymnasium.wrappers import TransformObservation
 from helpers import CPU, world
-from sb3_corridor import corridors, ppo
+from sb3_corridor import Corridor, corridors, ppo
 from stable_baselines3 import A2C, PPO
+from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.torch_layers import NatureCNN
 from torch import Tensor, nn
 
@@ -244,6 +247,9 @@ def test_what_cannot_be_converted_or_built_is_named() -> None:
         sb3.categorical(ppo(corridors(1)).policy)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="Box and Discrete are needed"):
         sb3.categorical(ppo(corridors(1, continuous=True), policy_kwargs=RELU).policy)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="observations are a Dict: flatten them"):
+        space = Corridor().observation_space
+        ppo(make_vec_env(lambda: TransformObservation(Corridor(), lambda x: {"x": x}, spaces.Dict({"x": space})), 1))
     for outcomes in (("good",), ("good", "good")):
         with pytest.raises(ValueError, match="name two or more"):
             ppo(corridors(1), outcomes)

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from typing import Any, NamedTuple
 
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.type_aliases import RolloutBufferSamples
@@ -23,6 +24,12 @@ class RoutedRolloutBuffer(RolloutBuffer):
     """Holds T steps of B environments; its samples' observations are `RoutedObs`."""
 
     _labels: NDArray[np.int64] | None
+
+    def __init__(self, buffer_size: int, observation_space: spaces.Space[Any], *args: Any, **settings: Any) -> None:
+        """Make an empty buffer; its arguments are those of `RolloutBuffer`, its observations anything but a Dict."""
+        if isinstance(observation_space, spaces.Dict):
+            raise ValueError("observations are a Dict: flatten them with gymnasium.wrappers.FlattenObservation.")
+        super().__init__(buffer_size, observation_space, *args, **settings)
 
     def reset(self) -> None:
         """Empty the buffer."""

@@ -101,13 +101,11 @@ class RoutedActorCriticPolicy(ActorCriticPolicy):
                 extractor of `features_extractor_class` (`NatureCNN` for images) to themselves.
 
         Raises:
-            ValueError: if there are fewer than two outcomes, a name is not allowed, or the space is a Dict.
+            ValueError: if there are fewer than two outcomes, or a name is not allowed.
         """
         check_names(outcomes)
         if len(set(outcomes)) < 2:
             raise ValueError(f"outcomes are {tuple(outcomes)}: name two or more, each once.")
-        if isinstance(observation_space, spaces.Dict):
-            raise ValueError("observations are a Dict: flatten them with gymnasium.wrappers.FlattenObservation.")
         # The networks, which depend on these, are built by the parent.
         self.outcomes, self.gate_loss, self.equal_start = tuple(outcomes), gate_loss, equal_start
         super().__init__(
