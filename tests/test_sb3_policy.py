@@ -159,6 +159,8 @@ def test_it_acts_as_the_mixture_while_it_learns_and_as_steered_in_predict() -> N
     assert torch.equal(of_predict(), mixture)
     with pytest.raises(ValueError, match=r"no expert 'god'\. Did you mean 'good'\?"):
         policy.steer({"god": 1.0})
+    with pytest.raises(ValueError, match="give at least one expert a weight"):
+        policy.steer({"good": 0.0})
 
 
 def test_equal_start_and_random_start() -> None:
@@ -250,6 +252,6 @@ def test_what_cannot_be_converted_or_built_is_named() -> None:
     with pytest.raises(ValueError, match="observations are a Dict: flatten them"):
         space = Corridor().observation_space
         ppo(make_vec_env(lambda: TransformObservation(Corridor(), lambda x: {"x": x}, spaces.Dict({"x": space})), 1))
-    for outcomes in (("good",), ("good", "good")):
+    for outcomes in (("good",), ("good", "bad", "good")):
         with pytest.raises(ValueError, match="name two or more"):
             ppo(corridors(1), outcomes)

@@ -104,7 +104,7 @@ class RoutedActorCriticPolicy(ActorCriticPolicy):
             ValueError: if there are fewer than two outcomes, or a name is not allowed.
         """
         check_names(outcomes)
-        if len(set(outcomes)) < 2:
+        if len(outcomes) < 2 or len(set(outcomes)) < len(outcomes):
             raise ValueError(f"outcomes are {tuple(outcomes)}: name two or more, each once.")
         # The networks, which depend on these, are built by the parent.
         self.outcomes, self.gate_loss, self.equal_start = tuple(outcomes), gate_loss, equal_start
@@ -125,11 +125,13 @@ class RoutedActorCriticPolicy(ActorCriticPolicy):
             weights: expert -> weight, 0 where it is left out; None to act as the mixture again.
 
         Raises:
-            ValueError: if an expert is unknown.
+            ValueError: if an expert is unknown, or all weights are 0.
         """
         for name in weights or {}:
             if name not in self.outcomes:
                 raise ValueError(f"there is no expert {name!r}. {nearest(name, self.outcomes)}")
+        if weights is not None and not any(weights.values()):
+            raise ValueError(f"weights are {dict(weights)}: give at least one expert a weight other than 0.")
         chosen = [torch.nan if weights is None else weights.get(name, 0.0) for name in self.outcomes]
         self.steering.copy_(torch.tensor(chosen))
 
