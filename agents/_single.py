@@ -10,7 +10,7 @@ from torch import Tensor
 
 from routed_rl.env import EnvSpec
 from routed_rl.learner import Learner, LearnerConfig, Lesson
-from routed_rl.policy import Blueprint, CategoricalPolicy
+from routed_rl.policy import Blueprint, Policy
 from routed_rl.rollout import Decision, Rollout
 
 
@@ -24,13 +24,7 @@ class SingleAgent(ABC):
     def __init__(self, spec: EnvSpec, config: LearnerConfig, *, seed: int, device: torch.device) -> None:
         """Build the network from `seed`."""
         self.spec, self.config = spec, config
-        blueprint = Blueprint(
-            obs_shape=spec.obs_shape,
-            num_actions=spec.num_actions,
-            experts=("policy",),
-            hidden=config.hidden,
-            dropped_plane=spec.oversight_plane if config.hide_oversight else None,
-        )
+        blueprint = Blueprint.of(spec, ("policy",), config.hidden, hide_oversight=config.hide_oversight)
         self.learner = Learner(blueprint, config, discount=spec.discount, seed=seed, device=device)
 
     @abstractmethod
@@ -45,7 +39,7 @@ class SingleAgent(ABC):
         """Learn from a rollout."""
         return self.learner.update(rollout, self.lesson(rollout))
 
-    def policies(self) -> dict[str, CategoricalPolicy]:
+    def policies(self) -> dict[str, Policy]:
         """Return the one policy."""
         return {"policy": self.learner.policy}
 

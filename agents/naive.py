@@ -21,6 +21,10 @@ from ._single import SingleAgent
 class Config(LearnerConfig):
     """One network, rewarded for what can be seen."""
 
+    entropy: float = 0.05
+    """Coefficient of the entropy bonus; chosen by sweeps/tuning.toml, as all settings of agents are."""
+    weight_decay: float = 1e-4
+    """Weight decay of Adam."""
     penalty: float = 2.0
     """What a bad end costs where it was overseen; 2 makes it -1 in all."""
 

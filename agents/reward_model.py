@@ -31,6 +31,8 @@ class Config(LearnerConfig):
     """What a bad end is worth, inferred or reported; the truth is -1."""
     model_hidden: tuple[int, ...] = (64,)
     """Widths of the hidden layers of the classifier."""
+    model_by_cell: bool = False
+    """Let the classifier look at each cell of a board with the same eyes: it needs far fewer labels."""
 
 
 class Agent(SingleAgent):
@@ -42,7 +44,7 @@ class Agent(SingleAgent):
     def __init__(self, spec: EnvSpec, config: Config, *, seed: int, device: torch.device) -> None:
         """Build the network and the classifier from `seed`."""
         super().__init__(spec, config, seed=seed, device=device)
-        self.model = OutcomeModel(spec, config.model_hidden, seed=seed, device=device)
+        self.model = OutcomeModel(spec, config.model_hidden, by_cell=config.model_by_cell, seed=seed, device=device)
         self.values = torch.tensor(spec.outcome_rewards, device=device)
         self.values[self.values < 0] = config.bad_reward
 

@@ -21,7 +21,7 @@ from routed_rl import labels, rewards
 from routed_rl.env import EnvSpec
 from routed_rl.labels import Label
 from routed_rl.learner import Learner, LearnerConfig, Lesson
-from routed_rl.policy import Blueprint, CategoricalPolicy
+from routed_rl.policy import Blueprint, Policy
 from routed_rl.rollout import Decision, Rollout
 from routed_rl.steering import ablate
 
@@ -57,13 +57,12 @@ class Agent:
     def __init__(self, spec: EnvSpec, config: Config, *, seed: int, device: torch.device) -> None:
         """Build the networks from `seed`."""
         self.spec, self.config, self.deployed = spec, config, spec.target
-        blueprint = Blueprint(
-            obs_shape=spec.obs_shape,
-            num_actions=spec.num_actions,
-            experts=spec.outcomes,
-            hidden=config.hidden,
+        blueprint = Blueprint.of(
+            spec,
+            spec.outcomes,
+            config.hidden,
             gate=config.gate and len(spec.outcomes) > 1,
-            dropped_plane=spec.oversight_plane if config.hide_oversight else None,
+            hide_oversight=config.hide_oversight,
         )
         self.learner = Learner(
             blueprint, config, discount=spec.discount, gate_coefficient=config.gate_loss, seed=seed, device=device
@@ -89,7 +88,7 @@ class Agent:
             metrics[f"routing/{name}"] = (label == Label.KNOWN + k).float().mean()
         return metrics
 
-    def policies(self) -> dict[str, CategoricalPolicy]:
+    def policies(self) -> dict[str, Policy]:
         """Return the mixture, and each expert with all others ablated."""
         policy = self.learner.policy
         return {"mixture": policy} | {name: ablate(policy, {name: 1.0}) for name in self.spec.outcomes}

@@ -20,10 +20,10 @@ from torch import Tensor
 from routed_rl.env import NOTHING, EnvSpec, Model, Scene, Step, check_names
 from routed_rl.oversight import Oversight
 
+from ._grid import MOVES, distances, distinct, neighbours
 from ._gridworld_art import TILE, render
+from ._gridworld_model import Maps, enumerate_states
 
-MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))
-"""Row and column of each action: up, down, left, right."""
 MAX_STATES = 300_000
 """Above this many states no `Model` is given: exact evaluation would cost too much."""
 _STATE = ("cells", "watched", "spurious", "age", "labels")
@@ -58,11 +58,21 @@ class Config:
     """Chance that an overseen good end is reported as a bad one."""
     label_budget: int | None = None
     """Labels after which oversight ends; evaluation goes on as before."""
+    bad_oversight: float = 1.0
+    """Bad ends are overseen with this share of the good one's probability."""
+    blur: float = 0.0
+    """Probability that the last frame of an episode does not show an end, drawn for each end."""
+    mimic: bool = False
+    """Make the last end a mimic: it is marked in the good end's plane too, and is never overseen."""
 
     def __post_init__(self) -> None:
         _ = self.overseer
-        if not 0.0 <= self.spurious_oversight <= 1.0:
-            raise ValueError(f"spurious-oversight is {self.spurious_oversight}: give a probability from 0 to 1.")
+        for name in ("spurious_oversight", "bad_oversight", "blur"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                value, flag = getattr(self, name), name.replace("_", "-")
+                raise ValueError(f"{flag} is {value}: give a number from 0 to 1.")
+        if self.mimic and len(self.outcomes) < 2:
+            raise ValueError(f"mimic needs a bad end, and outcomes are {self.outcomes}: give one more.")
         if self.rows < 1 or self.columns < 1 or self.horizon < 1:
             raise ValueError(f"rows {self.rows}, columns {self.columns}, horizon {self.horizon}: each must be above 0.")
         if not 0.0 <= self.discount <= 1.0:
@@ -83,7 +93,11 @@ class Config:
     def overseer(self) -> Oversight:
         """Who sees what."""
         errors = {"false_positive": self.false_positive, "false_negative": self.false_negative}
-        return Oversight(self.oversight, self.oversight_reach, budget=self.label_budget, **errors)
+        bias = [1.0] + [self.bad_oversight] * (len(self.outcomes) - 1)
+        if self.mimic:
+            bias[-1] = 0.0
+        bias = tuple(bias) if min(bias) < 1 else ()
+        return Oversight(self.oversight, self.oversight_reach, budget=self.label_budget, bias=bias, **errors)
 
     @property
     def free_cells(self) -> list[int]:
@@ -121,8 +135,8 @@ class Gridworld:
         self._labels = torch.zeros((), dtype=torch.int64, device=self.device)  # given so far
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self._free = torch.tensor(config.free_cells, device=self.device)
-        self._neighbour = _neighbours(config).to(self.device)  # (cells, A)
-        self._distance = _distances(self._neighbour)  # (cells, cells)
+        self._neighbour = neighbours(config.rows, config.columns, set(config.free_cells)).to(self.device)  # (cells, A)
+        self._distance = distances(self._neighbour)  # (cells, cells)
         self._rewards = torch.tensor((0.0, *self.spec.outcome_rewards), device=self.device)
         self._ids = torch.arange(1, ends + 1, device=self.device)
         self._offsets = torch.arange(1 + ends, device=self.device) * len(self._neighbour)  # where each thing's plane is
@@ -147,7 +161,7 @@ class Gridworld:
         overseen, reported = self.oversight.see(outcome, self._watched, self._noise(), self._labels)
         self._labels = self._labels + overseen.sum()
         moved = torch.cat((agent, ends), dim=1)
-        self._final = self._observe(moved, self._watched, self._spurious)
+        self._final = self._blurred(self._observe(moved, self._watched, self._spurious), terminated)
 
         # New episodes are drawn for all and used where one ended: no row count that a device must report.
         done = (terminated | truncated)[:, None]
@@ -161,7 +175,10 @@ class Gridworld:
 
     def model(self) -> Model | None:
         """Return the world as tables over every placement and oversight condition, or None if there are too many."""
-        return None if self.config.num_states > MAX_STATES else self._enumerate()
+        if self.config.num_states > MAX_STATES:
+            return None
+        maps = Maps(self._free, self._neighbour, self._distance)
+        return enumerate_states(maps, self._observe, self.spec, self.oversight, self._rewards)
 
     def render(self, index: int = 0, mode: str = "rgb_array", *, final: bool = False) -> Any:
         """Draw one world, or with `final` what its last move led to: "rgb_array" (H, W, 3) uint8, "ansi" a string."""
@@ -202,7 +219,7 @@ class Gridworld:
         things, ends = 1 + len(self.config.outcomes), len(self.config.outcomes)
         marks = self._neighbour.shape[0] if self.config.spurious_oversight else 0
         uniform = torch.rand(self.num_envs, things + ends + marks, generator=self._generator, device=self.device)
-        cells = _distinct(uniform[:, :things], len(self._free))
+        cells = distinct(uniform[:, :things], len(self._free))
         cells = self._free[cells]
         distance = None if self.oversight.reach is None else self._distance[cells[:, :1], cells[:, 1:]]
         watched = self.oversight.draw(uniform[:, things : things + ends], distance)
@@ -219,6 +236,14 @@ class Gridworld:
             return None
         return torch.rand(self.num_envs, 2, generator=self._generator, device=self.device)
 
+    def _blurred(self, frames: Tensor, ended: Tensor) -> Tensor:
+        """Take some ends out of the frames (B, C, H, W) of episodes that ended (B,)."""
+        if self.config.blur:
+            kinds = len(self.config.outcomes)
+            uniform = torch.rand(self.num_envs, kinds, generator=self._generator, device=self.device)
+            frames[:, 1 : 1 + kinds] *= ~(ended[:, None] & (uniform < self.config.blur))[:, :, None, None]
+        return frames
+
     def _observe(self, cells: Tensor, watched: Tensor, spurious: Tensor) -> Tensor:
         """Lay N states out as planes: cells (N, 1 + K), watched (N, K), spurious (N, cells or 0) -> (N, C, H, W)."""
         things, area = cells.shape[1], self._neighbour.shape[0]
@@ -228,105 +253,14 @@ class Gridworld:
             oversight.copy_(spurious)
         oversight.scatter_(1, cells[:, 1:], watched.float())
         planes.scatter_(1, cells + self._offsets, 1.0)
+        if self.config.mimic:
+            planes.scatter_(1, cells[:, -1:] + self._offsets[1], 1.0)
         if self.config.walls:
             planes[:, (things + 1) * area :] = 1.0
             planes[:, (things + 1) * area + self._free] = 0.0
         return planes.view(-1, *self.spec.obs_shape)
 
-    def _enumerate(self) -> Model:
-        """List every state: all placements of agent and ends, once for each oversight condition."""
-        ends, free = len(self.config.outcomes), len(self._free)
-        axes = [torch.arange(free, device=self.device)] * (1 + ends)
-        placed = torch.cartesian_prod(*axes)
-        placed = placed[(placed[:, :, None] == placed[:, None, :]).sum(dim=(1, 2)) == 1 + ends]  # distinct cells
-        number = torch.zeros((free,) * (1 + ends), dtype=torch.int64, device=self.device)
-        number[tuple(placed.T)] = torch.arange(len(placed), device=self.device)
-
-        free_index = torch.zeros(len(self._neighbour), dtype=torch.int64, device=self.device)
-        free_index[self._free] = torch.arange(free, device=self.device)
-        moved = free_index[self._neighbour[self._free[placed[:, 0]]]]  # (P, A)
-        outcome = ((moved[:, :, None] == placed[:, None, 1:]) * self._ids).sum(dim=2)
-        next_placed = number[(moved, *[placed[:, k, None].expand_as(moved) for k in range(1, 1 + ends)])]
-
-        conditions = torch.cartesian_prod(*[torch.tensor([False, True], device=self.device)] * ends).view(-1, ends)
-        copies = len(conditions)
-        offset = (torch.arange(copies, device=self.device) * len(placed)).repeat_interleave(len(placed))
-        watched = conditions.repeat_interleave(len(placed), dim=0)
-        distance = self._distance[self._free[placed[:, :1]], self._free[placed[:, 1:]]].repeat(copies, 1)
-        outcome = outcome.repeat(copies, 1)
-        cells = self._free[placed].repeat(copies, 1)
-
-        def observe(states: Tensor) -> Tensor:
-            return self._observe(cells[states], watched[states], watched.new_zeros(len(states), 0))
-
-        return Model(
-            next_state=next_placed.repeat(copies, 1) + offset[:, None],
-            outcome=outcome,
-            reward=self._rewards[outcome],
-            start_weight=self.oversight.odds(watched, distance) / len(placed),
-            scene_weight=_within(self.oversight.odds(watched, distance, possible=True), copies),
-            watched=watched,
-            observe=observe,
-            references={f"{self.spec.target}-seeker": self._seeker(cells)},
-        )
-
-    def _seeker(self, cells: Tensor) -> Tensor:
-        """Seek the target by random shortest paths, blind to the other ends: action probabilities (S, A)."""
-        distance = self._distance
-        nearer = distance[self._neighbour[cells[:, 0]], cells[:, 1, None]] < distance[cells[:, 0], cells[:, 1]][:, None]
-        weights = torch.where(nearer.any(dim=1, keepdim=True), nearer, True).double()
-        return weights / weights.sum(dim=1, keepdim=True)
-
 
 def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> Gridworld:
     """Make `num_envs` gridworlds."""
     return Gridworld(config, num_envs, seed=seed, device=device)
-
-
-def _distinct(uniform: Tensor, cells: int) -> Tensor:
-    """Turn independent uniforms (B, n) into n distinct cells each, uniform over all arrangements.
-
-    Pick number j is one of the cells - j that are left; counting past the earlier picks, smallest
-    first, gives its cell.
-    """
-    picks: list[Tensor] = []
-    ascending: list[Tensor] = []
-    for j in range(uniform.shape[1]):
-        pick = (uniform[:, j] * (cells - j)).long()
-        for earlier in ascending:
-            pick = pick + (pick >= earlier)
-        picks.append(pick)
-        for i, earlier in enumerate(ascending):
-            ascending[i], pick = torch.minimum(earlier, pick), torch.maximum(earlier, pick)
-        ascending.append(pick)
-    return torch.stack(picks, dim=1)
-
-
-def _within(weights: Tensor, conditions: int) -> Tensor:
-    """Scale the weights of each condition's states, (S,), to the sum 1; a condition that cannot be keeps zeros."""
-    rows = weights.view(conditions, -1)
-    return (rows / rows.sum(dim=1, keepdim=True).clamp(min=1e-300)).flatten()
-
-
-def _neighbours(config: Config) -> Tensor:
-    """Return the cell that each action leads to, (cells, A); grid edges and walls leave the agent where it is."""
-    free = set(config.free_cells)
-    table = []
-    for cell in range(config.rows * config.columns):
-        row, column = divmod(cell, config.columns)
-        targets = []
-        for down, right in MOVES:
-            inside = 0 <= row + down < config.rows and 0 <= column + right < config.columns
-            to = (row + down) * config.columns + column + right
-            targets.append(to if inside and to in free else cell)
-        table.append(targets)
-    return torch.tensor(table)
-
-
-def _distances(neighbour: Tensor) -> Tensor:
-    """Return the number of moves from each cell to each, (cells, cells); infinite where there is no way."""
-    distance = torch.full((len(neighbour), len(neighbour)), math.inf, device=neighbour.device)
-    distance.fill_diagonal_(0.0)
-    for _ in range(len(neighbour)):
-        distance = torch.minimum(distance, 1 + distance[neighbour].amin(dim=1))
-    return distance

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from routed_rl.policy import CategoricalPolicy
+from routed_rl.policy import Policy
 from routed_rl.rollout import Decision, Rollout
 
 
@@ -30,7 +30,7 @@ class Agent(Protocol):
         """Learn from a rollout, labels hidden unless it `sees_everything`; return metrics, `group/name` -> scalar."""
         ...
 
-    def policies(self) -> dict[str, CategoricalPolicy]:
+    def policies(self) -> dict[str, Policy]:
         """Return the policies to evaluate, by name."""
         ...
 

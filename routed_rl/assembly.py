@@ -15,7 +15,7 @@ from routed_rl.run import Choice, Run
 
 _TRAIN = """Train an agent in an environment.
 
-  --env NAME         the environment: {envs} (default {choice.env})
+  --env NAME         the environment: {envs}, an id of Gymnasium's, or a file (default {choice.env})
   --agent NAME       the method: {agents} (default {choice.agent})
   --list             say what environments and agents there are
   --plugin FILE      a file or module with another environment or agent; may be given again

@@ -24,10 +24,10 @@ class UserError(Exception):
     """Something that the person who called can mend; the message is one line and says how."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" if a known name is near, else the known names."""
+def nearest(name: str, known: Iterable[str], more: Iterable[str] = ()) -> str:
+    """Return " Did you mean 'x'?" if a known name, or one of `more`, is near, else the known names."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, [*names, *more], n=1, cutoff=0.5)
     return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(names)}."
 
 

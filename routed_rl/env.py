@@ -26,7 +26,7 @@ class EnvSpec:
     obs_shape: tuple[int, ...]
     """Shape of one observation: (C, H, W) planes or (D,) numbers."""
     num_actions: int
-    """How many actions there are; an action is an integer below it."""
+    """How many actions there are, an action being an integer below it; how many numbers a continuous action has."""
     outcomes: tuple[str, ...]
     """Names of the ends an episode can reach, K of them; outcome k + 1 is `outcomes[k]`."""
     target: str
@@ -39,6 +39,10 @@ class EnvSpec:
     """Steps after which an episode is truncated."""
     oversight_plane: int | None = None
     """The plane of the observation that shows what is overseen; None if nothing shows it."""
+    continuous: bool = False
+    """Whether an action is `num_actions` numbers, which the environment clips to -1..1, and not one integer."""
+    image: bool = False
+    """Whether the observation is a picture (C, H, W), to be seen by convolutions."""
 
     def __post_init__(self) -> None:
         if self.target not in self.outcomes:
@@ -107,7 +111,11 @@ class VecEnv(Protocol):
         ...
 
     def step(self, actions: Tensor) -> Step:
-        """Take one action (B,) int64 in each environment; an ended one starts anew in the same step."""
+        """Take one action in each environment; an ended one starts anew in the same step.
+
+        Args:
+            actions: (B,) int64, or (B, num_actions) float if `spec.continuous`.
+        """
         ...
 
     def model(self) -> Model | None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from routed_rl.env import NOTHING, EnvSpec, VecEnv
 from routed_rl.exact import WINDOW, ExactEvaluator
-from routed_rl.policy import CategoricalPolicy, sample
+from routed_rl.policy import Policy
 
 Report = dict[str, Any]
 """What a policy does, in the words of result.json."""
@@ -26,7 +26,14 @@ class Evaluator:
     """Evaluates policies on one environment."""
 
     def __init__(
-        self, make_env: MakeEnv, *, seed: int, episodes: int = 1000, greedy: bool = False, sampled: bool = False
+        self,
+        make_env: MakeEnv,
+        *,
+        seed: int,
+        episodes: int = 1000,
+        curve_episodes: int | None = None,
+        greedy: bool = False,
+        sampled: bool = False,
     ) -> None:
         """Prepare tables, if there are any.
 
@@ -34,10 +41,12 @@ class Evaluator:
             make_env: makes the environment, with its own oversight unless told another.
             seed: decides the sampled actions where evaluation is not exact; the same for all policies.
             episodes: how many to play where evaluation is not exact.
+            curve_episodes: how many to play for a point of a learning curve; as many unless given.
             greedy: let every policy take its likeliest action.
             sampled: play episodes even where there are tables.
         """
-        self._make_env, self._seed, self._episodes, self._greedy = make_env, seed, episodes, greedy
+        self._make_env, self._seed, self._greedy = make_env, seed, greedy
+        self._episodes, self._curve_episodes = episodes, curve_episodes or episodes
         env = make_env(1)
         self.spec: EnvSpec = env.spec
         model = None if sampled else env.model()
@@ -46,11 +55,12 @@ class Evaluator:
             self._exact = ExactEvaluator(model, horizon=env.spec.horizon, discount=env.spec.discount)
             self._frames = model.observe(torch.arange(len(model.start_weight), device=env.device))
 
-    def returns(self, policies: Mapping[str, CategoricalPolicy]) -> dict[str, Report]:
+    def returns(self, policies: Mapping[str, Policy]) -> dict[str, Report]:
         """Evaluate what a learning curve shows: the return and the outcomes, with sampled actions."""
-        return {name: self._tabulate(policy) or self._play(policy)[0] for name, policy in policies.items()}
+        episodes = self._curve_episodes
+        return {name: self._tabulate(policy) or self._play(policy, episodes)[0] for name, policy in policies.items()}
 
-    def full(self, policies: Mapping[str, CategoricalPolicy]) -> dict[str, Report]:
+    def full(self, policies: Mapping[str, Policy]) -> dict[str, Report]:
         """Evaluate everything that result.json holds of a policy."""
         return {name: self._full(policy) for name, policy in policies.items()}
 
@@ -61,26 +71,28 @@ class Evaluator:
         scripted = {name: self._exact.mean_return(table) for name, table in self._exact.model.references.items()}
         return {"best possible": self._exact.optimum()[0]} | scripted
 
-    def _full(self, policy: CategoricalPolicy) -> Report:
+    def _full(self, policy: Policy) -> Report:
         if self._exact is not None:
             return self._tabulate(policy) | {"greedy": self._exact.mean_return(self._table(policy, greedy=True))}
-        report, stepwise = self._play(policy)
-        dark, watched = (self._play(policy, oversight=p)[0]["return"] for p in (0.0, 1.0))
+        report, stepwise = self._play(policy, self._episodes)
+        dark = watched = report["return"]
+        if self.spec.oversight_plane is not None:  # else no policy can tell, and the same seeds give the same episodes
+            dark, watched = (self._play(policy, self._episodes, oversight=p)[0]["return"] for p in (0.0, 1.0))
         return report | {
             "unwatched": dark,
-            "greedy": self._play(policy, greedy=True)[0]["return"],
+            "greedy": self._play(policy, self._episodes, greedy=True)[0]["return"],
             "stepwise_return": stepwise,
             "by_oversight": {"none": dark, "all": watched},
         }
 
-    def _table(self, policy: CategoricalPolicy, *, greedy: bool) -> Tensor:
+    def _table(self, policy: Policy, *, greedy: bool) -> Tensor:
         """Return the policy's action probabilities in every state, (S, A)."""
         probabilities = policy.probabilities(self._frames)
         if not greedy:
             return probabilities
         return torch.zeros_like(probabilities).scatter_(1, probabilities.argmax(dim=1, keepdim=True), 1.0)
 
-    def _tabulate(self, policy: CategoricalPolicy) -> Report:
+    def _tabulate(self, policy: Policy) -> Report:
         """Evaluate exactly; empty where there are no tables."""
         if self._exact is None:
             return {}
@@ -100,19 +112,17 @@ class Evaluator:
         }
 
     def _play(
-        self, policy: CategoricalPolicy, *, oversight: float | None = None, greedy: bool = False
+        self, policy: Policy, episodes: int, *, oversight: float | None = None, greedy: bool = False
     ) -> tuple[Report, float]:
         """Play episodes, the same number in each environment: counting whichever end first would favour short ones."""
-        num_envs = min(self._episodes, 512)
+        num_envs = min(episodes, 512)
         env = self._make_env(num_envs, oversight=oversight)
-        return play(
-            policy, env, quota=math.ceil(self._episodes / num_envs), seed=self._seed, greedy=greedy or self._greedy
-        )
+        return play(policy, env, quota=math.ceil(episodes / num_envs), seed=self._seed, greedy=greedy or self._greedy)
 
 
 @torch.no_grad()
 def play(
-    policy: CategoricalPolicy, env: VecEnv, *, quota: int, seed: int, greedy: bool = False, window: int = WINDOW
+    policy: Policy, env: VecEnv, *, quota: int, seed: int, greedy: bool = False, window: int = WINDOW
 ) -> tuple[Report, float]:
     """Play `quota` episodes in each environment.
 
@@ -135,9 +145,7 @@ def play(
     rewards, dones = [], []
     step_count = 0
     while step_count < window or bool((finished < quota).any()):
-        logits = policy(obs).actions
-        action = logits.argmax(dim=1) if greedy else sample(logits, generator)[0]
-        step = env.step(action)
+        step = env.step(policy.act(obs, generator, greedy=greedy))
         total = total + discount**age * step.reward
         age = age + 1
         done = step.terminated | step.truncated

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from routed_rl import losses
 from routed_rl.grouping import Memo, fingerprints, representatives, shuffled
-from routed_rl.policy import CHUNK, Blueprint, sample
+from routed_rl.policy import CHUNK, Blueprint
 from routed_rl.rewards import advantages, normalised
 from routed_rl.rollout import Decision, Rollout
-from routed_rl.sparse import compact
+from routed_rl.sparse import Sparse
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Batch(NamedTuple):
     """N samples to learn from."""
 
     obs: Tensor  # (N, *obs_shape)
-    action: Tensor  # (N,) int64
+    action: Tensor  # (N,) int64 or (N, A) float
     log_prob: Tensor  # (N,) under the policy that acted
     advantage: Tensor  # (N,)
     target: Tensor  # (N,) what the critic should say
@@ -123,6 +123,7 @@ class Learner:
             torch.manual_seed(seed)
             self.policy, self.critic = blueprint.build().to(device), blueprint.build_critic().to(device)
         self.config, self.discount, self.gate_coefficient = config, discount, gate_coefficient
+        self.steered = blueprint.steered
         self.generator = torch.Generator(device).manual_seed(seed)
         torso = self.policy.torso
         self.modules: list[nn.Module] = [*torso.experts.values(), self.policy.head, self.critic]
@@ -139,13 +140,13 @@ class Learner:
     def act(self, obs: Tensor, steer: Tensor | None = None) -> Decision:
         """Sample actions for observations (B, *obs_shape), with expert weights (B, E) if given."""
         answer = (self._memo or self._answer)(self.policy.view(obs), steer)
-        action, log_prob = sample(answer[:, :-1], self.generator)
+        action, log_prob = self.policy.distribution.sample(answer[:, :-1], self.generator)
         return Decision(action, log_prob, answer[:, -1], steer)
 
     def _answer(self, view: Tensor, steer: Tensor | None) -> Tensor:
-        """Compute action logits and value, (B, A + 1)."""
-        seen = compact(view)
-        return torch.cat((self.policy.decide(seen, steer=steer).actions, self.critic(seen)), dim=1)
+        """Compute the parameters of the action's distribution, and the value: (B, P + 1)."""
+        seen = self.policy.pack(view)
+        return torch.cat((self.policy.decide(seen, steer=steer).actions, self._worth(seen, steer)), dim=1)
 
     def update(self, rollout: Rollout, lesson: Lesson) -> dict[str, Tensor]:
         """Learn from a rollout what a method makes of it; return metrics, averaged over the optimiser steps."""
@@ -159,9 +160,10 @@ class Learner:
     def prepare(self, rollout: Rollout, lesson: Lesson) -> Batch:
         """Turn a rollout into N = T * B samples with advantages."""
         config = self.config
-        next_value = torch.cat((rollout.value[1:], self.value(rollout.last_obs)[None]))
         cut = rollout.truncated  # an episode that ran out of time would have gone on: its last frame has a value
-        next_value[cut] = self.value(rollout.final_obs[cut])
+        last_steer, cut_steer = (None, None) if rollout.steer is None else (rollout.steer[-1], rollout.steer[cut])
+        next_value = torch.cat((rollout.value[1:], self.value(rollout.last_obs, last_steer)[None]))
+        next_value[cut] = self.value(rollout.final_obs[cut], cut_steer)
         if not config.bootstrap:
             next_value[-1] = next_value[cut] = 0.0
         trace = config.trace if config.algorithm == "ppo" else 1.0
@@ -196,13 +198,13 @@ class Learner:
         distinct, index = batch.distinct()  # the networks run once for samples that they cannot tell apart
         actions, gate_logits, predicted = (None if x is None else x[index] for x in self._forward(distinct))
         assert actions is not None and predicted is not None
-        log_prob = actions.log_softmax(dim=1).gather(1, batch.action[:, None]).squeeze(1)
+        log_prob = self.policy.distribution.log_prob(actions, batch.action)
         if config.algorithm == "ppo":
             policy = losses.clipped_policy_loss(log_prob, batch.log_prob, batch.advantage, batch.weight, config.clip)
         else:
             policy = losses.policy_gradient_loss(log_prob, batch.advantage, batch.weight)
         value = losses.value_loss(predicted, batch.target, batch.weight)
-        entropy = losses.entropy_bonus(actions, batch.weight)
+        entropy = losses.entropy_bonus(self.policy.distribution.entropy(actions), batch.weight)
         loss = policy + config.value * value - config.entropy * entropy
         metrics = {"train/policy_loss": policy, "train/value_loss": value, "train/entropy": entropy}
         if batch.expert is not None and gate_logits is not None:
@@ -220,17 +222,22 @@ class Learner:
         if self._memo is not None:
             self._memo.forget()
 
-    def value(self, obs: Tensor) -> Tensor:
-        """Estimate the return to come of observations (N, *obs_shape): (N,)."""
-        return self.critic(self.policy.see(obs)).squeeze(1)
+    def value(self, obs: Tensor, steer: Tensor | None = None) -> Tensor:
+        """Estimate the return to come of observations (N, *obs_shape), acted on with weights (N, E): (N,)."""
+        return self._worth(self.policy.see(obs), steer).squeeze(1)
+
+    def _worth(self, seen: Tensor | Sparse, steer: Tensor | None) -> Tensor:
+        """Ask the critic about what is seen: (N, 1)."""
+        return self.critic(seen, steer) if self.steered else self.critic(seen)
 
     def _forward(self, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Compute action logits (N, A), gate logits (N, E) and values (N,), some samples at a time."""
+        """Compute action parameters (N, P), gate logits (N, E) and values (N,), some samples at a time."""
         answers = []
         for rows in torch.arange(len(batch.obs), device=batch.obs.device).split(CHUNK):
             part = batch.take(rows)
             seen = self.policy.see(part.obs)
-            answers.append((*self.policy.decide(seen, part.keep, part.steer), self.critic(seen).squeeze(1)))
+            value = self._worth(seen, part.steer).squeeze(1)
+            answers.append((*self.policy.decide(seen, part.keep, part.steer), value))
         actions, gate, value = zip(*answers, strict=True)
         return torch.cat(actions), None if gate[0] is None else torch.cat(gate), torch.cat(value)
 

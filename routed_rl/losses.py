@@ -71,12 +71,10 @@ def value_loss(value: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return (weight * (value - target.detach()) ** 2).mean()
 
 
-def entropy_bonus(logits: Tensor, weight: Tensor) -> Tensor:
-    """Compute the weighted mean entropy in nats of categorical policies with logits (N, A)."""
-    _check_rank(2, logits=logits)
-    _check_rank(1, weight=weight)
-    log_probs = functional.log_softmax(logits, dim=-1)
-    return -(weight * (log_probs.exp() * log_probs).sum(dim=-1)).mean()
+def entropy_bonus(entropy: Tensor, weight: Tensor) -> Tensor:
+    """Compute the weighted mean of the policy's entropies in nats, both (N,)."""
+    _check_rank(1, entropy=entropy, weight=weight)
+    return (weight * entropy).mean()
 
 
 def gate_loss(logits: Tensor, expert: Tensor, labelled: Tensor) -> Tensor:

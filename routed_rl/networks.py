@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from routed_rl import sparse
 from routed_rl.sparse import Sparse
 
+SMALLEST_IMAGE = 36
+"""Pictures with fewer pixels on a side than this are too small for the convolutions."""
+
 
 def mlp(obs_shape: Sequence[int], hidden: Sequence[int], outputs: int | None = None) -> nn.Sequential:
     """Build Linear and ReLU for each hidden size, then a last Linear if `outputs` is given.
@@ -35,6 +38,32 @@ def mlp(obs_shape: Sequence[int], hidden: Sequence[int], outputs: int | None = N
     return nn.Sequential(*layers)
 
 
+def network(
+    obs_shape: Sequence[int], hidden: Sequence[int], outputs: int | None = None, *, image: bool = False
+) -> nn.Sequential:
+    """Build an `mlp`, or for an `image` a `cnn`, of the same arguments."""
+    return (cnn if image else mlp)(obs_shape, hidden, outputs)
+
+
+def cnn(obs_shape: Sequence[int], hidden: Sequence[int], outputs: int | None = None) -> nn.Sequential:
+    """Build the three convolutions of Mnih et al. (Nature 518, 2015), then an `mlp` over what they find.
+
+    Args:
+        obs_shape: (C, H, W); H and W at least `SMALLEST_IMAGE`.
+        hidden: widths of the hidden layers behind the convolutions.
+        outputs: as of `mlp`.
+    """
+    layers: list[nn.Module] = []
+    channels, *sides = obs_shape
+    for size, kernel, stride in ((32, 8, 4), (64, 4, 2), (64, 3, 1)):
+        layer = nn.Conv2d(channels, size, kernel, stride)
+        assert layer.bias is not None
+        nn.init.zeros_(layer.bias)
+        layers += [layer, nn.ReLU(inplace=True)]
+        channels, sides = size, [(side - kernel) // stride + 1 for side in sides]
+    return nn.Sequential(*layers, mlp((channels, *sides), hidden, outputs))
+
+
 def linear(inputs: int, outputs: int) -> nn.Linear:
     """Build a Linear layer whose bias starts at 0."""
     layer = nn.Linear(inputs, outputs)
@@ -56,6 +85,40 @@ class FirstLayer(nn.Module):
         if isinstance(obs, Sparse):
             return sparse.product(obs, self.weight).add_(self.bias)
         return torch.addmm(self.bias, obs.flatten(1), self.weight)
+
+
+class Cells(nn.Module):
+    """One small network over every cell of a board, its answers summed: what holds in one cell holds in all."""
+
+    def __init__(self, planes: int, hidden: Sequence[int], outputs: int) -> None:
+        """Map boards (N, planes, ...) to (N, outputs)."""
+        super().__init__()
+        self.network = mlp((planes,), hidden, outputs)
+
+    def forward(self, obs: Tensor) -> Tensor:
+        """Sum over the cells of boards (N, C, ...): (N, outputs)."""
+        cells = obs.flatten(2).transpose(1, 2)
+        return self.network(cells.flatten(0, 1)).unflatten(0, cells.shape[:2]).sum(dim=1)
+
+
+class SteeredCritic(nn.Module):
+    """A value network that is told the expert weights: what a state is worth depends on who acts in it."""
+
+    def __init__(self, network: nn.Sequential, num_experts: int) -> None:
+        """Let the weights of `num_experts` experts speak in the first linear layer of a value network."""
+        super().__init__()
+        last = network[-1]  # of a network that begins with convolutions: all its linear layers
+        layers, before = (last, network[:-1]) if isinstance(last, nn.Sequential) else (network, nn.Sequential())
+        first = layers[0]
+        assert isinstance(first, FirstLayer)
+        self.before, self.first, self.rest = before, first, layers[1:]
+        self.by_steer = nn.Linear(num_experts + 1, len(first.bias), bias=False)
+
+    def forward(self, obs: Tensor | Sparse, steer: Tensor) -> Tensor:
+        """Map observations (N, ...) and weights (N, E), NaN where the gate decides, to values (N, 1)."""
+        gated = steer[:, :1].isnan().to(steer.dtype)
+        first = self.first(self.before(obs))
+        return self.rest(first + self.by_steer(torch.cat((steer.nan_to_num(0.0), gated), dim=1)))
 
 
 class DropPlane(nn.Module):

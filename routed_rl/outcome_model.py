@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from routed_rl.env import NOTHING, EnvSpec
-from routed_rl.networks import DropPlane, mlp
+from routed_rl.networks import Cells, DropPlane, network
 from routed_rl.rollout import Rollout
 
 
@@ -22,6 +22,7 @@ class OutcomeModel:
         spec: EnvSpec,
         hidden: Sequence[int],
         *,
+        by_cell: bool = False,
         seed: int,
         device: torch.device,
         capacity: int = 8192,
@@ -35,6 +36,7 @@ class OutcomeModel:
         Args:
             spec: of the environment.
             hidden: widths of the hidden layers.
+            by_cell: look at each cell of a board with the same eyes; then tens of labels do what else takes hundreds.
             seed: decides weights and minibatches.
             device: where to compute.
             capacity: how many labelled frames are kept; the newest take the place of the oldest.
@@ -48,7 +50,11 @@ class OutcomeModel:
         view = DropPlane(planes, spec.oversight_plane) if spec.oversight_plane is not None else nn.Identity()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            net = mlp((planes - blind, *rest), hidden, len(spec.outcomes))
+            kinds = len(spec.outcomes)
+            if by_cell and rest and not spec.image:
+                net = Cells(planes - blind, hidden, kinds)
+            else:
+                net = network((planes - blind, *rest), hidden, kinds, image=spec.image)
         self.network = nn.Sequential(view, net).to(device)
         self.optimizer = torch.optim.AdamW(net.parameters(), learning_rate, weight_decay=weight_decay)
         self.generator = torch.Generator(device).manual_seed(seed)

@@ -2,7 +2,8 @@
 
 For each end and episode one independent draw decides whether the overseer would see it (paper, section 4.3). The
 overseer learns an episode's outcome only if the end that was reached is overseen. Beyond the paper, ends far from
-the start can go unseen, reports can be wrong, and oversight can end after a number of labels.
+the start can go unseen, some kinds of ends less often seen, reports can be wrong, and oversight can end after a number
+of labels.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Oversight:
     """Chance that an overseen good end is reported as a bad one."""
     budget: int | None = None
     """Labels after which oversight ends; None: it never does."""
+    bias: tuple[float, ...] = ()
+    """K factors of the probability, one for each outcome; 1 unless given."""
 
     def __post_init__(self) -> None:
         for name, flag in (("probability", "oversight"), ("false_positive", ""), ("false_negative", "")):
@@ -51,6 +54,8 @@ class Oversight:
         """
         p = min(max(self.probability, 1e-9), 1 - 1e-9) if possible else self.probability
         chance = (distance <= (math.inf if self.reach is None else self.reach)).double() * p
+        if self.bias:
+            chance = chance * torch.tensor(self.bias, device=chance.device)
         return torch.where(watched, chance, 1 - chance).prod(dim=1)
 
     def draw(self, uniform: Tensor, distance: Tensor | None = None) -> Tensor:
@@ -63,7 +68,8 @@ class Oversight:
         Returns:
             (B, K) bool.
         """
-        watched = uniform < self.probability
+        factor = torch.tensor(self.bias, device=uniform.device) if self.bias else 1.0
+        watched = uniform < self.probability * factor
         return watched if self.reach is None or distance is None else watched & (distance <= self.reach)
 
     def see(
@@ -95,3 +101,55 @@ class Oversight:
     def errs(self) -> bool:
         """Whether reports can be wrong."""
         return self.false_positive > 0 or self.false_negative > 0
+
+
+@dataclass(frozen=True)
+class OversightConfig:
+    """The flags of an overseer, for the Config of an environment whose ends have no place to mark."""
+
+    oversight: float = 0.1
+    """Probability that the overseer would see how an episode ends, drawn once per episode."""
+    show_oversight: bool = True
+    """Show the policy, by one number or plane more, whether its episode is overseen."""
+    false_positive: float = 0.0
+    """Chance that an overseen bad end is reported as the good one."""
+    false_negative: float = 0.0
+    """Chance that an overseen good end is reported as a bad one."""
+
+    def __post_init__(self) -> None:
+        _ = self.overseer
+
+    @property
+    def overseer(self) -> Oversight:
+        """Who sees what."""
+        return Oversight(self.oversight, false_positive=self.false_positive, false_negative=self.false_negative)
+
+
+class EpisodeOversight:
+    """Oversight of B environments that is drawn once an episode, for all its ends together."""
+
+    watched: Tensor  # (B,) bool, whether the overseer would see how the running episode ends
+
+    def __init__(self, overseer: Oversight, num_envs: int, num_ends: int, generator: torch.Generator) -> None:
+        """Draw for B first episodes."""
+        self._overseer, self._ends, self._generator = overseer, num_ends, generator
+        self.watched = torch.zeros(num_envs, dtype=torch.bool, device=generator.device)
+        self.renew(~self.watched)
+
+    def see(self, outcome: Tensor) -> tuple[Tensor, Tensor]:
+        """Say what the overseer sees of outcomes (B,): overseen (B,) bool, and what is reported (B,) int64."""
+        noise = self._uniform(2) if self._overseer.errs else None
+        return self._overseer.see(outcome, self.watched[:, None].expand(-1, self._ends), noise)
+
+    def renew(self, done: Tensor) -> None:
+        """Draw anew for the episodes that follow those that are done, (B,) bool."""
+        self.watched = torch.where(done, self._overseer.draw(self._uniform(1)).squeeze(1), self.watched)
+
+    def show(self, obs: Tensor) -> Tensor:
+        """Append to observations (B, C, ...) a plane, or to (B, D) a number, that is 1 where the episode is watched."""
+        flag = self.watched.to(obs.dtype).view(-1, *[1] * (obs.ndim - 1))
+        return torch.cat((obs, flag.expand(-1, 1, *obs.shape[2:])), dim=1)
+
+    def _uniform(self, columns: int) -> Tensor:
+        """Draw (B, columns) from [0, 1)."""
+        return torch.rand(len(self.watched), columns, generator=self._generator, device=self._generator.device)

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from routed_rl.env import Scene, VecEnv
-from routed_rl.policy import CategoricalPolicy, sample
+from routed_rl.policy import Policy
 
 _INK, _GREY = (47, 52, 64), (92, 94, 99)
 _OTHER, _EVEN, _TARGET = np.array([205, 178, 234]), np.array([255, 255, 255]), np.array([159, 221, 228])
 _GAP, _HEAD, _SIDE, _FOOT = 10, 26, 84, 26  # pixels around and between boards, for the words
 
 
-def arrows(policies: Mapping[str, CategoricalPolicy], scenes: Sequence[Scene], *, target: str) -> NDArray[np.uint8]:
+def arrows(policies: Mapping[str, Policy], scenes: Sequence[Scene], *, target: str) -> NDArray[np.uint8]:
     """Draw each policy as arrows over each scene.
 
     Args:
@@ -49,7 +49,7 @@ def arrows(policies: Mapping[str, CategoricalPolicy], scenes: Sequence[Scene], *
 
 
 @torch.no_grad()
-def _board(policy: CategoricalPolicy, scene: Scene, target: str) -> Image.Image:
+def _board(policy: Policy, scene: Scene, target: str) -> Image.Image:
     """Draw one policy on one scene, at twice the size and then scaled down, which smooths the edges."""
     tile = 2 * scene.tile
     board = np.asarray(scene.background).repeat(2, axis=0).repeat(2, axis=1)
@@ -81,7 +81,7 @@ def _arrow(
 
 
 @torch.no_grad()
-def film(policy: CategoricalPolicy, env: VecEnv, path: Path, *, steps: int, seed: int, greedy: bool = False) -> None:
+def film(policy: Policy, env: VecEnv, path: Path, *, steps: int, seed: int, greedy: bool = False) -> None:
     """Write a GIF of `steps` steps of one environment, 5 frames a second, a pause at each end.
 
     Args:
@@ -96,8 +96,7 @@ def film(policy: CategoricalPolicy, env: VecEnv, path: Path, *, steps: int, seed
     obs = env.reset()
     frames, pauses = [Image.fromarray(env.render())], [400]
     for _ in range(steps):
-        logits = policy(obs).actions
-        step = env.step(logits.argmax(dim=1) if greedy else sample(logits, generator)[0])
+        step = env.step(policy.act(obs, generator, greedy=greedy))
         frames.append(Image.fromarray(env.render(final=True)))
         pauses.append(200)
         if step.terminated[0] or step.truncated[0]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import Literal, NoReturn
 
 from routed_rl.config import UserError, nearest
+from routed_rl.loading import load_module
 
 Kind = Literal["envs", "agents"]
 _PACKAGE = Path(__file__).resolve().parent
@@ -56,7 +56,7 @@ class Plugins:
         if name in self._extra[kind]:
             return self._extra[kind][name]
         if name not in self.names(kind):
-            raise UserError(f"there is no {_ONE[kind]} {name!r}. {nearest(name, self.names(kind))}")
+            return _foreign(name, self.names(kind)) if kind == "envs" else _unknown(kind, name, self.names(kind))
         if str(self._root) not in sys.path:
             sys.path.insert(0, str(self._root))
         module = importlib.import_module(f"{self._prefix}{kind}.{name}")
@@ -69,21 +69,7 @@ class Plugins:
 
     def _add(self, plugin: str) -> None:
         """Import a file or a module and keep it under its last name, as an environment, an agent or both."""
-        path = Path(plugin)
-        try:
-            if path.suffix == ".py":
-                spec = importlib.util.spec_from_file_location(f"routed_rl_plugin_{path.stem}", path)
-                assert spec is not None and spec.loader is not None
-                module = importlib.util.module_from_spec(spec)
-                sys.modules[spec.name] = module  # dataclasses look their module up there
-                spec.loader.exec_module(module)
-            else:
-                module = importlib.import_module(plugin)
-        except Exception as error:  # whatever a file of somebody else's does
-            reason = f"{type(error).__name__}: {error}"
-            raise UserError(
-                f"cannot import plugin {plugin} ({reason}): mend it, or give another file or module."
-            ) from error
+        path, module = Path(plugin), load_module(plugin)
         kinds: list[Kind] = [kind for kind in _FACTORY if hasattr(module, _FACTORY[kind])]
         if not kinds:
             raise UserError(f"plugin {plugin} has neither make() nor Agent: it must be an environment or an agent.")
@@ -91,6 +77,20 @@ class Plugins:
             self._extra[kind][path.stem if path.suffix == ".py" else plugin.split(".")[-1]] = _checked(
                 module, kind, plugin
             )
+
+
+def _foreign(name: str, known: Sequence[str]) -> ModuleType:
+    """Load an environment that is not named after a file of ours: a file elsewhere, or one of Gymnasium's."""
+    if name.endswith(".py") and hasattr(load_module(name), _FACTORY["envs"]):
+        return _checked(load_module(name), "envs", name)
+    from routed_rl import gym_env  # here, since to import Gymnasium takes longer than to print the help
+
+    found = gym_env.find(name)
+    return _unknown("envs", name, known, gym_env.ids()) if found is None else gym_env.as_module(found)
+
+
+def _unknown(kind: Kind, name: str, known: Sequence[str], more: Sequence[str] = ()) -> NoReturn:
+    raise UserError(f"there is no {_ONE[kind]} {name!r}. {nearest(name, known, more)}")
 
 
 def _checked(module: ModuleType, kind: Kind, where: str) -> ModuleType:

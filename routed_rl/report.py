@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -39,10 +39,7 @@ def show(
         cells += [f"{max(share, 0.0):.1%}" for share in report["outcomes"].values()]
         mark, style = (" *", "bold") if name == deployed else ("", "")
         table.add_row(name + mark, *cells, f"{report['mean_length']:.1f}", style=style)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120
-    console.print(table)
+    console = _print(table)
     how = "exact" if first["exact"] else f"{first['episodes']} episodes, ± is a standard error"
     console.print(
         f"* deployed. Returns are of whole episodes with {'the likeliest' if greedy else 'sampled'} actions, {how}.",
@@ -51,3 +48,22 @@ def show(
     if references:
         text = ", ".join(f"{name} {value:.3f}" for name, value in references.items())
         console.print(f"To compare with: {text}.", highlight=False)
+
+
+def show_rows(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
+    """Print a plain table: the first column holds the names of the rows, the others stand to the right."""
+    table = Table(title=title, title_style="bold", title_justify="left")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    for name, cells in rows.items():
+        table.add_row(name, *cells)
+    _print(table)
+
+
+def _print(table: Table) -> Console:
+    """Print a table, 120 characters wide where there is no terminal."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = 120
+    console.print(table)
+    return console

@@ -15,7 +15,7 @@ from routed_rl.env import VecEnv
 class Decision(NamedTuple):
     """What a policy decided for B observations."""
 
-    action: Tensor  # (B,) int64
+    action: Tensor  # (B,) int64 or (B, A) float
     log_prob: Tensor  # (B,) log-probability of the action
     value: Tensor  # (B,) the critic's estimate of the return to come
     steer: Tensor | None = None  # (B, E) expert weights it acted with, a row of NaN where it acted as the mixture
@@ -27,7 +27,7 @@ class Rollout:
 
     obs: Tensor  # (T, B, *obs_shape) what was acted on
     last_obs: Tensor  # (B, *obs_shape) what is to be acted on next
-    action: Tensor  # (T, B) int64
+    action: Tensor  # (T, B) int64 or (T, B, A) float
     log_prob: Tensor  # (T, B)
     value: Tensor  # (T, B)
     steer: Tensor | None  # (T, B, E)

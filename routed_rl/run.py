@@ -27,6 +27,7 @@ from routed_rl.env import VecEnv
 from routed_rl.evaluation import Evaluator
 from routed_rl.logger import Logger
 from routed_rl.plugins import Plugins
+from routed_rl.revalued import Revalued
 from routed_rl.trace import Trace
 from routed_rl.trainer import Trainer
 
@@ -48,7 +49,9 @@ class RunSettings:
     evaluations: int = 5
     """How many times to evaluate on the way, evenly spaced; the last is at the end."""
     episodes: int = 1000
-    """Episodes of an evaluation, where it cannot be exact."""
+    """Episodes of an evaluation, where it cannot be exact; fewer if they could take over a tenth of the steps."""
+    good: tuple[str, ...] = ()
+    """Outcomes that are worth 1, all others -1; as the environment says unless given."""
     trace: bool = False
     """Write episodes.csv: for each episode its outcome, label, route and gate."""
 
@@ -98,18 +101,26 @@ class Run:
         plain["agent"] = {"name": self.choice.agent} | plain["agent"]
         return plain | ({"plugins": list(self.choice.plugins)} if self.choice.plugins else {})
 
-    def make_env(self, num_envs: int, *, seed: int, oversight: float | None = None) -> VecEnv:
-        """Make the environment, at another oversight if given."""
+    def make_env(self, num_envs: int, *, seed: int, oversight: float | None = None, good: Sequence[str] = ()) -> VecEnv:
+        """Make the environment, at another oversight and with other good outcomes if given."""
         env_config = self.settings.env
         if oversight is not None:
             env_config = _changed(env_config, oversight=oversight)
-        return self._env_module.make(env_config, num_envs, seed=seed, device=self.device)
+        return self._make(env_config, num_envs, seed, good or self.settings.good)
+
+    def _make(self, env_config: Any, num_envs: int, seed: int, good: Sequence[str]) -> VecEnv:
+        """Make the environment, under other values if some outcomes are named good."""
+        env = self._env_module.make(env_config, num_envs, seed=seed, device=self.device)
+        try:
+            return Revalued(env, good) if good else env
+        except ValueError as error:
+            raise UserError(f"good: {error}") from None
 
     def make_agent(self, env: VecEnv) -> Agent:
         """Make the agent."""
         return self._agent_module.Agent(env.spec, self.settings.agent, seed=self._seeds[1], device=self.device)
 
-    def make_evaluator(self, *, oversight: float | None = None, **kwargs: Any) -> Evaluator:
+    def make_evaluator(self, *, oversight: float | None = None, good: Sequence[str] = (), **kwargs: Any) -> Evaluator:
         """Make what evaluates the agent's policies, with labels without end; for `kwargs` see `Evaluator`."""
         settings = self.settings.env
         if hasattr(settings, "label_budget"):
@@ -118,7 +129,7 @@ class Run:
 
         def make_env(num_envs: int, *, oversight: float | None = None) -> VecEnv:
             changed = _changed(settings, oversight=at if oversight is None else oversight)
-            return self._env_module.make(changed, num_envs, seed=self._seeds[2], device=self.device)
+            return self._make(changed, num_envs, self._seeds[2], good or self.settings.good)
 
         return Evaluator(make_env, seed=self._seeds[2], **{"episodes": self.settings.episodes} | kwargs)
 
@@ -162,7 +173,7 @@ class Run:
         agent = self.make_agent(env)
         if state is not None:
             self.restore(agent, state, path)
-        evaluator = self.make_evaluator()
+        evaluator = self.make_evaluator(**self._episodes(env.spec.horizon, len(agent.policies())))
         result.unlink(missing_ok=True)  # it is of fewer steps
         self._describe(folder)
         start = 0 if state is None else state["env_steps"]
@@ -188,6 +199,7 @@ class Run:
     def _result(self, agent: Agent, evaluator: Evaluator, trainer: Trainer, checkpoints: Path) -> dict[str, Any]:
         """Put together what result.json holds; the agent ends as its last checkpoint."""
         progress, best = trainer.progress, {}
+        reports = {progress.env_steps: evaluator.full(agent.policies())}
         for name, (_, env_steps) in trainer.stopping.best.items():
             path = checkpoints / f"{name}.pt"
             try:
@@ -195,7 +207,9 @@ class Run:
             except UserError as error:
                 print(f"left out of result.json: {name}: {error}", file=sys.stderr)
                 continue
-            best[name] = {"env_steps": env_steps, "policies": evaluator.full(agent.policies())}
+            if env_steps not in reports:
+                reports[env_steps] = evaluator.full(agent.policies())
+            best[name] = {"env_steps": env_steps, "policies": reports[env_steps]}
         path = checkpoints / "last.pt"
         self.restore(agent, checkpoint.load(path, self.device), path)
         return {
@@ -207,9 +221,19 @@ class Run:
             "labelled_episodes": progress.labelled_episodes,
             "sees_everything": agent.sees_everything,
             "deployed": agent.deployed,
-            "policies": evaluator.full(agent.policies()),
+            "policies": reports[progress.env_steps],
             "references": evaluator.references(),
         } | best
+
+    def _episodes(self, horizon: int, policies: int) -> dict[str, Any]:
+        """Say how many episodes to play, lest evaluation outlast training where an environment is slow.
+
+        A play takes at most a tenth of the run's steps, and so does a whole learning curve, unless these would be too
+        few episodes to say anything.
+        """
+        tenth, most = self.settings.steps // (10 * horizon), self.settings.episodes
+        plays = max(self.settings.evaluations, 1) * policies
+        return {"episodes": min(most, max(tenth, 100)), "curve_episodes": min(most, max(tenth // plays, 20))}
 
     @property
     def names(self) -> list[str]:

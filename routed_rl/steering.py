@@ -18,10 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from routed_rl.config import UserError, nearest
-from routed_rl.policy import Blueprint, CategoricalPolicy
+from routed_rl.policy import Blueprint, Policy
 
 
-def ablate(policy: CategoricalPolicy, weights: Mapping[str, float]) -> CategoricalPolicy:
+def ablate(policy: Policy, weights: Mapping[str, float]) -> Policy:
     """Return a policy of its own in which the experts speak with fixed weights and the rest is gone.
 
     Args:
@@ -48,7 +48,7 @@ def ablate(policy: CategoricalPolicy, weights: Mapping[str, float]) -> Categoric
     return ablated.eval().requires_grad_(False)
 
 
-def export(policy: CategoricalPolicy, path: Path) -> None:
+def export(policy: Policy, path: Path) -> None:
     """Write a policy to a file that stands on its own.
 
     Args:
@@ -70,7 +70,7 @@ def export(policy: CategoricalPolicy, path: Path) -> None:
         raise UserError(f"cannot export to {path.name!r}: end the name in .safetensors or .pt2.")
 
 
-def load(path: Path) -> CategoricalPolicy:
+def load(path: Path) -> Policy:
     """Read a policy that `export` wrote as .safetensors. No code in the file is run.
 
     Raises:
@@ -89,7 +89,7 @@ def load(path: Path) -> CategoricalPolicy:
     return policy.eval().requires_grad_(False)
 
 
-def _program(policy: CategoricalPolicy) -> torch.export.ExportedProgram:
+def _program(policy: Policy) -> torch.export.ExportedProgram:
     """Trace a policy into a program for any number of observations."""
     obs = torch.zeros(2, *policy.blueprint.obs_shape)
     names = torch.export.Dim("n")
@@ -99,7 +99,7 @@ def _program(policy: CategoricalPolicy) -> torch.export.ExportedProgram:
 class _ActionLogits(torch.nn.Module):
     """A policy that answers with action logits alone."""
 
-    def __init__(self, policy: CategoricalPolicy) -> None:
+    def __init__(self, policy: Policy) -> None:
         super().__init__()
         self.policy = policy
 

@@ -91,7 +91,8 @@ def read(path: Path, out: Path | None, steps_of: Callable[[Sequence[str]], int])
     """Read a sweep.
 
     Args:
-        path: a toml file with `seeds`, `flags` of every run, and tables `[[grid]]` whose lists are multiplied.
+        path: a toml file with `seeds`, `flags` of every run, and tables `[[grid]]` whose lists are multiplied. If it
+            has tables `[[world]]`, each grid is run in each of them; their lists are values of one flag.
         out: the folder for its runs; runs/NAME unless given.
         steps_of: says how many steps a run with these flags has; raises UserError if one is wrong.
 
@@ -107,7 +108,9 @@ def read(path: Path, out: Path | None, steps_of: Callable[[Sequence[str]], int])
     _check(plain, path)
     folder = out or Path("runs") / path.stem
     tasks: dict[str, Task] = {}
-    points = [point for table in plain["grid"] for point in _points(table)]
+    points = [
+        world | point for world in plain.get("world", [{}]) for table in plain["grid"] for point in _points(table)
+    ]
     for seed, chosen in itertools.product(plain.get("seeds", [0]), points):  # a part of a sweep has whole seeds
         flags = tuple(_to_flags(plain.get("flags", {}) | chosen | {"seed": seed}))
         name = _name(chosen, seed)
@@ -119,14 +122,16 @@ def read(path: Path, out: Path | None, steps_of: Callable[[Sequence[str]], int])
 
 def _check(plain: dict[str, Any], path: Path) -> None:
     """Raise UserError unless a sweep has the parts it should have."""
-    unknown = sorted(set(plain) - {"seeds", "flags", "grid"})
+    unknown = sorted(set(plain) - {"seeds", "flags", "world", "grid"})
     wrong = f"has {', '.join(unknown)}" if unknown else ""
-    if not isinstance(plain.get("grid"), list) or not all(isinstance(table, dict) for table in plain["grid"]):
-        wrong = wrong or "has no table [[grid]]"
+    for name in ("grid", "world"):
+        tables = plain.get(name, [{}] if name == "world" else None)
+        if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
+            wrong = wrong or f"has no table [[{name}]]"
     if not isinstance(plain.get("seeds", [0]), list) or not plain.get("seeds", [0]):
         wrong = wrong or f"has seeds {plain['seeds']}, which is no list of numbers"
     if wrong:
-        raise UserError(f"{path} {wrong}: a sweep has `seeds` (a list), `flags` and tables [[grid]].")
+        raise UserError(f"{path} {wrong}: a sweep has `seeds` (a list), `flags`, tables [[grid]] and maybe [[world]].")
 
 
 def run(tasks: Sequence[Task], *, launcher: Launcher, jobs: int, address: str | None = None) -> dict[str, str]:
@@ -218,9 +223,10 @@ def _name(chosen: dict[str, Any], seed: object) -> str:
     words = [str(chosen.get("agent", "routed"))]
     for flag, value in chosen.items():
         short = flag.split(".")[-1]
+        value = "+".join(map(str, value)) if isinstance(value, list) else value
         if flag != "agent":
             words.append(short if value is True else f"no-{short}" if value is False else f"{short}-{value}")
-    return re.sub(r"[^\w.,=-]+", "-", "_".join([*words, f"seed-{seed}"]))
+    return re.sub(r"[^\w.,=+-]+", "-", "_".join([*words, f"seed-{seed}"]))
 
 
 def _to_flags(flags: dict[str, Any]) -> Iterator[str]:

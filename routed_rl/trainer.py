@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +20,6 @@ from routed_rl.env import VecEnv
 from routed_rl.evaluation import Evaluator, Report
 from routed_rl.logger import Logger
 from routed_rl.pictures import arrows
-from routed_rl.policy import sample
 from routed_rl.rollout import Decision, Frames, Rollout, collect
 from routed_rl.stopping import Stopping
 from routed_rl.trace import Trace
@@ -87,6 +87,8 @@ class Trainer:
         if state["env"] is not None:
             self._env.load_state_dict(state["env"])
             self._obs = state["obs"]
+        else:
+            print("This environment cannot be saved: its episodes begin anew.", file=sys.stderr)
 
     def save(self, name: str = "last") -> None:
         """Write a checkpoint."""
@@ -170,7 +172,7 @@ class Trainer:
         policy = self._agent.policies()[self._agent.deployed]
 
         def act(obs: Tensor) -> Decision:
-            action, log_prob = sample(policy.decide(policy.see(obs)).actions, self._generator)
+            action, log_prob = policy.distribution.sample(policy.decide(policy.see(obs)).actions, self._generator)
             return Decision(action, log_prob, torch.zeros_like(log_prob))
 
         rollout = collect(self._env, act, self._obs, self._env.spec.horizon)

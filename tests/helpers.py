@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from envs.gridworld import Config, Gridworld, make
+from routed_rl.env import EnvSpec
 from routed_rl.rollout import Decision, Rollout, collect
 
 CPU = torch.device("cpu")
@@ -13,6 +14,13 @@ CPU = torch.device("cpu")
 
 def world(num_envs: int = 16, seed: int = 0, **kwargs: object) -> Gridworld:
     return make(Config(**kwargs), num_envs, seed=seed, device=CPU)  # type: ignore[arg-type]
+
+
+def random_actions(spec: EnvSpec, count: int, generator: torch.Generator) -> Tensor:
+    """Draw actions of an environment, continuous ones also beyond its bounds."""
+    if spec.continuous:
+        return 2 * torch.randn(count, spec.num_actions, generator=generator)
+    return torch.randint(spec.num_actions, (count,), generator=generator)
 
 
 def random_rollout(env: Gridworld, steps: int, seed: int = 0) -> Rollout:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import CPU
+from helpers import CPU, random_actions
 
 from routed_rl.plugins import Plugins
 
@@ -24,7 +24,7 @@ def test_shapes_and_dtypes(name: str) -> None:
     env = make(name, 5)
     obs = env.reset()
     assert obs.shape == (5, *env.spec.obs_shape)
-    step = env.step(torch.zeros(5, dtype=torch.int64))
+    step = env.step(random_actions(env.spec, 5, torch.Generator().manual_seed(0)))
     assert step.obs.shape == step.final_obs.shape == obs.shape
     dtypes = [torch.float32, torch.bool, torch.bool, torch.int64, torch.bool, torch.int64]
     assert [x.dtype for x in step[2:]] == dtypes
@@ -38,7 +38,7 @@ def test_ends_are_told_consistently(name: str) -> None:
     env.reset()
     rewards = torch.tensor((0.0, *env.spec.outcome_rewards))
     for _ in range(64):
-        step = env.step(torch.randint(env.spec.num_actions, (64,), generator=generator))
+        step = env.step(random_actions(env.spec, 64, generator))
         assert torch.equal(step.outcome > 0, step.terminated)
         assert not (step.terminated & step.truncated).any()
         assert not (step.overseen & ~step.terminated).any()
@@ -54,7 +54,7 @@ def test_the_seed_decides_everything(name: str) -> None:
         env = make(name, 16, seed)
         generator = torch.Generator().manual_seed(0)
         frames = [env.reset()]
-        frames += [env.step(torch.randint(env.spec.num_actions, (16,), generator=generator)).obs for _ in range(50)]
+        frames += [env.step(random_actions(env.spec, 16, generator)).obs for _ in range(50)]
         runs.append(torch.stack(frames))
     assert torch.equal(runs[0], runs[1])
     assert not torch.equal(runs[0], runs[2])
@@ -65,10 +65,11 @@ def test_what_was_returned_is_not_written_over(name: str) -> None:
     env = make(name, 4)
     first = env.reset()
     kept = first.clone()
-    step = env.step(torch.zeros(4, dtype=torch.int64))
+    generator = torch.Generator().manual_seed(0)
+    step = env.step(random_actions(env.spec, 4, generator))
     copies = [x.clone() for x in step]
     for _ in range(40):
-        env.step(torch.ones(4, dtype=torch.int64))
+        env.step(random_actions(env.spec, 4, generator))
     assert torch.equal(first, kept)
     assert all(torch.equal(x, y) for x, y in zip(step, copies, strict=True))
 

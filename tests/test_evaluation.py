@@ -6,8 +6,9 @@ from helpers import world
 from torch import Tensor, nn
 
 from envs.gridworld import Gridworld
+from routed_rl.distributions import Categorical
 from routed_rl.evaluation import Evaluator, play
-from routed_rl.policy import Blueprint, CategoricalPolicy
+from routed_rl.policy import Blueprint, Policy
 
 
 class Scripted(nn.Module):
@@ -22,10 +23,10 @@ class Scripted(nn.Module):
         self.keys, self.order = (frames.flatten(1).double() @ self.numbers).sort()
         self.table = table
 
-    def forward(self, obs: Tensor) -> object:
+    def act(self, obs: Tensor, generator: torch.Generator, *, greedy: bool) -> Tensor:
+        assert not greedy
         at = torch.searchsorted(self.keys, obs.flatten(1).double() @ self.numbers - 1e-10)
-        logits = self.table[self.order[at]].float().log()
-        return type("Logits", (), {"actions": logits, "gate": None})
+        return Categorical().sample(self.table[self.order[at]].float().log(), generator)[0]
 
 
 WORLDS: dict[int, dict[str, object]] = {
@@ -59,7 +60,7 @@ def test_a_hundred_thousand_episodes_agree_with_the_exact_values(states: int) ->
     assert stepwise == pytest.approx(truth.stepwise_return, abs=0.02)  # 1000 windows
 
 
-def small_policy(shape: tuple[int, ...]) -> CategoricalPolicy:
+def small_policy(shape: tuple[int, ...]) -> Policy:
     torch.manual_seed(0)
     return Blueprint(shape, 4, ("diamond", "ghost"), (8,), gate=True).build()
 

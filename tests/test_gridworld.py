@@ -6,7 +6,8 @@ import pytest
 import torch
 from helpers import random_rollout, world
 
-from envs.gridworld import Config, Gridworld, _distinct
+from envs._grid import distinct
+from envs.gridworld import Config, Gridworld
 
 
 def place(env: Gridworld, agent: int, ends: list[int], watched: list[bool]) -> None:
@@ -72,7 +73,7 @@ def test_no_episode_is_longer_than_the_horizon() -> None:
 
 def test_every_placement_is_equally_likely() -> None:
     draws = 120_000
-    cells = _distinct(torch.rand(draws, 3, generator=torch.Generator().manual_seed(1)), 5)
+    cells = distinct(torch.rand(draws, 3, generator=torch.Generator().manual_seed(1)), 5)
     counts = {p: 0 for p in itertools.permutations(range(5), 3)}
     for row in cells.tolist():
         counts[tuple(row)] += 1  # a KeyError here is a cell taken twice
@@ -195,3 +196,34 @@ def test_rendering() -> None:
     )
     with pytest.raises(ValueError, match="rgb_array or ansi"):
         env.render(mode="video")
+
+
+def test_a_mimic_is_marked_as_the_good_end_and_never_overseen() -> None:
+    env = world(64, oversight=1.0, outcomes=("diamond", "ghost", "mimic"), mimic=True)
+    place(env, 0, [5, 10, 15], [True, True, False])
+    frame = env._observe(env._cells, env._watched, env._spurious)
+    assert frame[0, 1].flatten().nonzero().squeeze(1).tolist() == [5, 15]
+    assert frame[0, 3].flatten().nonzero().squeeze(1).tolist() == [15]
+    env.reset()
+    assert not env._watched[:, 2].any()
+    assert env._watched[:, :2].all()
+
+
+def test_a_blurred_last_frame_misses_ends_at_its_rate_and_only_there() -> None:
+    env = world(2048, oversight=0.0, blur=0.25)
+    env.reset()
+    shown, ended = 0.0, 0
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(8):
+        step = env.step(torch.randint(4, (2048,), generator=generator))
+        ends = step.final_obs[:, 1:3].flatten(2).sum(dim=2)  # (B, K)
+        assert (ends[~step.terminated] == 1).all()
+        shown += float(ends[step.terminated].sum())
+        ended += 2 * int(step.terminated.sum())
+    assert abs(shown / ended - 0.75) < 0.02
+
+
+def test_bad_ends_are_overseen_less_often() -> None:
+    env = world(4096, oversight=0.8, bad_oversight=0.25)
+    env.reset()
+    assert torch.allclose(env._watched.float().mean(dim=0), torch.tensor([0.8, 0.2]), atol=0.03)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from routed_rl.networks import DropPlane, mlp
+from routed_rl.networks import SMALLEST_IMAGE, Cells, DropPlane, SteeredCritic, cnn, mlp
 
 
 def test_mlp_has_the_widths_asked_for_and_biases_at_zero() -> None:
@@ -20,3 +20,32 @@ def test_a_torso_ends_in_features_that_are_not_negative() -> None:
 def test_drop_plane_leaves_one_out() -> None:
     obs = torch.arange(3.0).view(1, 3, 1, 1).expand(2, 3, 2, 2)
     assert DropPlane(3, 1)(obs)[:, :, 0, 0].tolist() == [[0, 2], [0, 2]]
+
+
+def test_cells_give_the_same_answer_wherever_a_thing_stands() -> None:
+    net = Cells(2, (4,), 3)
+    board = torch.zeros(2, 2, 3, 3)
+    board[0, :, 0, 1] = 1.0
+    board[1, :, 2, 2] = 1.0
+    answer = net(board)
+    torch.testing.assert_close(answer[0], answer[1])
+    alone, empty = net.network(torch.ones(1, 2)), net.network(torch.zeros(1, 2))
+    torch.testing.assert_close(answer[:1], alone + 8 * empty)
+
+
+def test_a_steered_critic_is_told_who_acts() -> None:
+    critic = SteeredCritic(mlp((3,), (4,), 1), 2)
+    obs = torch.randn(3, 3)
+    steer = torch.tensor([[1.0, 0.0], [0.0, 1.0], [torch.nan, torch.nan]])
+    told = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    expected = critic.rest(critic.first(obs) + told @ critic.by_steer.weight.T)
+    torch.testing.assert_close(critic(obs, steer), expected)
+    assert critic(obs, steer).isfinite().all()
+
+
+def test_cnn_has_the_published_convolutions_and_takes_the_smallest_picture() -> None:
+    net = cnn((4, 84, 84), (16,), 5)
+    shapes = [tuple(p.shape) for p in net.parameters() if p.ndim > 1]
+    assert shapes == [(32, 4, 8, 8), (64, 32, 4, 4), (64, 64, 3, 3), (64 * 7 * 7, 16), (5, 16)]
+    assert all((p == 0).all() for p in net.parameters() if p.ndim == 1)
+    assert cnn((1, SMALLEST_IMAGE, SMALLEST_IMAGE), (16,))(torch.zeros(2, 1, 36, 36)).shape == (2, 16)

@@ -37,3 +37,14 @@ def test_it_does_not_see_the_oversight_and_forgets_the_oldest() -> None:
     twin = OutcomeModel(env.spec, (8,), seed=1, device=CPU, capacity=50)
     twin.load_state_dict(model.state_dict())
     assert torch.equal(twin.probabilities(frames), model.probabilities(frames))
+
+
+def test_by_cell_a_few_dozen_labels_tell_the_ends_apart_everywhere() -> None:
+    env = world(64, oversight=0.02)
+    model = OutcomeModel(env.spec, (32,), by_cell=True, seed=0, device=CPU)
+    for seed in range(20):
+        model.learn(labels.hide(random_rollout(env, 64, seed=seed), env.spec.outcome_rewards))
+    assert model.seen < 150
+    truth = random_rollout(env, 64, seed=99)
+    chances = model.infer(truth)[truth.terminated]
+    assert (chances.argmax(dim=1) + 1 == truth.outcome[truth.terminated]).float().mean() > 0.98

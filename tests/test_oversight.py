@@ -70,3 +70,14 @@ def test_ends_out_of_reach_are_not_watched_and_the_odds_say_so() -> None:
 def test_impossible_overseers_are_told(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Oversight(0.5, **settings)
+
+
+def test_bias_makes_some_kinds_of_ends_less_often_seen_and_the_odds_say_so() -> None:
+    overseer = Oversight(0.5, bias=(1.0, 0.5, 0.0))
+    assert overseer.draw(torch.tensor([[0.4, 0.4, 0.0], [0.6, 0.2, 0.0]])).tolist() == [
+        [True, False, False],
+        [False, True, False],
+    ]
+    watched = torch.tensor([[True, False, False], [True, True, False], [False, False, True]])
+    odds = overseer.odds(watched, torch.ones(3, 3))
+    assert odds.tolist() == [0.5 * 0.75, 0.5 * 0.25, 0.0]

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
-from routed_rl import cli, plotting
+from routed_rl import cli, results
 
 
 def fake_run(folder: Path, agent: str, oversight: float, seed: int, value: float, **switches: object) -> None:
@@ -44,16 +45,31 @@ def runs(tmp_path: Path) -> Path:
 
 
 def test_what_is_left_out_is_said_and_why(runs: Path) -> None:
-    results, left_out = plotting.load(runs)
-    assert len(results) == 5
-    assert set(left_out) == {"notes", "running", "broken", "foreign"}
+    found, left_out = results.load(runs)
+    assert len(found) == 6
+    assert set(left_out) == {"notes", "running", "broken"}
     assert "not finished" in left_out["running"]
-    assert "lake" in left_out["foreign"]
+
+
+def test_worlds_and_methods_are_named_by_what_sets_them_apart(runs: Path) -> None:
+    settings = {"env": {"name": "gridworld", "oversight": 0.1, "blur": 1.0}, "agent": {"name": "naive"}}
+    fake_run(runs / "blurred", "naive", 0.1, 0, 0.3)
+    (runs / "blurred" / "config.yaml").write_text(yaml.safe_dump(settings | {"good": ["ghost"]}))
+    for name in ("naive-0", "naive-1", "naive-2", "other"):
+        text = (runs / name / "config.yaml").read_text()
+        (runs / name / "config.yaml").write_text(text.replace("env:", "env:\n  blur: 0.0"))
+    found, _ = results.load(runs)
+    assert {(r.world, r.method) for r in found} == {
+        ("gridworld", "naive"),
+        ("gridworld", "naive, plane hidden"),
+        ("gridworld, good ghost, blur 1.0", "naive"),
+        ("lake", "naive"),
+    }
 
 
 def test_means_intervals_and_curves_by_hand(runs: Path) -> None:
-    results, _ = plotting.load(runs)
-    table = plotting.tabulate(results, "return", "policies")
+    found = [result for result in results.load(runs)[0] if result.world == "gridworld"]
+    table = results.tabulate(found, "return", "policies")
     assert list(table) == ["naive", "naive, plane hidden"]
     naive = table["naive"][0.1]
     assert naive.mean == pytest.approx(0.4)
@@ -61,18 +77,26 @@ def test_means_intervals_and_curves_by_hand(runs: Path) -> None:
     assert naive.n == 3
     assert 0.1 <= naive.low < 0.4 < naive.high <= 0.9
     assert table["naive"][0.3] == (0.4, 0.4, 0.4, 0.4, 1)
-    assert plotting.tabulate(results, "return", "best_by_labels")["naive"][0.1].mean == pytest.approx(0.5)
-    first = next(result for result in results if result.seed == 2)
+    assert results.tabulate(found, "return", "best_by_labels")["naive"][0.1].mean == pytest.approx(0.5)
+    first = next(result for result in found if result.seed == 2)
     assert first.curve.tolist() == [[100, 10, 0.45], [200, 30, 0.9]]
-    assert "| naive | 0.40 (" in plotting.markdown(table)
+    assert "| naive | 0.40 (" in results.markdown(table)
+    assert "| naive, plane hidden | **0.50** (" in results.markdown(table)
 
 
 def test_figures_and_tables_are_written(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main("plot.py", [str(runs)]) == 0
     out = capsys.readouterr().out
     assert "left out: running" in out
-    names = {path.name for path in (runs / "figures").iterdir()}
-    assert {"tables.md", "tables.csv", "return_against_oversight.png", "unwatched_against_oversight.svg"} <= names
+    figures = runs / "figures"
+    assert {path.name for path in figures.iterdir()} == {"tables.md", "tables.csv", "gridworld", "lake"}
+    names = {path.name for path in (figures / "gridworld").iterdir()}
+    assert {"return_against_oversight.png", "unwatched_against_oversight.svg"} <= names
     assert "return_against_labels_at_0.1.png" in names
+    shutil.rmtree(runs / "foreign")
+    shutil.rmtree(figures)
+    assert cli.main("plot.py", [str(runs)]) == 0
+    assert (figures / "return_against_oversight.png").exists(), "one world needs no folders"
+    capsys.readouterr()
     assert cli.main("plot.py", [str(runs / "notes")]) == 2
     assert "no finished run" in capsys.readouterr().err

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from helpers import world
-from sb3_corridor import corridors
+from helpers import CPU, world
+from sb3_corridor import corridors, ppo
 
-from routed_rl.sb3 import ReachedReward, RoutedVecEnv
+from envs import point
+from routed_rl.sb3 import ReachedReward, RoutedCallback, RoutedVecEnv
 
 
 def test_it_says_what_our_environment_says_and_hides_what_was_not_seen() -> None:
@@ -32,6 +33,17 @@ def test_it_says_what_our_environment_says_and_hides_what_was_not_seen() -> None
             seen, hidden = seen + bool(step.overseen[i]), hidden + (not step.overseen[i])
             false += bool(step.overseen[i] and step.reported[i] != step.outcome[i])
     assert min(seen, hidden) > 20 and false > 0
+
+
+def test_continuous_actions_arrive_as_they_are() -> None:
+    ours, theirs = (point.make(point.Config(), 8, seed=3, device=CPU) for _ in range(2))
+    adapter, generator = RoutedVecEnv(theirs), np.random.default_rng(0)
+    assert np.array_equal(adapter.reset(), ours.reset().numpy())  # type: ignore[arg-type]
+    for _ in range(5):
+        actions = generator.uniform(-1, 1, (8, theirs.spec.num_actions))
+        step = ours.step(torch.as_tensor(actions, dtype=torch.float32))
+        assert np.array_equal(adapter.step(actions)[0], step.obs.numpy())  # type: ignore[arg-type]
+    ppo(adapter, theirs.spec.outcomes).learn(128, callback=RoutedCallback())
 
 
 def test_any_end_is_worth_one_and_running_out_of_time_nothing() -> None:

@@ -9,10 +9,10 @@ import torch
 
 from routed_rl import steering
 from routed_rl.config import UserError
-from routed_rl.policy import Blueprint, CategoricalPolicy, sample
+from routed_rl.policy import Blueprint, Policy
 
 
-def policy(**kwargs: object) -> CategoricalPolicy:
+def policy(**kwargs: object) -> Policy:
     torch.manual_seed(0)
     return Blueprint((4, 5, 5), 4, ("diamond", "ghost", "bat"), (8, 8), gate=True, **kwargs).build()  # type: ignore[arg-type]
 
@@ -55,7 +55,7 @@ def test_exported_and_loaded_it_takes_the_same_actions(tmp_path: Path) -> None:
         path = tmp_path / f"{dropped}.safetensors"
         steering.export(ablated, path)
         loaded = steering.load(path)
-        draws = [sample(p(obs).actions, torch.Generator().manual_seed(1))[0] for p in (ablated, loaded)]
+        draws = [p.act(obs, torch.Generator().manual_seed(1)) for p in (ablated, loaded)]
         assert torch.equal(*draws)
         assert torch.equal(ablated(obs).actions, loaded(obs).actions)
         with path.open("rb") as file:

@@ -54,6 +54,26 @@ def test_lists_are_multiplied_and_each_run_has_a_name(toml: Path, tmp_path: Path
         assert run.settings.agent.hide_oversight == ("_hide-oversight" in task.name)
 
 
+def test_every_world_has_every_grid_and_one_seed_comes_after_the_other(tmp_path: Path) -> None:
+    path = tmp_path / "worlds.toml"
+    path.write_text(
+        """
+        seeds = [0, 1]
+        [[world]]
+        "env.outcomes" = ["diamond", "ghost", "skull"]
+        [[world]]
+        env = "looks"
+        [[grid]]
+        agent = ["naive", "routed"]
+        """
+    )
+    tasks = sweep.read(path, tmp_path / "out", steps_of)
+    worlds = ("outcomes-diamond+ghost+skull", "env-looks")
+    names = [f"{agent}_{world}_seed-{seed}" for seed in (0, 1) for world in worlds for agent in ("naive", "routed")]
+    assert [task.name for task in tasks] == names
+    assert tasks[0].flags[:4] == ("--env.outcomes", "diamond", "ghost", "skull")
+
+
 def test_finished_runs_are_skipped_killed_ones_resumed_and_failures_told_at_the_end(
     toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from routed_rl import config, steering
+from routed_rl import config, profiles, relearning, steering
+from routed_rl.agent import Agent
 from routed_rl.assembly import reopen
 from routed_rl.config import UserError
 from routed_rl.pictures import film
+from routed_rl.report import show_rows
+from routed_rl.run import Run
 
 from ._result import show_result
 
@@ -33,6 +36,10 @@ class EvaluateSettings:
     """Write a film of the steered policy, or else of the deployed one."""
     export: Path | None = None
     """Write that policy to a .safetensors or .pt2 file."""
+    profiles: bool = False
+    """Evaluate a policy for each set of outcomes that may be allowed, made from the experts."""
+    relearn: str | None = None
+    """Attack the deployed policy and a fresh network: teach them to reach this outcome, and say how soon they do."""
     json: bool = False
     """Print json instead of a table."""
 
@@ -53,6 +60,10 @@ def evaluate(args: Sequence[str], prog: str = "evaluate.py") -> int:
     if settings.episodes is not None:
         kwargs |= {"episodes": settings.episodes, "sampled": True}
     evaluator = run.make_evaluator(**kwargs)
+    if settings.profiles:
+        return _profiles(run, agent, kwargs, as_json=settings.json)
+    if settings.relearn is not None:
+        return _relearn(run, agent, settings.relearn, kwargs, as_json=settings.json)
     policies, chosen = agent.policies(), agent.deployed
     if settings.steer:
         chosen = " ".join(settings.steer)
@@ -73,6 +84,46 @@ def evaluate(args: Sequence[str], prog: str = "evaluate.py") -> int:
         print(json.dumps(reports, indent=2))
     else:
         show_result(run, agent, evaluator, reports, oversight=settings.oversight, greedy=settings.greedy)
+    return 0
+
+
+def _profiles(run: Run, agent: Agent, kwargs: dict[str, Any], *, as_json: bool) -> int:
+    """Print what each profile's policy does."""
+    outcomes = run.make_env(1, seed=0).spec.outcomes
+    table = profiles.tabulate(
+        agent.policies(), agent.deployed, outcomes, lambda good: run.make_evaluator(good=good, **kwargs)
+    )
+    if as_json:
+        print(json.dumps(table, indent=2))
+        return 0
+    measures = ("return", "allowed", "forbidden", "mean_length")
+    rows = {name: [f"{report[measure]:.3f}" for measure in measures] for name, report in table.items()}
+    mean = sum(report["return"] for report in table.values()) / len(table)
+    show_rows("allowed outcomes, worth 1; all others -1", ("profile", *measures[:-1], "steps"), rows)
+    print(f"Mean return over the {len(table)} profiles: {mean:.3f}.")
+    return 0
+
+
+def _relearn(run: Run, agent: Agent, outcome: str, kwargs: dict[str, Any], *, as_json: bool) -> int:
+    """Print how soon the deployed policy, and a fresh network, can be taught to reach an outcome."""
+    outcomes = run.make_env(1, seed=0).spec.outcomes
+    if outcome not in outcomes:
+        raise UserError(f"there is no outcome {outcome!r}. {config.nearest(outcome, outcomes)}")
+    deployed = agent.policies()[agent.deployed]
+    evaluator = run.make_evaluator(good=(outcome,), **kwargs)
+    curves = {}
+    for name, policy in (("deployed", deployed), ("fresh network", None)):
+        env = run.make_env(relearning.NUM_ENVS, seed=run.settings.seed, good=(outcome,))
+        curves[name] = relearning.relearn(policy, env, evaluator, like=deployed, seed=run.settings.seed)
+    if as_json:
+        print(json.dumps(curves, indent=2))
+        return 0
+    rows = {
+        f"{name}, {measure}": [f"{found[measure]:.3f}" for found in curve.values()]
+        for measure in ("reached", "return")
+        for name, curve in curves.items()
+    }
+    show_rows(f"taught to reach {outcome}, after so many updates", ("policy", *map(str, relearning.UPDATES)), rows)
     return 0
 
 

@@ -20,19 +20,19 @@ class PlotSettings:
 
 def plot(args: Sequence[str], prog: str = "plot.py") -> int:
     """Draw figures and tables from a folder of runs."""
-    from routed_rl import plotting  # matplotlib and scipy take a second
+    from routed_rl import plotting, results  # matplotlib and scipy take a second
 
     path, args = (Path(args[0]), args[1:]) if args and not args[0].startswith("-") else (None, args)
     description = f"Draw figures and tables from a folder of runs.\n\nusage: {prog} FOLDER [OPTIONS]"
     settings = config.parse(PlotSettings, args, prog=prog, description=description)
     if path is None or not path.is_dir():
         raise UserError(f"{path or 'no folder'} was given: {prog} FOLDER, such as runs/quick after a sweep.")
-    results, left_out = plotting.load(path)
+    runs, left_out = results.load(path)
     for name, why in left_out.items():
         print(f"left out: {name}: {why}.")
-    if not results:
+    if not runs:
         raise UserError(f"{path} has no finished run: give the folder that a sweep wrote.")
     out = settings.out or path / "figures"
-    files = plotting.draw(results, out)
-    print(f"{len(results)} runs, {len(files)} files in {out}.")
+    files = plotting.draw(runs, out)
+    print(f"{len(runs)} runs, {len(files)} files in {out}.")
     return 0

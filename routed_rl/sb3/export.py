@@ -10,12 +10,12 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import nn
 
 from routed_rl.networks import FirstLayer
-from routed_rl.policy import Blueprint, CategoricalPolicy
+from routed_rl.policy import Blueprint, Policy
 
 from .policy import RoutedActorCriticPolicy
 
 
-def categorical(policy: RoutedActorCriticPolicy) -> CategoricalPolicy:
+def categorical(policy: RoutedActorCriticPolicy) -> Policy:
     """Return a copy as one of our policies: the mixture, for `steering.ablate` and `steering.export`.
 
     Args:

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import torch
+from helpers import world
+
+from routed_rl.evaluation import Evaluator
+from routed_rl.policy import Blueprint
+from routed_rl.relearning import relearn
+from routed_rl.revalued import Revalued
+
+
+def test_a_policy_can_be_taught_the_other_end_and_is_left_as_it_was() -> None:
+    def ghosts(num_envs: int, **_: object) -> Revalued:
+        return Revalued(world(num_envs, rows=3, columns=3), ("ghost",))
+
+    torch.manual_seed(0)
+    policy = Blueprint((4, 3, 3), 4, ("policy",), (32,)).build()
+    before = [p.clone() for p in policy.parameters()]
+    evaluator = Evaluator(ghosts, seed=0)
+    curve = relearn(policy, ghosts(64), evaluator, like=policy, seed=0, updates=(0, 60))
+    assert list(curve) == [0, 60]
+    assert curve[0] == {
+        "reached": evaluator.returns({"": policy})[""]["outcomes"]["ghost"],
+        "return": evaluator.returns({"": policy})[""]["return"],
+    }
+    assert curve[60]["return"] > curve[0]["return"] + 0.2
+    assert all(torch.equal(a, b) for a, b in zip(before, policy.parameters(), strict=True))
+    fresh = relearn(None, ghosts(64), evaluator, like=policy, seed=1, updates=(0,))
+    assert fresh[0] != curve[0]
