@@ -49,8 +49,22 @@ def hide(rollout: Rollout, outcome_rewards: Sequence[float]) -> Rollout:
 
 def label_steps(rollout: Rollout) -> Tensor:
     """Give each step the label of its episode, (T, B) int64."""
-    known = torch.where(rollout.overseen, Label.KNOWN - 1 + rollout.reported, int(Label.UNKNOWN))
-    return spread(torch.where(rollout.truncated, int(Label.NOTHING), known), rollout.done)
+    return spread(label_ends(rollout.overseen, rollout.reported, rollout.truncated), rollout.done)
+
+
+def label_ends(overseen: Tensor, reported: Tensor, truncated: Tensor) -> Tensor:
+    """Say what is known of episodes that ended.
+
+    Args:
+        overseen: (...) bool, the overseer saw which outcome was reached.
+        reported: (...) int64, which one it says it was: k + 1.
+        truncated: (...) bool, time ran out.
+
+    Returns:
+        (...) int64; of no meaning where no episode ended.
+    """
+    known = torch.where(overseen, Label.KNOWN - 1 + reported, int(Label.UNKNOWN))
+    return torch.where(truncated, int(Label.NOTHING), known)
 
 
 def spread(end_label: Tensor, done: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """A VecEnv of ours as one of Stable-Baselines3's.
 
-The reward is the environment's own, the truth; each info of an episode that ended has `outcome` (a name,
-"none" if nothing was reached) and `overseen`.
+The reward is the environment's own, the truth: wrap it in `ReachedReward` for a learner that must not have it. The info
+of an episode that ended has `outcome`, a name, only where the overseer reported one, as `RoutedCallback` wants it.
 """
 
 from __future__ import annotations
@@ -23,35 +23,34 @@ class RoutedVecEnv(SB3VecEnv):
     """Wraps B environments; Stable-Baselines3 wants NumPy and a dict for each of them."""
 
     def __init__(self, env: VecEnv) -> None:
-        """Wrap `env`, whose observations lie between 0 and 1."""
-        box = spaces.Box(0.0, 1.0, env.spec.obs_shape, np.float32)
-        self.env, self._actions = env, torch.zeros(env.num_envs, dtype=torch.int64)
+        """Wrap `env`."""
+        spec = env.spec
+        box = spaces.Box(-np.inf, np.inf, spec.obs_shape, np.float32)
+        actions = spaces.Box(-1.0, 1.0, (spec.num_actions,)) if spec.continuous else spaces.Discrete(spec.num_actions)
+        self.env, self._actions = env, torch.zeros(0)
         self.render_mode = "rgb_array"
-        super().__init__(env.num_envs, box, spaces.Discrete(env.spec.num_actions))
+        super().__init__(env.num_envs, box, actions)
 
     def reset(self) -> NDArray[np.float32]:
         """Start new episodes everywhere."""
         return self.env.reset().cpu().numpy()
 
-    def step_async(self, actions: NDArray[np.int64]) -> None:
-        """Remember the actions (B,)."""
-        self._actions = torch.as_tensor(actions, dtype=torch.int64, device=self.env.device)
+    def step_async(self, actions: NDArray[Any]) -> None:
+        """Remember the actions: (B,) integers, or (B, num_actions) numbers."""
+        dtype = torch.float32 if self.env.spec.continuous else torch.int64
+        self._actions = torch.as_tensor(actions, dtype=dtype, device=self.env.device)
 
     def step_wait(self) -> VecEnvStepReturn:
         """Take them."""
         step = self.env.step(self._actions)
         done = (step.terminated | step.truncated).cpu().numpy()
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        names = ("none", *self.env.spec.outcomes)
         final, truncated = step.final_obs.cpu().numpy(), step.truncated.tolist()
-        outcome, overseen = step.outcome.tolist(), step.overseen.tolist()
+        overseen, reported = step.overseen.tolist(), step.reported.tolist()
         for i in np.flatnonzero(done):
-            infos[i] = {
-                "terminal_observation": final[i],
-                "TimeLimit.truncated": truncated[i],
-                "outcome": names[outcome[i]],
-                "overseen": overseen[i],
-            }
+            infos[i] = {"terminal_observation": final[i], "TimeLimit.truncated": truncated[i]}
+            if overseen[i]:
+                infos[i]["outcome"] = self.env.spec.outcomes[reported[i] - 1]
         return step.obs.cpu().numpy(), step.reward.cpu().numpy(), done, infos
 
     def close(self) -> None:
