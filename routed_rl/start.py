@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 _QUESTIONS = {"-h", "--help", "--list"}
-_HEAVY = {"torch", "numpy", "PIL", "safetensors"}
+_HEAVY = {"torch", "numpy", "PIL", "safetensors", "minigrid"}
 
 
 def script() -> None:
