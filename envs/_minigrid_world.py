@@ -27,7 +27,7 @@ VIEW = 7
 OWN = VIEW * (VIEW - 1) + VIEW // 2
 """Where the agent is in its view, counted row by row: in the middle of the last row, looking up."""
 _AHEAD = OWN - VIEW
-_TURNS = len(DIR_TO_VEC)
+_TURNS = 4
 _NOWHERE = -1
 
 Walls = tuple[tuple[int, int], ...]
@@ -91,22 +91,19 @@ class Tables:
 @cache
 def tables(size: int, walls: Walls) -> Tables:
     """Ask MiniGrid what is seen in each pose of an empty grid, and note where each move leads."""
-    world, cells = World(size, walls), np.arange(size**2)
-    rows, columns = np.divmod(cells, size)
-    inside = (rows > 0) & (rows < size - 1) & (columns > 0) & (columns < size - 1)
-    free = cells[inside & ~np.isin(cells, [row * size + column for row, column in walls])]
+    world = World(size, walls)
+    inner = range(1, size - 1)
+    free = [row * size + column for row in inner for column in inner if (row, column) not in walls]
     pose = np.arange(_TURNS * size**2)
-    kind = np.zeros((len(pose), VIEW, VIEW), dtype=np.uint8)
-    for here in (_TURNS * free[:, None] + np.arange(_TURNS)).flatten():
-        kind[here] = world.arrange(int(here))[:, :, 0].T
-    kind = kind.reshape(len(pose), -1)
-
     cell, direction = np.divmod(pose, _TURNS)
-    ahead = np.stack(DIR_TO_VEC)[direction]  # (P, 2) columns and rows that a step forward leads
-    right = np.stack((-ahead[:, 1], ahead[:, 0]), axis=1)
+    kind = np.zeros((len(pose), VIEW**2), dtype=np.uint8)  # of what each place of the view shows
+    for here in pose[np.isin(cell, free)].tolist():
+        kind[here] = world.arrange(here)[:, :, 0].T.flatten()
+
+    ahead = np.stack(DIR_TO_VEC)[direction] @ (1, size)  # (P,) how far on in the numbering of cells the next one is
+    right = np.roll(np.stack(DIR_TO_VEC), -1, axis=0)[direction] @ (1, size)
     far, aside = OWN // VIEW - np.arange(VIEW**2) // VIEW, np.arange(VIEW**2) % VIEW - OWN % VIEW
-    across, down = np.moveaxis(ahead[:, None] * far[:, None] + right[:, None] * aside[:, None], 2, 0)
-    shown = cell[:, None] + down * size + across
+    shown = cell[:, None] + ahead[:, None] * far + right[:, None] * aside
     forward = np.where(kind[:, _AHEAD] == OBJECT_TO_IDX["wall"], pose, _TURNS * shown[:, _AHEAD] + direction)
     turned = [_TURNS * cell + (direction + turn) % _TURNS for turn in (-1, 1)]
     return Tables(

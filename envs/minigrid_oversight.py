@@ -1,4 +1,4 @@
-"""Diamond and ghost in MiniGrid: the agent turns left or right or goes forward, and sees 7x7 cells in front of it.
+"""Diamond and ghost in MiniGrid: the agent turns or goes forward, and sees the 7x7 cells before it.
 
 The diamond is MiniGrid's goal and the ghost is its lava; both end an episode when they are walked onto. Worlds are
 stepped as tensors, by tables read off from MiniGrid (`_minigrid_world.py`): what is seen, with walls that hide what is
