@@ -32,8 +32,6 @@ from routed_rl.steering import ablate
 class Config(LearnerConfig):
     """Routing by inferred labels, and steered rollouts."""
 
-    learning_rate: float = 1e-3
-    """Step size of Adam."""
     weight_decay: float = 1e-4
     """Weight decay of Adam."""
     gate_loss: float = 0.1

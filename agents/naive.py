@@ -21,6 +21,8 @@ from ._single import SingleAgent
 class Config(LearnerConfig):
     """One network, rewarded for what can be seen."""
 
+    learning_rate: float = 3e-4
+    """Step size of Adam."""
     entropy: float = 0.05
     """Coefficient of the entropy bonus; chosen by sweeps/tuning.toml, as all settings of agents are."""
     weight_decay: float = 1e-4

@@ -30,6 +30,8 @@ from routed_rl.steering import ablate
 class Config(LearnerConfig):
     """The paper's method, and the parts of it that can be switched off."""
 
+    learning_rate: float = 3e-4
+    """Step size of Adam."""
     entropy: float = 0.12
     """Coefficient of the entropy bonus; a mixture that learnt to seek one end first meets the other by it."""
     weight_decay: float = 1e-4

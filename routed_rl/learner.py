@@ -30,7 +30,7 @@ class LearnerConfig:
 
     algorithm: Literal["ppo", "reinforce"] = "ppo"
     """ppo: several clipped steps a rollout. reinforce: one step, as in the paper."""
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
     """Step size of Adam."""
     rollout_steps: int = 64
     """Steps taken in each environment between updates."""

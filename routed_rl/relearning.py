@@ -33,7 +33,7 @@ def relearn(
     *,
     like: Policy,
     seed: int,
-    updates: Sequence[int] = UPDATES,
+    updates: Sequence[int],
 ) -> dict[int, dict[str, float]]:
     """Teach a policy to reach an environment's good outcome, as a new task.
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from routed_rl import assembly, steering
+from routed_rl import assembly, relearning, steering
 from routed_rl.cli import main, run_command
 from routed_rl.commands.evaluate import evaluate
 from routed_rl.commands.train import train
@@ -236,6 +236,42 @@ def test_evaluate_options(trained: Path, capsys: pytest.CaptureFixture[str]) -> 
     sampled = reports("--episodes", "4000")["diamond"]
     assert sampled["exact"] is False
     assert sampled["return"] == pytest.approx(plain["diamond"]["return"], abs=4 * sampled["standard_error"])
+
+
+def test_evaluate_tabulates_profiles(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(evaluate, [str(trained), "--profiles", "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert list(table) == ["diamond", "ghost", "diamond+ghost"]
+    assert table["diamond"]["allowed"] == pytest.approx(table["diamond"]["outcomes"]["diamond"])
+    assert run_command(evaluate, [str(trained), "--profiles"]) == 0
+    assert "Mean return over the 3 profiles" in capsys.readouterr().out
+
+
+def test_evaluate_attacks_by_relearning(
+    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relearning, "UPDATES", (0, 2))
+    assert run_command(evaluate, [str(trained), "--relearn", "ghost", "--json"]) == 0
+    curves = json.loads(capsys.readouterr().out)
+    assert set(curves) == {"deployed", "fresh network"}
+    assert set(curves["deployed"]) == {"0", "2"}
+    assert run_command(evaluate, [str(trained), "--json"]) == 0
+    deployed = json.loads(capsys.readouterr().out)["diamond"]
+    assert curves["deployed"]["0"]["reached"] == pytest.approx(deployed["outcomes"]["ghost"])
+    assert run_command(evaluate, [str(trained), "--relearn", "goblin"]) == 2
+    assert "no outcome 'goblin'" in capsys.readouterr().err
+    assert run_command(evaluate, [str(trained), "--profiles", "--relearn", "ghost"]) == 2
+    assert "one of them at a time" in capsys.readouterr().err
+
+
+def test_other_outcomes_can_be_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train_tiny(tmp_path / "ghosts", 256, "--good", "ghost")
+    result = json.loads((tmp_path / "ghosts" / "result.json").read_text())
+    assert result["deployed"] == "ghost"
+    report = result["policies"]["ghost"]
+    assert (report["return"] > 0) == (report["outcomes"]["ghost"] > report["outcomes"]["diamond"])
+    assert run(*TINY, "--good", "goblin", "--run-dir", str(tmp_path / "none")) == 2
+    assert "good: 'goblin' is none of the outcomes diamond, ghost" in capsys.readouterr().err
 
 
 def test_evaluate_exports_and_films(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,6 +46,11 @@ class EvaluateSettings:
     def __post_init__(self) -> None:
         if self.episodes is not None and self.episodes < 1:
             raise ValueError(f"episodes is {self.episodes}: it must be at least 1.")
+        ways = {"steer": self.steer, "gif": self.gif, "export": self.export}
+        ways |= {"profiles": self.profiles, "relearn": self.relearn}
+        given = [name for name, value in ways.items() if value]
+        if len(given) > 1 and given[-1] in ("profiles", "relearn"):
+            raise ValueError(f"{given[-1]} was given with {given[0]}: ask for one of them at a time.")
 
 
 def evaluate(args: Sequence[str], prog: str = "evaluate.py") -> int:
@@ -116,7 +121,9 @@ def _relearn(run: Run, agent: Agent, outcome: str, kwargs: dict[str, Any], *, as
     curves = {}
     for name, policy in (("deployed", deployed), ("fresh network", None)):
         env = run.make_env(relearning.NUM_ENVS, seed=run.settings.seed, good=(outcome,))
-        curves[name] = relearning.relearn(policy, env, evaluator, like=deployed, seed=run.settings.seed)
+        curves[name] = relearning.relearn(
+            policy, env, evaluator, like=deployed, seed=run.settings.seed, updates=relearning.UPDATES
+        )
     if as_json:
         print(json.dumps(curves, indent=2))
         return 0
