@@ -74,6 +74,16 @@ def test_the_last_frame_shows_what_was_reached_in_the_agents_cell() -> None:
         assert other == [0, number, 1 - number, 1], "two cells ahead"
 
 
+@pytest.mark.parametrize("watched", [(True, False), (False, True)])
+def test_what_is_reached_is_reported_if_it_is_overseen(watched: tuple[bool, bool]) -> None:
+    for number, ends in enumerate([((3, 3), (3, 5)), ((3, 5), (3, 3))]):
+        env = world()
+        place(env, 3, 2, 0, *ends)
+        env._watched = torch.tensor([watched])
+        step = env.step(torch.tensor([FORWARD]))
+        assert (step.overseen.item(), step.reported.item()) == (watched[number], (1 + number) * watched[number])
+
+
 def test_turns_and_moves() -> None:
     env = world()
     place(env, 1, 1, 0, (5, 5), (6, 6))
@@ -115,7 +125,7 @@ def test_draws_are_distinct_free_cells_and_every_direction() -> None:
     cells = torch.cat((env._pose[:, None] // 4, env._ends), dim=1)
     assert sorted(set(cells.flatten().tolist())) == [r * 6 + c for r in range(1, 5) for c in range(1, 5) if r + c > 2]
     assert (cells.sort(dim=1).values.diff(dim=1) > 0).all()
-    assert (env._pose % 4).bincount().min() > 900
+    assert (env._pose % 4).bincount(minlength=4).min() > 900
 
 
 def test_it_is_drawn_by_minigrid_with_overseen_ends_framed() -> None:
