@@ -26,8 +26,9 @@ VIEW = 7
 """Cells along the side of what an agent sees."""
 OWN = VIEW * (VIEW - 1) + VIEW // 2
 """Where the agent is in its view, counted row by row: in the middle of the last row, looking up."""
+DIRECTIONS = 4
+"""Right, down, left, up: turns to the right go on to the next."""
 _AHEAD = OWN - VIEW
-_TURNS = 4
 _NOWHERE = -1
 
 Walls = tuple[tuple[int, int], ...]
@@ -74,7 +75,7 @@ class World(MiniGridEnv):
         pose, ends = self._start
         for cell, thing in zip(ends, (Goal(), Lava()), strict=False):
             self.grid.set(cell % width, cell // width, thing)
-        cell, self.agent_dir = divmod(pose, _TURNS)
+        cell, self.agent_dir = divmod(pose, DIRECTIONS)
         self.agent_pos = cell % width, cell // width
 
 
@@ -94,8 +95,8 @@ def tables(size: int, walls: Walls) -> Tables:
     world = World(size, walls)
     inner = range(1, size - 1)
     free = [row * size + column for row in inner for column in inner if (row, column) not in walls]
-    pose = np.arange(_TURNS * size**2)
-    cell, direction = np.divmod(pose, _TURNS)
+    pose = np.arange(DIRECTIONS * size**2)
+    cell, direction = np.divmod(pose, DIRECTIONS)
     kind = np.zeros((len(pose), VIEW**2), dtype=np.uint8)  # of what each place of the view shows
     for here in pose[np.isin(cell, free)].tolist():
         kind[here] = world.arrange(here)[:, :, 0].T.flatten()
@@ -104,8 +105,8 @@ def tables(size: int, walls: Walls) -> Tables:
     right = np.roll(np.stack(DIR_TO_VEC), -1, axis=0)[direction] @ (1, size)
     far, aside = OWN // VIEW - np.arange(VIEW**2) // VIEW, np.arange(VIEW**2) % VIEW - OWN % VIEW
     shown = cell[:, None] + ahead[:, None] * far + right[:, None] * aside
-    forward = np.where(kind[:, _AHEAD] == OBJECT_TO_IDX["wall"], pose, _TURNS * shown[:, _AHEAD] + direction)
-    turned = [_TURNS * cell + (direction + turn) % _TURNS for turn in (-1, 1)]
+    forward = np.where(kind[:, _AHEAD] == OBJECT_TO_IDX["wall"], pose, DIRECTIONS * shown[:, _AHEAD] + direction)
+    turned = [DIRECTIONS * cell + (direction + turn) % DIRECTIONS for turn in (-1, 1)]
     return Tables(
         free=torch.tensor(free),
         move=torch.tensor(np.stack((*turned, forward), axis=1)),

@@ -24,7 +24,7 @@ from routed_rl.env import NOTHING, EnvSpec, Model, Scene, Step
 from routed_rl.oversight import Oversight
 
 from ._grid import distinct
-from ._minigrid_world import ACTIONS, OWN, VIEW, Walls, World, tables
+from ._minigrid_world import ACTIONS, DIRECTIONS, OWN, VIEW, Walls, World, tables
 
 SMALLEST, LARGEST = 6, 16
 _OVERSEEN, _FRAME = (255, 221, 119), 3  # colour and pixels of the frame around an overseen end in pictures
@@ -106,7 +106,7 @@ class MiniGridOversight:
         """Turn or move each agent; where an end or the horizon is reached, a new episode starts in the same step."""
         pose = self._move[self._pose, actions]
         self._last = pose, self._ends, self._watched
-        outcome = ((pose[:, None] // 4 == self._ends) * self._ids).sum(dim=1)
+        outcome = ((pose[:, None] // DIRECTIONS == self._ends) * self._ids).sum(dim=1)
         terminated = outcome != NOTHING
         age = self._age + 1
         truncated = (age >= self.config.horizon) & ~terminated
@@ -165,7 +165,7 @@ class MiniGridOversight:
         """Draw B new episodes: poses (B,), cells of diamond and ghost (B, 2), which are overseen (B, 2)."""
         uniform = torch.rand(self.num_envs, 6, generator=self._generator, device=self.device)
         cells = self._free[distinct(uniform[:, :3], len(self._free))]
-        pose = 4 * cells[:, 0] + (4 * uniform[:, 3]).long()
+        pose = DIRECTIONS * cells[:, 0] + (DIRECTIONS * uniform[:, 3]).long()
         return pose, cells[:, 1:], self._oversight.draw(uniform[:, 4:])
 
     def _observe(self, pose: Tensor, ends: Tensor, watched: Tensor) -> Tensor:
