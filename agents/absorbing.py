@@ -1,12 +1,14 @@
-"""Routed experts that absorb what a handful of labels points at: the paper's method, and three things more.
+"""Experts that practise every deployment: the paper's idea, with inferred labels and steered rollouts.
 
-1. What an unlabelled episode reached is inferred from its last frame, and decides its route ("inferred labels").
-2. Some of the environments act with a part of the experts, as a deployed policy will ("steered rollouts"). There an
-   end is worth what it is worth to that deployment: 1 if its outcome is allowed, else `bad_reward`.
-3. The critic is told who acts.
+1. What an unlabelled episode reached is inferred from its last frame, by a model fitted on labelled ones.
+2. In training each environment acts for some deployment, a set of allowed outcomes: its experts speak, with even
+   weights, the others are silent. An end is worth 1 if it is allowed, else `bad_reward`. So no expert walks
+   through an end that it does not seek, and one run serves every set of allowed outcomes; the good outcome's own
+   is practised most.
+3. An episode that reached an allowed end trains the expert of that outcome alone; any other trains all that acted.
+4. The critic is told who acts.
 
-So the steered policies are trained for what they are deployed for, and do not walk through a bad end. With
-`profiles` every set of allowed outcomes is practised, and one run serves every deployment.
+The gate of the paper's agent is left out: which experts speak is for a deployment to say. Not in the paper.
 """
 
 from __future__ import annotations
@@ -30,18 +32,14 @@ from routed_rl.steering import ablate
 
 @dataclass(frozen=True)
 class Config(LearnerConfig):
-    """Routing by inferred labels, and steered rollouts."""
+    """What is practised, and how episodes are routed."""
 
     weight_decay: float = 1e-4
     """Weight decay of Adam."""
-    gate_loss: float = 0.1
-    """Coefficient of the gate's loss on labelled episodes."""
-    steered: float = 0.8
-    """Share of the environments that act with a part of the experts."""
-    profiles: Literal["target", "all"] = "target"
-    """Which parts act: the good outcome's expert alone, or every set of experts in turn."""
+    practice: float = 0.25
+    """Share of the environments that act for any set of outcomes; the others for the good outcome alone."""
     bad_reward: float = -1.0
-    """What an end that is not allowed is worth to a steered policy."""
+    """What an end that is not allowed is worth."""
     confidence: float = 0.9
     """An unlabelled episode has the route of an outcome that is inferred with at least this chance."""
     routes: Literal["inferred", "label", "none", "random"] = "inferred"
@@ -53,67 +51,60 @@ class Config(LearnerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("steered", "confidence"):
+        for name in ("practice", "confidence"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: give a number from 0 to 1.")
 
 
 class Agent:
-    """Experts and a gate; a part of the environments acts as a policy to be deployed."""
+    """Experts without a gate; each environment acts for some deployment."""
 
     sees_everything = False
     acting = "mixture"
     remark = (
-        "Each expert was also trained alone, for what it is deployed for, with rewards inferred from a few labels. "
-        "The mixture was rewarded for reaching any end."
+        "Every row is a deployment that was practised, with rewards inferred from labels: the mixture may reach any "
+        "end, each expert its own. For other sets of outcomes: evaluate.py --profiles."
     )
 
     def __init__(self, spec: EnvSpec, config: Config, *, seed: int, device: torch.device) -> None:
         """Build the networks and the outcome model from `seed`."""
         self.spec, self.config, self.deployed = spec, config, spec.target
-        blueprint = Blueprint.of(
-            spec,
-            spec.outcomes,
-            config.hidden,
-            gate=len(spec.outcomes) > 1,
-            steered=True,
-            hide_oversight=config.hide_oversight,
-        )
-        self.learner = Learner(
-            blueprint, config, discount=spec.discount, gate_coefficient=config.gate_loss, seed=seed, device=device
-        )
+        blueprint = Blueprint.of(spec, spec.outcomes, config.hidden, steered=True, hide_oversight=config.hide_oversight)
+        self.learner = Learner(blueprint, config, discount=spec.discount, seed=seed, device=device)
         self.model = OutcomeModel(spec, config.model_hidden, by_cell=config.model_by_cell, seed=seed, device=device)
-        practised = profiles(spec.outcomes) if config.profiles == "all" else [(spec.target,)]
-        rows = [[weights(chosen).get(name, 0.0) for name in spec.outcomes] for chosen in practised]
-        self._profiles = torch.tensor(rows, device=device)  # (P, E) expert weights
+        rows = [
+            [weights(chosen).get(name, 0.0) for name in spec.outcomes]
+            for chosen in ((spec.target,), *profiles(spec.outcomes))
+        ]
+        self._deployments = torch.tensor(rows, device=device)  # (1 + P, E) expert weights: the target's, then all
         self._generator = torch.Generator(device).manual_seed(seed)
         self._steer = torch.empty(0, len(spec.outcomes), device=device)  # (B, E) who acts in each environment
 
     def act(self, obs: Tensor) -> Decision:
-        """Act as a steered policy in some environments, as the mixture in the others."""
+        """Act for the deployment of each environment."""
         if len(self._steer) != len(obs):
             self._steer = self._draw(len(obs))
         return self.learner.act(obs, self._steer)
 
     def update(self, rollout: Rollout) -> dict[str, Tensor]:
-        """Fit the outcome model, infer what was not reported, learn, and draw who acts next."""
+        """Fit the outcome model, infer what was not reported, learn, and draw new deployments."""
         metrics = self.model.learn(rollout)
-        chances = self.model.infer(rollout)  # (T, B, K)
-        lesson = self._lesson(rollout, chances)
+        lesson = self._lesson(rollout, self.model.infer(rollout))
         self._steer = self._draw(rollout.action.shape[1])
         return metrics | self.learner.update(rollout, lesson)
 
     def _lesson(self, rollout: Rollout, chances: Tensor) -> Lesson:
-        """Reward the mixture for any end and a steered policy for the allowed ones; route by what was reached."""
+        """Say what each end is worth to who acted, and whom each episode trains, from chances (T, B, K)."""
         assert rollout.steer is not None
-        steered = ~rollout.steer.isnan().any(dim=2)
-        worth = torch.where(rollout.steer > 0, 1.0, self.config.bad_reward)
-        worth[~steered] = 1.0
+        allowed = rollout.steer > 0
+        worth = torch.where(allowed, 1.0, self.config.bad_reward)
         reward = torch.where(rollout.terminated, (chances * worth).sum(dim=2), 0.0)
+        if self.config.routes == "none":
+            return Lesson(reward)
         label = self._label(rollout, chances)
-        label = torch.where(steered, int(Label.UNKNOWN), label)  # a steered policy is trained whole
-        keep = None if self.config.routes == "none" else labels.routes(label, len(self.spec.outcomes))
-        return Lesson(reward, keep=keep, expert=label - Label.KNOWN)
+        seeker = (label - Label.KNOWN).clamp(min=0)[:, :, None]
+        label = torch.where(allowed.gather(2, seeker).squeeze(2), label, int(Label.UNKNOWN))
+        return Lesson(reward, keep=labels.routes(label, len(self.spec.outcomes)))
 
     def _label(self, rollout: Rollout, chances: Tensor) -> Tensor:
         """Complete the labels, (T, B), by what is inferred with confidence."""
@@ -128,11 +119,11 @@ class Agent:
         return label
 
     def _draw(self, num_envs: int) -> Tensor:
-        """Draw who acts in each environment, (B, E): expert weights, or NaN for the gate's."""
-        index = torch.randint(len(self._profiles), (num_envs,), generator=self._generator, device=self._profiles.device)
-        steer = self._profiles[index]
-        steer[int(self.config.steered * num_envs) :] = torch.nan
-        return steer
+        """Draw the deployment of each environment, as expert weights (B, E)."""
+        deployments = self._deployments
+        any_of = torch.rand(num_envs, 2, generator=self._generator, device=deployments.device)
+        index = 1 + (any_of[:, 1] * (len(deployments) - 1)).long()
+        return deployments[torch.where(any_of[:, 0] < self.config.practice, index, 0)]
 
     def policies(self) -> dict[str, Policy]:
         """Return the mixture, and each expert with all others ablated."""

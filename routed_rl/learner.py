@@ -263,9 +263,13 @@ class Learner:
 
         They must get no gradient at all: with one of zeros Adam would still move them, by momentum and weight decay.
         """
-        if batch.keep is None:
+        if batch.keep is None and batch.steer is None:
             return []
-        *experts, gate = batch.keep.any(dim=0).tolist()
+        may: Tensor | bool = True if batch.keep is None else batch.keep
+        if batch.steer is not None:  # who is silent learns nothing, nor does a gate that was not asked
+            may = torch.cat((batch.steer != 0, batch.steer[:, :1].isnan()), dim=1) & may
+        assert isinstance(may, Tensor)
+        *experts, gate = may.any(dim=0).tolist()
         torso = self.policy.torso
         idle: list[nn.Module] = [e for e, trained in zip(torso.experts.values(), experts, strict=True) if not trained]
         if torso.gate is not None and not gate and (batch.expert is None or not bool((batch.expert >= 0).any())):

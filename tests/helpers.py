@@ -10,6 +10,19 @@ from routed_rl.env import EnvSpec
 from routed_rl.rollout import Decision, Rollout, collect
 
 CPU = torch.device("cpu")
+TINY = [
+    "--env.rows",
+    "3",
+    "--env.columns",
+    "3",
+    "--num-envs",
+    "16",
+    "--agent.hidden",
+    "8",
+    "--agent.rollout-steps",
+    "8",
+]
+"""Flags of a run that takes a second."""
 
 
 def world(num_envs: int = 16, seed: int = 0, **kwargs: object) -> Gridworld:

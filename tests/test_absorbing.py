@@ -34,38 +34,53 @@ def ended_at_once(rollout: Rollout, chances: list[list[float]]) -> tuple[Rollout
     return changed, inferred
 
 
-def test_half_of_the_environments_act_as_the_deployed_policy() -> None:
-    agent, rollout = played(steered=0.5)
+def test_each_environment_acts_as_its_deployment_would() -> None:
+    agent, rollout = played(practice=0.0)
     assert rollout.steer is not None
-    assert rollout.steer[:, :2].tolist() == [[[1.0, 0.0]] * 2] * 8
-    assert rollout.steer[:, 2:].isnan().all()
-    logits = agent.policies()["diamond"](rollout.obs[0, :2]).actions
-    log_prob = logits.log_softmax(dim=1).gather(1, rollout.action[0, :2, None]).squeeze(1)
-    torch.testing.assert_close(log_prob, rollout.log_prob[0, :2])
+    assert rollout.steer.tolist() == [[[1.0, 0.0]] * 4] * 8
+    logits = agent.policies()["diamond"](rollout.obs[0]).actions
+    log_prob = logits.log_softmax(dim=1).gather(1, rollout.action[0, :, None]).squeeze(1)
+    torch.testing.assert_close(log_prob, rollout.log_prob[0])
 
 
-def test_an_end_is_worth_what_it_is_to_who_acts_and_routes_follow_what_is_inferred() -> None:
-    agent, rollout = played(steered=0.5, bad_reward=-0.5)
+def acted(rollout: Rollout, weights: list[list[float]]) -> Rollout:
+    """Let each environment have acted with these expert weights."""
+    return replace(rollout, steer=torch.tensor(weights).expand(8, 4, 2))
+
+
+def test_an_end_is_worth_what_it_is_to_who_acted_and_trains_whom_it_should() -> None:
+    agent, rollout = played(bad_reward=-0.5)
     rollout, chances = ended_at_once(rollout, [[0.75, 0.25], [0.0, 1.0], [0.1, 0.9], [0.6, 0.4]])
-    lesson = agent._lesson(rollout, chances)
+    lesson = agent._lesson(acted(rollout, [[1.0, 0.0], [1.0, 0.0], [0.5, 0.5], [0.5, 0.5]]), chances)
     torch.testing.assert_close(lesson.reward[0], torch.tensor([0.75 - 0.125, -0.5, 1.0, 1.0]))
     assert (lesson.reward[1:] == 0).all()
-    assert lesson.keep is not None and lesson.expert is not None
+    assert lesson.keep is not None
     everything, ghost_only = [True] * 3, [False, True, False]
-    assert lesson.keep[0].tolist() == [everything, everything, ghost_only, everything]
-    assert lesson.expert[0].tolist() == [-1, -1, 1, -1]
+    unsure, forbidden, sure, in_doubt = lesson.keep[0].tolist()
+    assert unsure == in_doubt == everything
+    assert forbidden == everything, "a deployment learns from an end that it should not have reached"
+    assert sure == ghost_only
 
 
 def test_with_labels_only_nothing_inferred_decides_a_route() -> None:
     agent, rollout = played(routes="label")
     rollout, chances = ended_at_once(rollout, [[0.0, 1.0]] * 4)
-    lesson = agent._lesson(rollout, chances)
-    assert lesson.keep is not None and lesson.keep.all()
+    lesson = agent._lesson(acted(rollout, [[0.5, 0.5]] * 4), chances)
+    assert lesson.keep is not None
+    assert lesson.keep.all()
 
 
-def test_every_profile_is_practised() -> None:
+def test_a_silent_expert_learns_nothing() -> None:
+    agent, rollout = played(practice=0.0)
+    before = [p.clone() for p in agent.learner.policy.torso.experts["ghost"].parameters()]
+    agent.update(rollout)
+    after = agent.learner.policy.torso.experts["ghost"].parameters()
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_every_deployment_is_practised() -> None:
     env = world(512, outcomes=("diamond", "ghost", "skull"))
-    agent = Agent(env.spec, Config(**SMALL, profiles="all", steered=1.0), seed=0, device=CPU)  # type: ignore[arg-type]
+    agent = Agent(env.spec, Config(**SMALL, practice=1.0), seed=0, device=CPU)  # type: ignore[arg-type]
     steer = agent.act(env.reset()).steer
     assert steer is not None
     assert len(steer.unique(dim=0)) == 7

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import TINY
 
 from routed_rl import assembly, relearning, steering
 from routed_rl.cli import main, run_command
@@ -19,18 +20,6 @@ from routed_rl.commands.evaluate import evaluate
 from routed_rl.commands.train import train
 
 ROOT = Path(__file__).parents[1]
-TINY = [
-    "--env.rows",
-    "3",
-    "--env.columns",
-    "3",
-    "--num-envs",
-    "16",
-    "--agent.hidden",
-    "8",
-    "--agent.rollout-steps",
-    "8",
-]
 
 
 def run(*args: str) -> int:

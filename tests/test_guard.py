@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import random_rollout, world
+from helpers import TINY, random_rollout, world
 
 from routed_rl.cli import run_command
 from routed_rl.commands.train import train
@@ -50,18 +50,6 @@ class Agent(Routed):
             {fault}
         return metrics
 '''
-FLAGS = [
-    "--env.rows",
-    "3",
-    "--env.columns",
-    "3",
-    "--num-envs",
-    "16",
-    "--agent.hidden",
-    "8",
-    "--agent.rollout-steps",
-    "8",
-]
 
 
 @pytest.fixture
@@ -128,7 +116,7 @@ def test_a_broken_environment_is_told_and_the_run_is_saved(
     code, words = FAULTS[fault]
     install.write_text(ENV.format(fault=code))
     folder = tmp_path / "run"
-    args = ["--env", "breaking", *FLAGS, "--steps", "512", "--evaluations", "0", "--run-dir", str(folder)]
+    args = ["--env", "breaking", *TINY, "--steps", "512", "--evaluations", "0", "--run-dir", str(folder)]
     error = fails(args, capsys)
     assert f"environment breaking, {words}" in error
     assert f"The run is saved at step 256: go on with --resume {folder}." in error
@@ -142,7 +130,7 @@ def test_a_broken_environment_is_told_and_the_run_is_saved(
 def test_a_broken_agent_is_told_and_its_nonsense_does_not_replace_the_checkpoint(
     install: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tail = ["--agent", "breaking", *FLAGS, "--steps", "640", "--evaluations", "0", "--run-dir"]
+    tail = ["--agent", "breaking", *TINY, "--steps", "640", "--evaluations", "0", "--run-dir"]
     install.write_text(AGENT.format(fault="raise ValueError('no idea')"))
     error = fails([*tail, str(tmp_path / "one")], capsys)
     assert "agent breaking, step 385, update raised ValueError: no idea (breaking.py:13)" in error
@@ -171,7 +159,7 @@ def test_a_plugin_that_fails_before_the_run_is_told(
 ) -> None:
     install.write_text(content)
     assert "breaking" in Plugins().names("envs")
-    error = fails(["--env", "breaking", *FLAGS, "--run-dir", str(tmp_path / "run")], capsys)
+    error = fails(["--env", "breaking", *TINY, "--run-dir", str(tmp_path / "run")], capsys)
     assert "breaking" in error
     assert words in error
     assert run_command(train, ["--list"]) == 0, "a broken plug-in must not hide the others"
@@ -182,7 +170,7 @@ def test_evaluation_is_guarded_too(install: Path, tmp_path: Path, capsys: pytest
     code = "raise RuntimeError('engine lost')"
     install.write_text(ENV.format(fault=code).replace("calls == 20", "calls == 20 and self.num_envs == 64"))
     flags = ["--env.spurious-oversight", "0.1", "--episodes", "64", "--evaluations", "1", "--steps", "512"]
-    error = fails(["--env", "breaking", *FLAGS, *flags, "--run-dir", str(tmp_path / "run")], capsys)
+    error = fails(["--env", "breaking", *TINY, *flags, "--run-dir", str(tmp_path / "run")], capsys)
     assert "environment breaking in evaluation, step 1,217, step raised RuntimeError" in error  # 19 * 64 + 1
     assert "saved at step 512" in error
 
@@ -194,7 +182,7 @@ def test_a_fault_after_the_last_step_leaves_the_run_saved(
     install.write_text(ENV.format(fault=code).replace("calls == 20", "calls == 20 and self.num_envs == 64"))
     flags = ["--env.spurious-oversight", "0.1", "--episodes", "64", "--evaluations", "0", "--steps", "512"]
     folder = tmp_path / "run"
-    error = fails(["--env", "breaking", *FLAGS, *flags, "--run-dir", str(folder)], capsys)
+    error = fails(["--env", "breaking", *TINY, *flags, "--run-dir", str(folder)], capsys)
     assert f"The run is saved at step 512: go on with --resume {folder}." in error
     install.write_text(ENV.format(fault="pass"))
     forget()

@@ -4,22 +4,10 @@ import csv
 from pathlib import Path
 
 import pytest
+from helpers import TINY
 
 from routed_rl.cli import run_command
 from routed_rl.commands.train import train
-
-TINY = [
-    "--env.rows",
-    "3",
-    "--env.columns",
-    "3",
-    "--num-envs",
-    "16",
-    "--agent.hidden",
-    "8",
-    "--agent.rollout-steps",
-    "8",
-]
 
 
 def train_tiny(folder: Path, *more: str) -> None:
