@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 _QUESTIONS = {"-h", "--help", "--list"}
-_HEAVY = {"torch", "numpy", "PIL", "safetensors", "minigrid"}
+_HEAVY = {"torch", "numpy", "PIL", "safetensors"}
 
 
 def script() -> None:
