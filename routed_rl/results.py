@@ -92,7 +92,7 @@ def _result(settings: Mapping[str, Any], world: str, method: str) -> Result:
 
 
 SWITCHES = {("agent.hide_oversight",): False, ("agent.gate",): True, ("agent.routes", "routed"): "label"}
-"""What these settings, of an agent if one is named, are unless somebody asks for another; of all other settings the commonest value goes unsaid."""
+"""What a setting, of one agent if it is named, is unless asked for; of all others the commonest value goes unsaid."""
 WORDS = {"agent.hide_oversight True": "plane hidden", "agent.gate False": "gate off"}
 
 
