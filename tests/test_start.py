@@ -24,6 +24,9 @@ def test_help_and_list_are_answered_without_torch() -> None:
     for flag in ("--steps", "--env.oversight", "--agent.learning-rate", "--agent.routes", "0.0003", "diamond ghost"):
         assert flag in text, flag
     assert "torch loaded: False" in ask("train.py", "--list")
+    text = ask("train.py", "--env", "minigrid_oversight", "--help")
+    assert "torch loaded: False" in text
+    assert "--env.size" in text
     assert "--steer" in ask("evaluate.py", "--help")
     assert "train" in ask("routed-rl", "--help")
 

@@ -69,5 +69,5 @@ def _list(plugins: Plugins) -> int:
     for kind, title in kinds:
         print(f"{title}:")
         for name in plugins.names(kind):
-            print(f"  {name:<14} {plugins.summary(kind, name)}")
+            print(f"  {name:<18} {plugins.summary(kind, name)}")
     return 0
