@@ -91,8 +91,8 @@ def _result(settings: Mapping[str, Any], world: str, method: str) -> Result:
     )
 
 
-SWITCHES = {"agent.hide_oversight": False, "agent.gate": True, "agent.routes": "label"}
-"""What these are unless somebody asks for another; of all other settings the commonest value goes unsaid."""
+SWITCHES = {("agent.hide_oversight",): False, ("agent.gate",): True, ("agent.routes", "routed"): "label"}
+"""What a setting, of one agent if it is named, is unless asked for; of all others the commonest value goes unsaid."""
 WORDS = {"agent.hide_oversight True": "plane hidden", "agent.gate False": "gate off"}
 
 
@@ -103,7 +103,8 @@ def _names(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     for settings, values in zip(runs, flat, strict=True):
         for name, value in values.items():
             seen[_like(settings, name)].append(value)
-    usual = {key: SWITCHES.get(key[0], max(values, key=values.count)) for key, values in seen.items()}
+    usual = {key: max(values, key=values.count) for key, values in seen.items()}
+    usual |= {key: SWITCHES[known] for key in usual for known in (key[:1], key[:2]) if known in SWITCHES}
     named = []
     for settings, values in zip(runs, flat, strict=True):
         unusual = {name: value for name, value in values.items() if value != usual[_like(settings, name)]}
@@ -183,8 +184,8 @@ def markdown(table: Mapping[str, Mapping[float, Summary]]) -> str:
 
 def _cell(summary: Summary, *, best: bool) -> str:
     """Write a mean and its interval."""
-    mean = f"{summary.mean:.2f}"
-    return f"{f'**{mean}**' if best else mean} ({summary.low:.2f} to {summary.high:.2f})"
+    mean = f"{summary.mean:.3f}"
+    return f"{f'**{mean}**' if best else mean} ({summary.low:.3f} to {summary.high:.3f})"
 
 
 def write_tables(results: Sequence[Result], folder: Path) -> list[Path]:

@@ -80,8 +80,8 @@ def test_means_intervals_and_curves_by_hand(runs: Path) -> None:
     assert results.tabulate(found, "return", "best_by_labels")["naive"][0.1].mean == pytest.approx(0.5)
     first = next(result for result in found if result.seed == 2)
     assert first.curve.tolist() == [[100, 10, 0.45], [200, 30, 0.9]]
-    assert "| naive | 0.40 (" in results.markdown(table)
-    assert "| naive, plane hidden | **0.50** (" in results.markdown(table)
+    assert "| naive | 0.400 (" in results.markdown(table)
+    assert "| naive, plane hidden | **0.500** (" in results.markdown(table)
 
 
 def test_figures_and_tables_are_written(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
