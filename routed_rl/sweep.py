@@ -111,10 +111,12 @@ def read(path: Path, out: Path | None, steps_of: Callable[[Sequence[str]], int])
     points = [
         world | point for world in plain.get("world", [{}]) for table in plain["grid"] for point in _points(table)
     ]
-    for seed, chosen in itertools.product(plain.get("seeds", [0]), points):  # a part of a sweep has whole seeds
+    seeds = plain.get("seeds", [0])
+    steps = [steps_of(tuple(_to_flags(plain.get("flags", {}) | point | {"seed": seeds[0]}))) for point in points]
+    for seed, (chosen, number) in itertools.product(seeds, zip(points, steps, strict=True)):  # whole seeds first
         flags = tuple(_to_flags(plain.get("flags", {}) | chosen | {"seed": seed}))
         name = _name(chosen, seed)
-        task = tasks.setdefault(name, Task(folder / name, flags, steps_of(flags)))
+        task = tasks.setdefault(name, Task(folder / name, flags, number))
         if set(task.flags) != set(flags):
             raise UserError(f"{path}: two runs are both called {name}: give each other values or another agent.")
     return list(tasks.values())
@@ -128,7 +130,8 @@ def _check(plain: dict[str, Any], path: Path) -> None:
         tables = plain.get(name, [{}] if name == "world" else None)
         if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
             wrong = wrong or f"has no table [[{name}]]"
-    if not isinstance(plain.get("seeds", [0]), list) or not plain.get("seeds", [0]):
+    seeds = plain.get("seeds", [0])
+    if not isinstance(seeds, list) or not seeds or not all(isinstance(seed, int) for seed in seeds):
         wrong = wrong or f"has seeds {plain['seeds']}, which is no list of numbers"
     if wrong:
         raise UserError(f"{path} {wrong}: a sweep has `seeds` (a list), `flags`, tables [[grid]] and maybe [[world]].")

@@ -103,6 +103,7 @@ def test_finished_runs_are_skipped_killed_ones_resumed_and_failures_told_at_the_
         ("seeds = [0]", "has no"),
         ("[grid]\nx = 1", "has no table"),
         ("seeds = 3\n[[grid]]", "seeds 3"),
+        ("seeds = [0, 'one']\n[[grid]]", "seeds \\[0, 'one'\\]"),
         ("[[grid]]\nx = 1\n[other]", "has other"),
         ("= 1", "is no toml file"),
     ],
