@@ -52,8 +52,8 @@ class Agent:
     sees_everything = False
     acting = "mixture"
     remark = (
-        "The mixture was rewarded for reaching any end, so it walks to the nearest one, good or bad, and its return "
-        "stays near 0: that is as it should be. Each expert alone does what its outcome's labels taught it."
+        "The mixture was rewarded for reaching any end, good or bad, so its own return says little. An expert alone "
+        "does what labels taught it: they differ if both kinds of end were reached, and labelled, often enough."
     )
 
     def __init__(self, spec: EnvSpec, config: Config, *, seed: int, device: torch.device) -> None:

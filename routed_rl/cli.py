@@ -42,12 +42,15 @@ def main(program: str, args: Sequence[str]) -> int:
 
 
 def run_command(command: Callable[[Sequence[str]], int], args: Sequence[str]) -> int:
-    """Run a command; what the caller can mend becomes one line and exit code 2."""
+    """Run a command; what the caller can mend becomes one line and exit code 2, Ctrl-C exit code 130."""
     try:
         return command(args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped.", file=sys.stderr)
+        return 130
 
 
 def _unknown(command: str, commands: Iterable[str]) -> NoReturn:

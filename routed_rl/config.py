@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import difflib
 import io
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ def parse(settings: type[Settings], args: Sequence[str], *, prog: str, descripti
     except SystemExit as error:
         if not error.code:
             raise
-        raise UserError(f"{_first_sentence(boxed.getvalue())} (See {prog} --help.)") from None
+        raise UserError(f"{_plainly(_first_sentence(boxed.getvalue()))} (See {prog} --help.)") from None
     if unknown:
         flag = unknown[0]
         raise UserError(f"there is no flag {flag!r}. {nearest(flag, _flags(settings))}")
@@ -124,9 +125,27 @@ def _flatten(items: Iterable[Any]) -> list[str]:
 
 
 def _first_sentence(boxed: str) -> str:
-    """Return what tyro's error box says above its rule, as one line."""
+    """Return what tyro's error box says above its rule, as one line; without UTF-8 the box is drawn with dashes."""
     lines = [line.strip("│╭╮╰╯─ ") for line in boxed.splitlines()[1:]]
+    lines = ["" if set(line) == {"-"} else line for line in lines]
+    while lines and not lines[0]:
+        lines.pop(0)
     return " ".join(lines[: lines.index("")] if "" in lines else lines)
+
+
+def _plainly(sentence: str) -> str:
+    """Say what tyro says of a value without the words of its own: the flag, the value, and where to look."""
+    found = re.fullmatch(r"Error parsing ([^:]+): (.*)", sentence)
+    if found is None:
+        return sentence
+    what, why = found.groups()
+    if not what.startswith("--"):
+        return why  # a dataclass refused a value, in words of ours
+    values = re.search(r"\[(.*)\]$|with base 10: (.*)$|to float: (.*)$", why)
+    if values is None:
+        return f"{what}: {why}"
+    given = " ".join(re.findall(r"'([^']*)'", values.group(0)))
+    return f"cannot read {what} {given}: give values of the kind that its help names."
 
 
 def _flags(settings: type, prefix: str = "--") -> list[str]:

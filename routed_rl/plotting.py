@@ -108,7 +108,8 @@ def _against(axes: Axes, results: Sequence[Result], column: int, colours: Mappin
         length = min(len(curve) for curve in curves)
         stacked = np.stack([curve[:length] for curve in curves])
         x, y = stacked[:, :, column].mean(axis=0), stacked[:, :, 2]
-        axes.plot(x, y.mean(axis=0), _style(method), color=colours[method], label=method)
+        marker = "o" if len(x) == 1 else None  # a line of one point would not be seen
+        axes.plot(x, y.mean(axis=0), _style(method), color=colours[method], marker=marker, label=method)
         axes.fill_between(x, y.min(axis=0), y.max(axis=0), color=colours[method], alpha=0.12, linewidth=0)
     if column == 1 and all(len(result.curve) and result.curve[0, 1] > 0 for result in results):
         axes.set_xscale("log")

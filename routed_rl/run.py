@@ -40,7 +40,7 @@ class RunSettings:
     """What a run needs beside its environment and its agent."""
 
     steps: int = 1_200_000
-    """Environment steps to train for; the last rollout may go a little past it."""
+    """Environment steps to train for; the last rollout may go past it."""
     num_envs: int = 256
     """How many environments are stepped together."""
     seed: int = 0
@@ -280,7 +280,7 @@ def _changed(settings: Any, **changes: Any) -> Any:
 
 def new_folder(choice: Choice, seed: int, parent: Path = Path("runs")) -> Path:
     """Make a folder that was not there before: runs/ENV-AGENT-SEED, with a number behind it if need be."""
-    base = f"{Path(choice.env).name}-{choice.agent}-{seed}"
+    base = f"{Path(choice.env.removesuffix('.py')).name}-{choice.agent}-{seed}"
     for number in itertools.count(1):
         folder = parent / (base if number == 1 else f"{base}-{number}")
         with contextlib.suppress(FileExistsError):

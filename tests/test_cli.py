@@ -302,6 +302,29 @@ def test_the_papers_settings_are_valid() -> None:
     assert settings.steps == 1500 * 512 * 32
 
 
+def test_ctrl_c_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    assert run_command(interrupted, []) == 130
+    assert capsys.readouterr().err == "stopped.\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--steps", "sixty"], "error: cannot read --steps sixty: give values of the kind that its help names."),
+        (["--env.walls", "0", "1", "2"], "error: cannot read --env.walls 0 1 2: give values"),
+        (["--num-envs", "0"], "error: num-envs is 0: it must be at least 1."),
+    ],
+)
+def test_a_value_that_cannot_be_is_told_plainly(
+    flags: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*flags) == 2
+    assert capsys.readouterr().err.startswith(words)
+
+
 def test_list_help_and_the_installed_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main("routed-rl", ["train", "--list"]) == 0
     out = capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,8 @@ def evaluate(args: Sequence[str], prog: str = "evaluate.py") -> int:
         print(json.dumps(reports, indent=2))
     else:
         show_result(run, agent, evaluator, reports, oversight=settings.oversight, greedy=settings.greedy)
+        for file in filter(None, (settings.export, settings.gif)):
+            print(f"Wrote {file}, of the policy {chosen}.")
     return 0
 
 
@@ -108,6 +111,8 @@ def _profiles(run: Run, agent: Agent, kwargs: dict[str, Any], *, as_json: bool) 
     mean = sum(report["return"] for report in table.values()) / len(table)
     show_rows("allowed outcomes, worth 1; all others -1", ("profile", *measures[:-1], "steps"), rows)
     print(f"Mean return over the {len(table)} profiles: {mean:.3f}.")
+    if len(agent.policies()) == 1:
+        print("This agent has one network: the same policy in every row.")
     return 0
 
 
@@ -120,6 +125,7 @@ def _relearn(run: Run, agent: Agent, outcome: str, kwargs: dict[str, Any], *, as
     evaluator = run.make_evaluator(good=(outcome,), **kwargs)
     curves = {}
     for name, policy in (("deployed", deployed), ("fresh network", None)):
+        print(f"teaching the {name} ...", file=sys.stderr)
         env = run.make_env(relearning.NUM_ENVS, seed=run.settings.seed, good=(outcome,))
         curves[name] = relearning.relearn(
             policy, env, evaluator, like=deployed, seed=run.settings.seed, updates=relearning.UPDATES

@@ -26,7 +26,8 @@ def plot(args: Sequence[str], prog: str = "plot.py") -> int:
     description = f"Draw figures and tables from a folder of runs.\n\nusage: {prog} FOLDER [OPTIONS]"
     settings = config.parse(PlotSettings, args, prog=prog, description=description)
     if path is None or not path.is_dir():
-        raise UserError(f"{path or 'no folder'} was given: {prog} FOLDER, such as runs/quick after a sweep.")
+        wrong = "no folder was given" if path is None else f"there is no folder {path}"
+        raise UserError(f"{wrong}: give one with runs in it, as sweep.py and train.py make under runs/.")
     runs, left_out = results.load(path)
     for name, why in left_out.items():
         print(f"left out: {name}: {why}.")
