@@ -1,0 +1,124 @@
+"""Unlearning a topic when only some of its stories are labelled: Expand, Route, Ablate against its rivals.
+
+    python examples/unlearning.py                          about five minutes on two cores
+    python examples/unlearning.py --fractions 0.5          one label fraction
+    python examples/unlearning.py --full --seeds 1         the paper's depth, for a graphics card's machine
+
+Cloud et al. (arXiv 2410.04332), section 4.2. Stories about the sea are to be forgotten, and a fraction of them is
+labelled; nothing else is. Every method deploys a model of the same size:
+
+- base: learns everything, forgets nothing;
+- filtering: is trained without the labelled stories;
+- RMU (Li et al., arXiv 2403.03218): the base model, tuned until a layer says a random thing on labelled stories;
+- DEMix (Gururangan et al., arXiv 2108.05036): labelled stories go through MLPs of their own, which are deleted;
+- ERA: new units, gradients of labelled stories routed into them, the units deleted; routed by activations, as in the
+  paper, or by parameter gradients, as in SGTM (arXiv 2512.05648).
+
+All but base are then repaired on 64 stories that are kept. Losses are of held-out stories, in nats a word: forget (high
+is good), forget after relearning from 64 stories about the sea (high is good), retain (low is good; what it is above the base's
+is the alignment tax).
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from examples._language import Transformer, mean_loss
+from examples._seeds import flags, mean, run
+from examples._stories import FULL, Data, Size, era
+from routed_rl.regions import delete, expand
+from routed_rl.routing import Values, routed
+
+METHODS = ("base", "filtering", "RMU", "DEMix", "ERA, activations", "ERA, parameters")
+
+
+def base(data: Data, labelled: Tensor) -> Transformer:
+    """Learn from everything."""
+    model = data.model()
+    data.fit(model)
+    return model
+
+
+def filtering(data: Data, labelled: Tensor) -> Transformer:
+    """Learn from what is not labelled."""
+    model = data.model()
+    data.fit(model, ~labelled)
+    return model
+
+
+def rmu(data: Data, labelled: Tensor) -> Transformer:
+    """Tune the base model until a layer says a random thing on labelled stories, and what it said on others."""
+    model = base(data, labelled)
+    frozen = copy.deepcopy(model).requires_grad_(False)
+    layer = (data.size.layers - 1) // 2
+    aim = torch.nn.functional.normalize(torch.rand(data.size.width, generator=data.generator), dim=0) * RMU_LENGTH
+    forget, other = data.texts[labelled], data.texts[~labelled]
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(f"blocks.{layer}.mlp"))
+
+    def loss(index: Tensor) -> Tensor:
+        retain = other[index]
+        drawn = forget[torch.randint(len(forget), (len(index),), generator=data.generator)]
+        away = (model.stream(drawn, layer) - aim).square().mean()
+        return away + RMU_RETAIN * (model.stream(retain, layer) - frozen.stream(retain, layer)).square().mean()
+
+    data.train(model, loss, len(other), steps=data.size.steps // 4, learning_rate=data.size.learning_rate / 4)
+    return model.requires_grad_(True)
+
+
+RMU_LENGTH, RMU_RETAIN = 20.0, 100.0
+"""Length of the random direction, and how much keeping what was said on other stories counts."""
+
+
+def demix(data: Data, labelled: Tensor) -> Transformer:
+    """Train an MLP in each layer for labelled stories and another one for the rest, and delete the first."""
+    model, layers = data.model(), range(data.size.layers)
+    for layer in layers:
+        expand(model, f"blocks.{layer}.mlp", copy.deepcopy(model.blocks[layer].mlp))
+    data.train(
+        model,
+        lambda index: mean_loss(model, data.texts[index]),
+        len(data.texts),
+        rules=lambda index: {
+            "blocks.*.mlp.base": Values(~labelled[index]),
+            "blocks.*.mlp.branch": Values(labelled[index]),
+        },
+    )
+    for layer in layers:
+        delete(model, f"blocks.{layer}.mlp")
+    return model
+
+
+def forgotten(data: Data, name: str, labelled: Tensor) -> Transformer:
+    """Train the model that a method deploys."""
+    if name.startswith("ERA"):
+        marked = labelled[:, None].expand(-1, data.texts.shape[1] - 1)
+        return era(data, marked, name.removeprefix("ERA, "))[1]
+    return {"base": base, "filtering": filtering, "RMU": rmu, "DEMix": demix}[name](data, labelled)
+
+
+def job(size: Size, seed: int, name: str, fraction: float) -> dict[str, Any]:
+    """Train one method, repair it, measure it, and measure it again as it relearns."""
+    data = Data(size, seed)
+    labelled = data.forget & (torch.rand(len(data.forget), generator=data.generator) < fraction)
+    model = forgotten(data, name, labelled)
+    if name != "base":
+        data.tune(model, "retain", size.repair_steps)
+    found = {"forget": data.loss(model, "forget"), "retain": data.loss(model, "retain")}
+    curve = {0: found["forget"]}
+
+    def watch(steps: int) -> None:
+        if steps % (size.relearn_steps // 5) == 0:
+            curve[steps] = data.loss(model, "forget")
+
+    data.tune(model, "forget", size.relearn_steps, watch)
+    return found | {"relearnt": min(curve.values()), "curve": curve}
