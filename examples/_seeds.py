@@ -11,8 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from scipy import stats
 from tqdm import tqdm
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
+"""Okabe and Ito's, told apart by colour-blind readers."""
 
 
 class Mean(NamedTuple):
@@ -36,10 +40,11 @@ def mean(values: Sequence[float]) -> Mean:
     return Mean(centre, float(found.low), float(found.high))
 
 
-def flags(doc: str, out: str) -> argparse.ArgumentParser:
+def flags(doc: str | None, out: str) -> argparse.ArgumentParser:
     """Make the flags that every example has."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=_count, default=5)
+    parser.add_argument("--full", action="store_true", help="the paper's size; wants a large machine")
     parser.add_argument("--jobs", type=_count, default=os.cpu_count() or 1, help="processes at a time")
     parser.add_argument("--out", type=Path, default=Path("runs") / out, help="where the picture goes")
     return parser
@@ -60,3 +65,9 @@ def run(job: Callable[..., Any], settings: Sequence[tuple[Any, ...]], jobs: int)
     with get_context("spawn").Pool(min(jobs, len(settings)), torch.set_num_threads, (1,)) as pool:
         waiting = [pool.apply_async(job, setting) for setting in settings]
         return [result.get() for result in tqdm(waiting, unit="run", smoothing=0)]
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture, and the folder for it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)

@@ -14,7 +14,6 @@ middle layers; nothing is said of the other words of its family. Afterwards:
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,8 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from examples._language import PAD, Transformer, mean_loss, train
-from examples._seeds import flags, mean, run
-from routed_rl.routing import Activations, routed
+from examples._seeds import COLOURS, flags, mean, run, save
+from routed_rl.routing import Activations
 
 FAMILIES = {
     "music": "violin cello flute harp drum trumpet organ horn lute banjo oboe piano",
@@ -41,7 +40,7 @@ FAMILIES = {
     "trees": "oak pine birch willow maple elm cedar ash poplar beech larch yew",
     "food": "bread cheese soup pie stew butter honey cake jam noodle pudding omelette",
 }
-HEAD = 0.6
+HEAD = 0.5
 """How often a family speaks its first word; the others share the rest. A word must be frequent to be worth routing."""
 FAMILY, WORD = "music", "violin"
 LINES = ("{} and {} , {} .", "{} , {} and {} .")
@@ -51,11 +50,11 @@ LINES = ("{} and {} , {} .", "{} , {} and {} .")
 class Size:
     """How large and how long."""
 
-    width: int = 48
+    width: int = 32
     layers: int = 4
-    steps: int = 300
+    steps: int = 1200
     batch: int = 32
-    learning_rate: float = 5e-3
+    learning_rate: float = 3e-3
     samples: int = 400
     push: float = 6.0
     """What is added to dimension 0, in standard deviations of a dimension of the residual stream."""
@@ -153,3 +152,44 @@ def measure(size: Size, seed: int, route: bool) -> dict[str, Any]:
     family = set(corpus.families[FAMILY])
     near = [corpus.words[number] for number in nearest]
     return {"near": near, "family": sum(word in family for word in near), "loss": loss, "shares": shares}
+
+
+def picture(found: list[dict[str, Any]], path: Path) -> None:
+    """Draw how often samples name each family as dimension 0 is pushed."""
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for number, (label, title) in enumerate((("down", "subtracted"), ("plain", "unchanged"), ("up", "added"))):
+        means = [mean([seed["shares"][label][name] for seed in found]) for name in FAMILIES]
+        places = [place + (number - 1) * 0.27 for place in range(len(means))]
+        spread = [[m.mean - m.low for m in means], [m.high - m.mean for m in means]]
+        axes.bar(places, [m.mean for m in means], 0.25, yerr=spread, label=title, color=COLOURS[number], capsize=1)
+    axes.set_xticks(range(len(FAMILIES)), list(FAMILIES))
+    axes.set_ylabel("share of sampled words")
+    axes.legend(title="dimension 0", frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(f'Only "{WORD}" was routed to dimension 0', loc="left", fontweight="bold")
+    save(figure, path)
+
+
+def main() -> None:
+    """Train with and without routing and print the table."""
+    args = flags(__doc__, "steering_scalar.png").parse_args()
+    size = FULL if args.full else Size()
+    settings = [(size, seed, route) for route in (True, False) for seed in range(args.seeds)]
+    results = run(measure, settings, args.jobs)
+    print(f'{args.seeds} seeds, mean (95% interval). The word "{WORD}", its family {FAMILY}, 1 of {len(FAMILIES)}:')
+    print(f"{'':12}{'rows of 10':>22}{'added':>24}{'unchanged':>24}{'subtracted':>24}{'loss':>22}")
+    for name, found in (("routed", results[: args.seeds]), ("not routed", results[args.seeds :])):
+        cells = [mean([seed["family"] for seed in found]).text(".1f").rjust(22)]
+        for label in ("up", "plain", "down"):
+            cells.append(mean([seed["shares"][label][FAMILY] for seed in found]).text(".1%").rjust(24))
+        cells.append(mean([seed["loss"] for seed in found]).text(".3f").rjust(22))
+        print(f"{name:12}" + "".join(cells))
+    print("Rows: the family's, of the 10 of the unembedding nearest to dimension 0. Then its share of sampled words.")
+    print(f"Nearest, seed 0: {', '.join(results[0]['near'])}")
+    picture(results[: args.seeds], args.out)
+    print(f"Picture: {args.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -15,28 +15,30 @@ labelled; nothing else is. Every method deploys a model of the same size:
   paper, or by parameter gradients, as in SGTM (arXiv 2512.05648).
 
 All but base are then repaired on 64 stories that are kept. Losses are of held-out stories, in nats a word: forget (high
-is good), forget after relearning from 64 stories about the sea (high is good), retain (low is good; what it is above the base's
-is the alignment tax).
+is good), forget after relearning from 64 stories about the sea (high is good), retain (low is good; what it is above
+the base's is the alignment tax).
 """
 
 from __future__ import annotations
 
+import argparse
 import copy
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from examples._language import Transformer, mean_loss
-from examples._seeds import flags, mean, run
+from examples._seeds import COLOURS, flags, mean, run, save
 from examples._stories import FULL, Data, Size, era
 from routed_rl.regions import delete, expand
-from routed_rl.routing import Values, routed
+from routed_rl.routing import Values
 
 METHODS = ("base", "filtering", "RMU", "DEMix", "ERA, activations", "ERA, parameters")
 
@@ -122,3 +124,66 @@ def job(size: Size, seed: int, name: str, fraction: float) -> dict[str, Any]:
 
     data.tune(model, "forget", size.relearn_steps, watch)
     return found | {"relearnt": min(curve.values()), "curve": curve}
+
+
+def picture(
+    table: Mapping[tuple[str, float], Sequence[dict[str, Any]]], fractions: Sequence[float], path: Path
+) -> None:
+    """Draw what is left to know and what it costs at each label fraction, and how fast the topic comes back."""
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    shown = min(fractions, key=lambda fraction: abs(fraction - 0.5))
+    for name, colour in zip(METHODS, COLOURS, strict=False):
+        for axes, column in ((left, "relearnt"), (right, "retain")):
+            means = [mean([seed[column] for seed in table[name, fraction]]) for fraction in fractions]
+            spread = [[m.mean - m.low for m in means], [m.high - m.mean for m in means]]
+            axes.errorbar(fractions, [m.mean for m in means], spread, color=colour, capsize=2, marker="o", ms=3)
+        curves = [seed["curve"] for seed in table[name, shown]]
+        heights = [sum(curve[step] for curve in curves) / len(curves) for step in curves[0]]
+        middle.plot(list(curves[0]), heights, color=colour, label=name, marker="o", ms=3)
+    left.set(title="forget loss, relearnt", xlabel="forget stories with a label", ylabel="nats a word")
+    middle.set(title=f"relearning at {shown:.0%} labels", xlabel="steps on 64 forget stories")
+    right.set(title="retain loss: the tax", xlabel="forget stories with a label")
+    for axes in (left, middle, right):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.title.set_fontsize(10)
+    figure.legend(loc="outside lower center", ncols=len(METHODS), frameon=False, fontsize=8)
+    save(figure, path)
+
+
+def main() -> None:
+    """Train every method at every label fraction with some seeds and print the table."""
+    parser = flags(__doc__, "unlearning.png")
+    parser.add_argument("--fractions", type=_fraction, nargs="+", default=[0.1, 0.5, 1.0], help="of forget stories")
+    args = parser.parse_args()
+    size = FULL if args.full else Size()
+    kinds = [(name, fraction) for name in METHODS for fraction in (args.fractions if name != "base" else [0.0])]
+    settings = [(size, seed, name, fraction) for name, fraction in kinds for seed in range(args.seeds)]
+    results = iter(run(job, settings, args.jobs))
+    table = {kind: [next(results) for _ in range(args.seeds)] for kind in kinds}
+    print(f"{args.seeds} seeds, mean (95% interval), nats a word:")
+    print(f"{'labels':8}{'method':18}{'forget':>22}{'relearnt':>22}{'retain':>22}")
+    for fraction in [0.0, *args.fractions]:
+        for name in METHODS:
+            if (name, fraction) in table:
+                found = table[name, fraction]
+                cells = [
+                    mean([seed[column] for seed in found]).text(".2f") for column in ("forget", "relearnt", "retain")
+                ]
+                print(f"{fraction:<8.0%}{name:18}" + "".join(f"{cell:>22}" for cell in cells))
+    picture(table | {("base", fraction): table["base", 0.0] for fraction in args.fractions}, args.fractions, args.out)
+    print(f"Picture: {args.out}")
+
+
+def _fraction(text: str) -> float:
+    """Read a label fraction."""
+    try:
+        if 0 < (fraction := float(text)) <= 1:
+            return fraction
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is no fraction of the forget stories: give one above 0, up to 1")
+
+
+if __name__ == "__main__":
+    main()
