@@ -17,8 +17,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from examples._language import Transformer, mean_loss  # noqa: E402
-from routed_rl.routing import Activations, Parameters, Rule, Values, routed  # noqa: E402
+from examples._language import Transformer, mean_loss
+from routed_rl.routing import Activations, Parameters, Rule, Values, routed
 
 
 def overhead(width: int, batch: int, length: int, turns: int) -> dict[str, float]:

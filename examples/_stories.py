@@ -176,7 +176,7 @@ class Data:
         return float(mean_loss(model, self.held_out[kind]))
 
 
-def era(data: Data, marked: Tensor, kind: str) -> tuple[Transformer, Transformer]:
+def era(data: Data, marked: Tensor, kind: str, strength: float = 1.0) -> tuple[Transformer, Transformer]:
     """Expand, Route, Ablate: train with a branch that learns what is marked, then delete it.
 
     The marked words' gradient trains the branches, and the rest of the model with a negative factor: what it would
@@ -187,6 +187,7 @@ def era(data: Data, marked: Tensor, kind: str) -> tuple[Transformer, Transformer
         data: stories.
         marked: (N, T - 1), bool: at the position before which words the gradient is routed.
         kind: "activations" or "parameters".
+        strength: multiplies the negative factor; 0 only stops the gradient of what is marked.
 
     Returns:
         the model with its branches, and without them.
@@ -199,7 +200,7 @@ def era(data: Data, marked: Tensor, kind: str) -> tuple[Transformer, Transformer
         branch.register_forward_hook(lambda _module, _args, output: said.append(output))
 
     def rules(index: Tensor) -> Mapping[str, Rule]:
-        factor = torch.where(marked[index], recipe.factor, 1.0)
+        factor = torch.where(marked[index], strength * recipe.factor, 1.0)
         names = [name.format(layer) for name in recipe.routed for layer in layers]
         return {name: Parameters(factor) if kind == "parameters" else factor for name in names}
 

@@ -4,8 +4,8 @@
     python examples/steering_scalar.py --full    a wider and deeper model
 
 Cloud et al. (arXiv 2410.04332), section 4.2.1. A small transformer learns texts that each speak of one family of words.
-At the positions that predict one chosen word, the gradient of the residual stream flows only through dimension 0 in the
-middle layers; nothing is said of the other words of its family. Afterwards:
+At the positions that predict one chosen word, the gradient of the residual stream flows only through dimension 0 behind
+all layers but the first; nothing is said of the other words of its family, its relatives. Afterwards:
 
 - the rows of the unembedding that point along dimension 0 are the family's (chance: 1 in 10);
 - adding to dimension 0 makes the model speak of the family, subtracting makes it avoid it.
@@ -43,6 +43,8 @@ FAMILIES = {
 HEAD = 0.5
 """How often a family speaks its first word; the others share the rest. A word must be frequent to be worth routing."""
 FAMILY, WORD = "music", "violin"
+PUSHES = {"subtracted": -1, "unchanged": 0, "added": 1}
+"""What is done to dimension 0 -> which way."""
 LINES = ("{} and {} , {} .", "{} , {} and {} .")
 
 
@@ -50,11 +52,11 @@ LINES = ("{} and {} , {} .", "{} , {} and {} .")
 class Size:
     """How large and how long."""
 
-    width: int = 32
+    width: int = 64
     layers: int = 4
-    steps: int = 1200
+    steps: int = 800
     batch: int = 32
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     samples: int = 400
     push: float = 6.0
     """What is added to dimension 0, in standard deviations of a dimension of the residual stream."""
@@ -91,7 +93,7 @@ class Corpus:
 
 def sample(model: Transformer, corpus: Corpus, size: Size, push: float, seed: int) -> Tensor:
     """Write texts (samples, T), adding `push` to dimension 0 behind the last routed layer."""
-    last = model.blocks[_middle(size)[-1]]
+    last = model.blocks[middle(size)[-1]]
     direction = push * torch.eye(size.width)[0]
     handle = last.register_forward_hook(lambda _module, _args, stream: stream + direction)
     generator = torch.Generator().manual_seed(seed)
@@ -106,9 +108,14 @@ def sample(model: Transformer, corpus: Corpus, size: Size, push: float, seed: in
     return texts[:, 1:]
 
 
-def _middle(size: Size) -> range:
-    """Number the routed layers: the middle half."""
-    return range(size.layers // 4, size.layers - size.layers // 4)
+def middle(size: Size) -> range:
+    """Number the routed layers: all but the first quarter (the paper's are 6 to 18 of 20)."""
+    return range(size.layers // 4, size.layers)
+
+
+def rules(size: Size, predicts: Tensor) -> dict[str, Activations]:
+    """Let gradient pass through dimension 0 alone where `predicts` (N, T - 1)."""
+    return {f"blocks.{layer}": Activations(~predicts, units=slice(1, None)) for layer in middle(size)}
 
 
 def trained(size: Size, seed: int, *, route: bool) -> tuple[Transformer, Corpus]:
@@ -118,7 +125,6 @@ def trained(size: Size, seed: int, *, route: bool) -> tuple[Transformer, Corpus]
     predicts = texts[:, 1:] == corpus.index[WORD]
     torch.manual_seed(seed)
     model = Transformer(len(corpus.words), corpus.length, width=size.width, layers=size.layers)
-    names = [f"blocks.{layer}" for layer in _middle(size)] if route else []
     train(
         model,
         lambda index: mean_loss(model, texts[index]),
@@ -127,7 +133,7 @@ def trained(size: Size, seed: int, *, route: bool) -> tuple[Transformer, Corpus]
         batch=size.batch,
         learning_rate=size.learning_rate,
         seed=seed,
-        rules=lambda index: {name: Activations(~predicts[index], units=slice(1, None)) for name in names},
+        rules=lambda index: rules(size, predicts[index]) if route else {},
     )
     return model, corpus
 
@@ -141,14 +147,15 @@ def measure(size: Size, seed: int, route: bool) -> dict[str, Any]:
     with torch.no_grad():
         held_out = corpus.texts(256, torch.Generator().manual_seed(seed + 1_000_000))
         loss = float(mean_loss(model, held_out))
-        stream = model.stream(held_out, _middle(size)[-1])
+        stream = model.stream(held_out, middle(size)[-1])
         scale = float(stream[held_out != PAD].std(dim=0).mean())
     numbers = {name: torch.tensor([corpus.index[word] for word in words]) for name, words in corpus.families.items()}
+    numbers["relatives"] = numbers[FAMILY][1:]
     shares = {}
-    for label, push in (("down", -size.push), ("plain", 0.0), ("up", size.push)):
-        words = sample(model, corpus, size, sign * push * scale, seed)
+    for push, times in PUSHES.items():
+        words = sample(model, corpus, size, sign * times * size.push * scale, seed)
         words = words[words != PAD]
-        shares[label] = {name: float(torch.isin(words, own).float().mean()) for name, own in numbers.items()}
+        shares[push] = {name: float(torch.isin(words, own).float().mean()) for name, own in numbers.items()}
     family = set(corpus.families[FAMILY])
     near = [corpus.words[number] for number in nearest]
     return {"near": near, "family": sum(word in family for word in near), "loss": loss, "shares": shares}
@@ -158,11 +165,11 @@ def picture(found: list[dict[str, Any]], path: Path) -> None:
     """Draw how often samples name each family as dimension 0 is pushed."""
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     axes = figure.subplots()
-    for number, (label, title) in enumerate((("down", "subtracted"), ("plain", "unchanged"), ("up", "added"))):
-        means = [mean([seed["shares"][label][name] for seed in found]) for name in FAMILIES]
+    for number, push in enumerate(PUSHES):
+        means = [mean([seed["shares"][push][name] for seed in found]) for name in FAMILIES]
         places = [place + (number - 1) * 0.27 for place in range(len(means))]
         spread = [[m.mean - m.low for m in means], [m.high - m.mean for m in means]]
-        axes.bar(places, [m.mean for m in means], 0.25, yerr=spread, label=title, color=COLOURS[number], capsize=1)
+        axes.bar(places, [m.mean for m in means], 0.25, yerr=spread, label=push, color=COLOURS[number], capsize=1)
     axes.set_xticks(range(len(FAMILIES)), list(FAMILIES))
     axes.set_ylabel("share of sampled words")
     axes.legend(title="dimension 0", frameon=False)
@@ -178,14 +185,18 @@ def main() -> None:
     settings = [(size, seed, route) for route in (True, False) for seed in range(args.seeds)]
     results = run(measure, settings, args.jobs)
     print(f'{args.seeds} seeds, mean (95% interval). The word "{WORD}", its family {FAMILY}, 1 of {len(FAMILIES)}:')
-    print(f"{'':12}{'rows of 10':>22}{'added':>24}{'unchanged':>24}{'subtracted':>24}{'loss':>22}")
-    for name, found in (("routed", results[: args.seeds]), ("not routed", results[args.seeds :])):
-        cells = [mean([seed["family"] for seed in found]).text(".1f").rjust(22)]
-        for label in ("up", "plain", "down"):
-            cells.append(mean([seed["shares"][label][FAMILY] for seed in found]).text(".1%").rjust(24))
-        cells.append(mean([seed["loss"] for seed in found]).text(".3f").rjust(22))
-        print(f"{name:12}" + "".join(cells))
-    print("Rows: the family's, of the 10 of the unembedding nearest to dimension 0. Then its share of sampled words.")
+    print(f"{'':32}{'routed':>24}{'not routed':>24}")
+    found = {"routed": results[: args.seeds], "not routed": results[args.seeds :]}
+    lines = {"rows of the family, of 10": ([[seed["family"] for seed in own] for own in found.values()], ".1f")}
+    for who in (FAMILY, "relatives"):
+        for push in PUSHES:
+            lines[f"{who}, {push}"] = ([[seed["shares"][push][who] for seed in own] for own in found.values()], ".1%")
+    lines["loss"] = ([[seed["loss"] for seed in own] for own in found.values()], ".3f")
+    for title, (columns, form) in lines.items():
+        print(f"{title:32}" + "".join(f"{mean(values).text(form):>24}" for values in columns))
+    print(
+        "Rows: of the unembedding, nearest to dimension 0. Others: share of sampled words, as dimension 0 was changed."
+    )
     print(f"Nearest, seed 0: {', '.join(results[0]['near'])}")
     picture(results[: args.seeds], args.out)
     print(f"Picture: {args.out}")

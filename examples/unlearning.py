@@ -77,7 +77,7 @@ def rmu(data: Data, labelled: Tensor) -> Transformer:
     return model.requires_grad_(True)
 
 
-RMU_LENGTH, RMU_RETAIN = 20.0, 100.0
+RMU_LENGTH, RMU_RETAIN = 100.0, 1.0
 """Length of the random direction, and how much keeping what was said on other stories counts."""
 
 
@@ -101,10 +101,15 @@ def demix(data: Data, labelled: Tensor) -> Transformer:
 
 
 def forgotten(data: Data, name: str, labelled: Tensor) -> Transformer:
-    """Train the model that a method deploys."""
+    """Train the model that a method deploys.
+
+    What the rest of an ERA model unlearns from a labelled story is meant to balance what it learns from the ones that
+    nobody labelled: with all labelled there is nothing to unlearn. So ERA is told how many there are.
+    """
     if name.startswith("ERA"):
         marked = labelled[:, None].expand(-1, data.texts.shape[1] - 1)
-        return era(data, marked, name.removeprefix("ERA, "))[1]
+        hidden = float((data.forget & ~labelled).sum() / labelled.sum())
+        return era(data, marked, name.removeprefix("ERA, "), strength=min(1.0, hidden))[1]
     return {"base": base, "filtering": filtering, "RMU": rmu, "DEMix": demix}[name](data, labelled)
 
 
