@@ -13,11 +13,9 @@ the full decoder), on held-out images; 100% is as good as the whole code.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import struct
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +27,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from examples._seeds import flags, mean, run, save
 from routed_rl.routing import route
 
 
@@ -66,7 +65,7 @@ class Size:
 
     widths: tuple[int, ...] = (256, 128)
     code: int = 16
-    steps: int = 600
+    steps: int = 1500
     certificate_steps: int = 400
     batch: int = 512
     learning_rate: float = 1e-3
@@ -195,41 +194,35 @@ def picture(rows: Tensor, path: Path) -> None:
     titles = ("image", "whole code", "half A", "half B")
     for axes, row, title in zip(all_axes, rows, titles, strict=True):
         for ax, image in zip(axes, row, strict=True):
-            ax.imshow(image.view(side, side), cmap="gray_r", vmin=0, vmax=1)
+            ax.imshow(image.view(side, side).numpy(), cmap="gray_r", vmin=0, vmax=1)
             ax.set_xticks([])
             ax.set_yticks([])
         axes[0].set_ylabel(title, rotation=0, ha="right", va="center")
     figure.suptitle("Digits 0-4 were routed to half A, 5-9 to half B", x=0.01, ha="left", fontweight="bold")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    save(figure, path)
 
 
 def main() -> None:
     """Train every row with some seeds and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags(__doc__, "split_autoencoder.png")
     parser.add_argument("--data", choices=("digits", "mnist"), default="digits")
     parser.add_argument("--path", type=Path, help="folder with MNIST's IDX files")
-    parser.add_argument("--full", action="store_true", help="the paper's widths and epochs")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path("runs/split_autoencoder.png"))
     args = parser.parse_args()
     if args.data == "mnist" and args.path is None:
         parser.error("--data mnist needs --path, the folder with MNIST's IDX files")
     images, labels = digits(args.path if args.data == "mnist" else None)
-    size, began = FULL if args.full else Size(), time.perf_counter()
-    print(f"{len(images)} images, {args.seeds} seeds. What each half recovers, mean over seeds (lowest to highest):")
+    size = FULL if args.full else Size()
+    settings = [(images, labels, setting, size, seed) for setting in SETTINGS for seed in range(args.seeds)]
+    results = run(scores, settings, args.jobs)
+    picture(results[0][1], args.out)
+    print(f"{len(images)} images, {args.seeds} seeds. What each half recovers, mean (95% interval):")
     columns = ("A 0-4", "A 5-9", "B 0-4", "B 5-9")
     print(f"{'':32}" + "".join(f"{column:>20}" for column in columns))
-    for setting in SETTINGS:
-        found = [scores(images, labels, setting, size, seed) for seed in range(args.seeds)]
-        if setting is SETTINGS[0]:
-            picture(found[0][1], args.out)
-        cells = []
-        for column in columns:
-            values = [table[column] for table, _ in found]
-            cells.append(f"{np.mean(values):5.0%} ({min(values):.0%} to {max(values):.0%})".rjust(20))
-        print(f"{setting.name:32}" + "".join(cells), flush=True)
-    print(f"{time.perf_counter() - began:.0f} s. Pictures: {args.out}")
+    for number, setting in enumerate(SETTINGS):
+        found = [table for table, _ in results[number * args.seeds : (number + 1) * args.seeds]]
+        cells = [mean([table[column] for table in found]).text(".0%") for column in columns]
+        print(f"{setting.name:32}" + "".join(f"{cell:>20}" for cell in cells))
+    print(f"Pictures: {args.out}")
 
 
 if __name__ == "__main__":

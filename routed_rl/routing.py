@@ -70,7 +70,10 @@ class Activations:
 
 @dataclass(frozen=True)
 class Parameters:
-    """Let a module's parameters learn only from the samples that are kept; gradient passes through as ever."""
+    """Let a module's parameters learn only from the samples that are kept; gradient passes through as ever.
+
+    A float multiplies what they learn: 0.3 for a part of it, -1 to unlearn.
+    """
 
     keep: Tensor
 

@@ -133,6 +133,23 @@ def test_parameters_of_any_module_can_be_routed_and_nothing_else_changes() -> No
         assert torch.allclose(mixed[name], gradients(model)[name], rtol=1e-9), name
 
 
+def test_a_float_scales_what_parameters_learn_and_nothing_else() -> None:
+    model, x = network(0), torch.randn(3, 4, dtype=torch.float64)
+    factor = torch.tensor([0.5, -2.0, 0.0], dtype=torch.float64)
+    alone = []
+    for sample in x:
+        model.zero_grad()
+        loss_of(model(sample[None])).backward()
+        alone.append(gradients(model))
+    model.zero_grad()
+    with routed(model, {"0": Parameters(factor), "2": Parameters(factor)}):
+        loss_of(model(x)).backward()
+    for name, gradient in gradients(model).items():
+        weights = factor if name[0] in "02" else torch.ones_like(factor)
+        expected = sum(weight * own[name] for weight, own in zip(weights, alone, strict=True))
+        assert torch.allclose(gradient, expected, rtol=1e-9, atol=1e-12), name
+
+
 def test_tokens_can_be_routed_one_by_one() -> None:
     layer = nn.Linear(3, 2).double()
     x = torch.randn(4, 5, 3, dtype=torch.float64)

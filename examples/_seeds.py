@@ -1,0 +1,73 @@
+"""What every example does with its seeds: a process for each core, the time left, means with intervals."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from scipy import stats
+from tqdm import tqdm
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
+"""Okabe and Ito's, told apart by colour-blind readers."""
+
+
+class Mean(NamedTuple):
+    """A mean over seeds and its 95% bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def text(self, form: str) -> str:
+        """Write mean (low to high)."""
+        return f"{self.mean:{form}} ({self.low:{form}} to {self.high:{form}})"
+
+
+def mean(values: Sequence[float]) -> Mean:
+    """Take the mean over seeds; one seed alone has no interval."""
+    centre = float(np.mean(values))
+    if len(values) == 1:
+        return Mean(centre, centre, centre)
+    found = stats.bootstrap((values,), np.mean, n_resamples=2000, method="percentile", rng=0).confidence_interval
+    return Mean(centre, float(found.low), float(found.high))
+
+
+def flags(doc: str | None, out: str) -> argparse.ArgumentParser:
+    """Make the flags that every example has."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=_count, default=5)
+    parser.add_argument("--full", action="store_true", help="the paper's size; wants a large machine")
+    parser.add_argument("--jobs", type=_count, default=os.cpu_count() or 1, help="processes at a time")
+    parser.add_argument("--out", type=Path, default=Path("runs") / out, help="where the picture goes")
+    return parser
+
+
+def _count(text: str) -> int:
+    """Read a number that is at least 1."""
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1: give one, such as 5")
+    return int(text)
+
+
+def run(job: Callable[..., Any], settings: Sequence[tuple[Any, ...]], jobs: int) -> list[Any]:
+    """Call `job(*setting)` for every setting, `jobs` at a time on one core each, and return what comes of them.
+
+    Progress and the time left are shown on stderr.
+    """
+    with get_context("spawn").Pool(min(jobs, len(settings)), torch.set_num_threads, (1,)) as pool:
+        waiting = [pool.apply_async(job, setting) for setting in settings]
+        return [result.get() for result in tqdm(waiting, unit="run", smoothing=0)]
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture, and the folder for it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
