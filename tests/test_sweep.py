@@ -3,10 +3,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from routed_rl import assembly, cli, sweep
+from routed_rl import assembly, cli, launch, sweep
 from routed_rl.config import UserError
 from routed_rl.sweep import Task
 
@@ -30,8 +31,8 @@ agent = "naive"
 """
 
 
-def steps_of(flags: Sequence[str]) -> int:
-    return assembly.build(flags).settings.steps
+def settings_of(flags: Sequence[str]) -> dict[str, Any]:
+    return assembly.build(flags).plain()
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def toml(tmp_path: Path) -> Path:
 
 
 def test_lists_are_multiplied_and_each_run_has_a_name(toml: Path, tmp_path: Path) -> None:
-    tasks = sweep.read(toml, tmp_path / "out", steps_of)
+    tasks = sweep.read(toml, tmp_path / "out", settings_of)
     names = [task.name for task in tasks]
     assert len(names) == len(set(names)) == 2 * 2 * 2 + 4
     assert "naive_oversight-0.5_seed-1" in names
@@ -67,7 +68,7 @@ def test_every_world_has_every_grid_and_one_seed_comes_after_the_other(tmp_path:
         agent = ["naive", "routed"]
         """
     )
-    tasks = sweep.read(path, tmp_path / "out", steps_of)
+    tasks = sweep.read(path, tmp_path / "out", settings_of)
     worlds = ("outcomes-diamond+ghost+skull", "env-looks")
     names = [f"{agent}_{world}_seed-{seed}" for seed in (0, 1) for world in worlds for agent in ("naive", "routed")]
     assert [task.name for task in tasks] == names
@@ -77,16 +78,16 @@ def test_every_world_has_every_grid_and_one_seed_comes_after_the_other(tmp_path:
 def test_finished_runs_are_skipped_killed_ones_resumed_and_failures_told_at_the_end(
     toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tasks = sweep.read(toml, tmp_path / "out", steps_of)[:4]
+    tasks = sweep.read(toml, tmp_path / "out", settings_of)[:4]
     finished, killed, empty, broken = tasks
     assert finished.execute() is None
     result = (finished.folder / "result.json").read_text()
     assert killed.execute() is None
     (killed.folder / "result.json").unlink()  # killed before it was written, its last checkpoint a little earlier
-    killed = Task(killed.folder, killed.flags, 256)
+    killed = Task(killed.folder, killed.flags, {"steps": 256})
     empty.folder.mkdir(parents=True)
-    broken = Task(tmp_path / "out" / "broken", ("--agent", "naive", "--env.rows", "0"), 128)
-    failed = sweep.run([finished, killed, empty, broken], launcher="local", jobs=2)
+    broken = Task(tmp_path / "out" / "broken", ("--agent", "naive", "--env.rows", "0"), {"steps": 128})
+    failed = launch.run([finished, killed, empty, broken], launcher="local", jobs=2)
     assert list(failed) == ["broken"]
     assert "rows 0" in failed["broken"]
     assert (finished.folder / "result.json").read_text() == result
@@ -112,23 +113,36 @@ def test_a_wrong_file_is_told(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "x.toml"
     path.write_text(text)
     with pytest.raises(UserError, match=words):
-        sweep.read(path, None, steps_of)
+        sweep.read(path, None, settings_of)
     with pytest.raises(UserError, match="cannot read"):
-        sweep.read(tmp_path / "none.toml", None, steps_of)
+        sweep.read(tmp_path / "none.toml", None, settings_of)
 
 
 def test_every_run_of_the_papers_sweep_has_a_name_of_its_own() -> None:
-    tasks = sweep.read(Path(__file__).parents[1] / "sweeps" / "paper.toml", None, lambda flags: 1)
+    tasks = sweep.read(Path(__file__).parents[1] / "sweeps" / "paper.toml", None, lambda flags: {"steps": 1})
     assert len(tasks) == 5 * (5 * 6 + 4 * 6 + 2 * 2 + 2 + 1)
     assert "routed_oversight-0.1_no-gate_seed-0" in {task.name for task in tasks}
 
 
 def test_a_result_of_fewer_steps_is_not_the_end(tmp_path: Path) -> None:
-    task = Task(tmp_path, (), 200)
+    task = Task(tmp_path, (), {"steps": 200})
     (tmp_path / "result.json").write_text('{"env_steps": 100}')
     assert not task.finished
     (tmp_path / "result.json").write_text('{"env_steps": 200}')
     assert task.finished
+
+
+def test_a_run_that_was_made_with_other_settings_is_told_and_not_taken_for_this_one(tmp_path: Path) -> None:
+    path, out = tmp_path / "x.toml", tmp_path / "out"
+    path.write_text('seeds = [3]\n[[grid]]\nagent = "naive"\nsteps = 64\nnum-envs = 8\n"agent.hidden" = [8]\n')
+    (task,) = sweep.read(path, out, settings_of)
+    assert task.execute() is None
+    assert sweep.read(path, out, settings_of)[0].finished
+    longer = settings_of([*task.flags, "--steps", "1024"])
+    assert not sweep.read(path, out, lambda flags: longer)[0].finished  # more steps go on with it
+    other = settings_of([*task.flags, "--agent.learning-rate", "0.5"])
+    with pytest.raises(UserError, match=r"agent.learning_rate 0.0003, and now it would be 0.5"):
+        sweep.read(path, out, lambda flags: other)
 
 
 def test_a_wrong_flag_is_told_before_anything_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

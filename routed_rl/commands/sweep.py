@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from routed_rl import config
+from routed_rl import config, launch
 from routed_rl import sweep as experiments
 from routed_rl.assembly import build
 from routed_rl.config import UserError
@@ -20,7 +20,7 @@ class SweepSettings:
 
     out: Path | None = None
     """Folder for the runs; runs/NAME unless given."""
-    launcher: experiments.Launcher = "local"
+    launcher: launch.Launcher = "local"
     """local: processes of this machine. ray: tasks of Ray, if it is installed."""
     jobs: int = max(os.cpu_count() or 1, 1)
     """How many runs at a time (local); each has one thread."""
@@ -41,11 +41,11 @@ def sweep(args: Sequence[str], prog: str = "sweep.py") -> int:
     settings = config.parse(SweepSettings, args, prog=prog, description=description)
     if path is None:
         raise UserError(f"no sweep was given: {prog} sweeps/quick.toml [OPTIONS].")
-    tasks = experiments.read(path, settings.out, lambda flags: build(flags).settings.steps)
+    tasks = experiments.read(path, settings.out, lambda flags: build(flags).plain())
     if settings.print_commands:
         print("\n".join(experiments.commands(tasks)))
         return 0
-    failed = experiments.run(tasks, launcher=settings.launcher, jobs=settings.jobs, address=settings.address)
+    failed = launch.run(tasks, launcher=settings.launcher, jobs=settings.jobs, address=settings.address)
     folder = tasks[0].folder.parent
     for name, error in failed.items():
         print(f"failed: {name}: {error}", file=sys.stderr)
