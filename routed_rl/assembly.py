@@ -11,7 +11,8 @@ from routed_rl import checkpoint, config
 from routed_rl.agent import Agent
 from routed_rl.config import UserError
 from routed_rl.plugins import Plugins
-from routed_rl.run import Choice, Run
+from routed_rl.run import Run
+from routed_rl.settings import Choice
 
 _TRAIN = """Train an agent in an environment.
 

@@ -73,6 +73,14 @@ def to_plain(settings: Any) -> Any:
     return str(settings) if isinstance(settings, Path) else settings
 
 
+def flatten(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Write nested settings as one mapping, with dots in the names."""
+    flat: dict[str, Any] = {}
+    for name, value in plain.items():
+        flat |= {f"{name}.{k}": v for k, v in flatten(value).items()} if isinstance(value, Mapping) else {name: value}
+    return flat
+
+
 def to_flags(plain: Mapping[str, Any], prefix: str = "--") -> list[str]:
     """Write nested settings as flags; None is left out, so that the default holds."""
     flags: list[str] = []
@@ -85,7 +93,7 @@ def to_flags(plain: Mapping[str, Any], prefix: str = "--") -> list[str]:
                 flag if value else "no-".join((flag[: flag.rfind(".") + 1] or "--", flag.split(".")[-1].lstrip("-")))
             )
         elif isinstance(value, list):
-            flags += [flag, *_flatten(value)]
+            flags += [flag, *_leaves(value)]
         elif value is not None:
             flags += [flag, str(value)]
     return flags
@@ -119,9 +127,9 @@ def fail(error: UserError) -> NoReturn:
     raise SystemExit(2)
 
 
-def _flatten(items: Iterable[Any]) -> list[str]:
+def _leaves(items: Iterable[Any]) -> list[str]:
     """List the leaves of nested lists as strings."""
-    return [leaf for item in items for leaf in (_flatten(item) if isinstance(item, list) else [str(item)])]
+    return [leaf for item in items for leaf in (_leaves(item) if isinstance(item, list) else [str(item)])]
 
 
 def _first_sentence(boxed: str) -> str:

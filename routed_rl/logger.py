@@ -11,11 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
+
+from routed_rl import config
 
 Value = Tensor | float
 
@@ -100,12 +103,16 @@ class Logger:
         self._writer.add_image(name, image, env_steps, dataformats="HWC")
         Image.fromarray(image).save(self._folder / f"{name}.png")
 
-    def settings(self, settings: Mapping[str, bool | str | float | int], text: str) -> None:
+    def settings(self, plain: Mapping[str, Any]) -> None:
         """Show the run's settings in TensorBoard, as text and as hyperparameters of its last metrics."""
         from torch.utils.tensorboard.summary import hparams
 
-        self._writer.add_text("config", f"```\n{text}\n```")
-        for summary in hparams(dict(settings), {}):
+        self._writer.add_text("config", f"```\n{yaml.safe_dump(dict(plain), sort_keys=False)}\n```")
+        simple = {
+            name: value if isinstance(value, bool | str | float | int) else str(value)
+            for name, value in config.flatten(plain).items()
+        }
+        for summary in hparams(simple, {}):
             assert self._writer.file_writer is not None
             self._writer.file_writer.add_summary(summary)
 

@@ -1,24 +1,14 @@
-"""A run: its folder, what is built from its settings, and its result."""
+"""A run: what is built from its settings, its training, and its result."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import json
-import platform
-import shlex
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, make_dataclass, replace
-from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
-import torch
-import yaml
 
 from routed_rl import checkpoint, config
 from routed_rl.agent import Agent
@@ -29,48 +19,10 @@ from routed_rl.guard import ContractError, Guarded, blame
 from routed_rl.logger import Logger
 from routed_rl.plugins import Plugins
 from routed_rl.revalued import Revalued
+from routed_rl.run_folder import charts, describe
+from routed_rl.settings import Choice, changed, settings_class, to_device
 from routed_rl.trace import Trace
 from routed_rl.trainer import Trainer
-
-DEFAULT_ENV, DEFAULT_AGENT = "gridworld", "routed"
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """What a run needs beside its environment and its agent."""
-
-    steps: int = 1_200_000
-    """Environment steps to train for; the last rollout may go past it."""
-    num_envs: int = 256
-    """How many environments are stepped together."""
-    seed: int = 0
-    """Decides everything random: worlds, weights, actions, evaluation."""
-    device: str = "auto"
-    """auto (a GPU if there is one), cpu, cuda, cuda:1, ..."""
-    evaluations: int = 5
-    """How many times to evaluate on the way, evenly spaced; the last is at the end."""
-    episodes: int = 1000
-    """Episodes of an evaluation, where it cannot be exact; fewer if they could take over a tenth of the steps."""
-    good: tuple[str, ...] = ()
-    """Outcomes that are worth 1, all others -1; as the environment says unless given."""
-    trace: bool = False
-    """Write episodes.csv: for each episode its outcome, label, route and gate."""
-
-    def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("num_envs", 1), ("episodes", 1), ("seed", 0), ("evaluations", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name.replace('_', '-')} is {getattr(self, name)}: it must be at least {least}.")
-        if self.seed >= 2**63:
-            raise ValueError(f"seed is {self.seed}: it must be below 2 to the power of 63.")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which environment and which agent, by name, and where to look for more of them."""
-
-    env: str = DEFAULT_ENV
-    agent: str = DEFAULT_AGENT
-    plugins: tuple[str, ...] = ()
 
 
 class Run:
@@ -91,9 +43,9 @@ class Run:
         plugins = Plugins(choice.plugins)
         self.choice = choice
         self._env_module, self._agent_module = plugins.load("envs", choice.env), plugins.load("agents", choice.agent)
-        settings_class = _settings_class(self._env_module, self._agent_module)
-        self.settings: Any = config.parse(settings_class, flags, prog=prog, description=description)
-        self.device = _device(self.settings.device)
+        joined = settings_class(self._env_module, self._agent_module)
+        self.settings: Any = config.parse(joined, flags, prog=prog, description=description)
+        self.device = to_device(self.settings.device)
 
     def plain(self) -> dict[str, Any]:
         """Return names and settings as config.yaml holds them."""
@@ -106,7 +58,7 @@ class Run:
         """Make the environment, at another oversight and with other good outcomes if given."""
         env_config = self.settings.env
         if oversight is not None:
-            env_config = _changed(env_config, oversight=oversight)
+            env_config = changed(env_config, oversight=oversight)
         return self._make(env_config, num_envs, seed, good or self.settings.good)
 
     def _make(self, env_config: Any, num_envs: int, seed: int, good: Sequence[str]) -> VecEnv:
@@ -127,12 +79,12 @@ class Run:
         """Make what evaluates the agent's policies, with labels without end; for `kwargs` see `Evaluator`."""
         settings = self.settings.env
         if hasattr(settings, "label_budget"):
-            settings = _changed(settings, label_budget=None)
+            settings = changed(settings, label_budget=None)
         at = settings.oversight if oversight is None else oversight
 
         def make_env(num_envs: int, *, oversight: float | None = None) -> VecEnv:
-            changed = _changed(settings, oversight=at if oversight is None else oversight)
-            env = self._make(changed, num_envs, self._seeds[2], good or self.settings.good)
+            there = changed(settings, oversight=at if oversight is None else oversight)
+            env = self._make(there, num_envs, self._seeds[2], good or self.settings.good)
             return Guarded(env, f"{self.choice.env} in evaluation")
 
         return Evaluator(make_env, seed=self._seeds[2], **{"episodes": self.settings.episodes} | kwargs)
@@ -179,11 +131,11 @@ class Run:
             self.restore(agent, state, path)
         evaluator = self.make_evaluator(**self._episodes(env.spec.horizon, len(agent.policies())))
         result.unlink(missing_ok=True)  # it is of fewer steps
-        self._describe(folder)
+        describe(folder, self.plain())
         start = 0 if state is None else state["env_steps"]
         logger = Logger(folder, total=settings.steps, start=start)
-        logger.settings(_flat(self.plain()), yaml.safe_dump(self.plain(), sort_keys=False))
-        logger.layout(_layout(list(agent.policies())))
+        logger.settings(self.plain())
+        logger.layout(charts(list(agent.policies())))
         trace = Trace(folder / "episodes.csv", env.spec, up_to=start) if settings.trace else None
         steps, seed = settings.agent.rollout_steps, self._seeds[3]
         trainer = Trainer(
@@ -252,89 +204,3 @@ class Run:
     def _seeds(self) -> list[int]:
         """Independent seeds for the environment, the agent, the evaluation and the choice of a checkpoint."""
         return np.random.SeedSequence(self.settings.seed).generate_state(4).tolist()
-
-    def _describe(self, folder: Path) -> None:
-        """Write config.yaml, command.txt and versions.txt."""
-        (folder / "checkpoints").mkdir(exist_ok=True)
-        config.write_yaml(folder / "config.yaml", self.plain())
-        with (folder / "command.txt").open("a") as file:
-            file.write(shlex.join(sys.argv) + "\n")
-        packages = ("torch", "numpy", "gymnasium", "stable-baselines3", "minigrid", "tensorboard", "safetensors")
-        versions = {"python": platform.python_version(), "commit": _commit()} | {
-            p: metadata.version(p) for p in packages
-        }
-        (folder / "versions.txt").write_text("".join(f"{name} {version}\n" for name, version in versions.items()))
-
-
-def _changed(settings: Any, **changes: Any) -> Any:
-    """Change settings.
-
-    Raises:
-        UserError: if a value is wrong.
-    """
-    try:
-        return replace(settings, **changes)
-    except ValueError as error:
-        raise UserError(str(error)) from None
-
-
-def new_folder(choice: Choice, seed: int, parent: Path = Path("runs")) -> Path:
-    """Make a folder that was not there before: runs/ENV-AGENT-SEED, with a number behind it if need be."""
-    base = f"{Path(choice.env.removesuffix('.py')).name}-{choice.agent}-{seed}"
-    for number in itertools.count(1):
-        folder = parent / (base if number == 1 else f"{base}-{number}")
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(parents=True)
-            return folder
-    raise AssertionError("unreachable")
-
-
-def _settings_class(env: ModuleType, agent: ModuleType) -> type:
-    """Join the run's settings with those of one environment and one agent."""
-    parts = [
-        (name, module.Config, field(default_factory=module.Config)) for name, module in (("env", env), ("agent", agent))
-    ]
-    return make_dataclass("Settings", parts, bases=(RunSettings,), frozen=True)
-
-
-def _device(name: str) -> torch.device:
-    """Return the device of a name.
-
-    Raises:
-        UserError: if it is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise UserError(f"there is no device {name!r} here: use auto, cpu, or install a torch build for it.") from None
-    return device
-
-
-def _layout(policies: list[str]) -> dict[str, dict[str, list[Any]]]:
-    """Arrange TensorBoard's custom charts: each measure with all policies in one chart."""
-    measures = {"return": "return", "unwatched": "return unwatched", "mean_length": "steps per episode"}
-    charts = {title: ["Multiline", [f"^eval/{name}/{tag}$" for name in policies]] for tag, title in measures.items()}
-    return {"policies": charts}
-
-
-def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, bool | str | float | int]:
-    """Flatten nested settings to what TensorBoard takes as hyperparameters."""
-    flat: dict[str, bool | str | float | int] = {}
-    for name, value in plain.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value if isinstance(value, bool | str | float | int) else str(value)
-    return flat
-
-
-def _commit() -> str:
-    """Return the commit of the checkout, if this is one."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"

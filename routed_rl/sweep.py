@@ -57,8 +57,8 @@ class Task:
         """Raise UserError if its folder holds a run with other settings, but for the steps, which may grow."""
         if not self.started:
             return
-        there = _flat(config.read_yaml(self.folder / "config.yaml"))
-        for name, value in _flat(self.settings).items():
+        there = config.flatten(config.read_yaml(self.folder / "config.yaml"))
+        for name, value in config.flatten(self.settings).items():
             if name != "steps" and there.get(name, value) != value:
                 raise UserError(
                     f"{self.folder} was run with {name} {there[name]}, and now it would be {value}: "
@@ -149,14 +149,6 @@ def _points(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
     lists = [value if isinstance(value, list) else [value] for value in table.values()]
     for values in itertools.product(*lists):
         yield dict(zip(table, values, strict=True))
-
-
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Write nested settings with dots."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= {f"{name}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {name: value}
-    return flat
 
 
 def _name(chosen: dict[str, Any], seed: object) -> str:

@@ -21,7 +21,18 @@ FLOORS = [
         "logger",
         "checkpoint",
     ],
-    ["oversight", "gym_spaces", "gym_env", "rollout", "guard", "labels", "outcome_model", "rewards", "revalued"],
+    [
+        "oversight",
+        "gym_spaces",
+        "gym_copies",
+        "gym_env",
+        "rollout",
+        "guard",
+        "labels",
+        "outcome_model",
+        "rewards",
+        "revalued",
+    ],
     ["experts"],
     ["policy", "agent", "plugins", "gym_view"],
     [
@@ -38,7 +49,7 @@ FLOORS = [
         "relearning",
     ],
     ["trace", "trainer"],
-    ["subject", "contract", "run", "assembly", "sweep"],
+    ["subject", "contract", "settings", "run_folder", "run", "assembly", "sweep", "launch"],
     ["commands", "cli", "start", "__main__"],
 ]
 ORDER = [name for floor in FLOORS for name in floor]

@@ -41,7 +41,7 @@ def test_tensors_and_floats_reach_tensorboard_and_the_file(tmp_path: Path) -> No
 
     logger = Logger(tmp_path, total=100, quiet=True)
     values = logger.log(50, {"train/loss": torch.tensor(0.25), "rollout/episodes": torch.tensor(3), "time/s": 1.5})
-    logger.settings({"seed": 1, "env.name": "gridworld"}, "seed: 1")
+    logger.settings({"seed": 1, "env": {"name": "gridworld", "outcomes": ["diamond", "ghost"]}})
     logger.close()
     assert values == {"time/s": 1.5, "train/loss": 0.25, "rollout/episodes": 3.0}
     events = EventAccumulator(str(tmp_path)).Reload()

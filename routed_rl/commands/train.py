@@ -12,7 +12,8 @@ from routed_rl import checkpoint
 from routed_rl.assembly import assemble, build, choose, settings_of
 from routed_rl.config import UserError
 from routed_rl.plugins import Kind, Plugins
-from routed_rl.run import Run, new_folder
+from routed_rl.run import Run
+from routed_rl.run_folder import new_folder
 
 from ._result import show_result
 
