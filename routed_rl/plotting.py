@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from routed_rl.results import Result, tabulate, write_tables
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#8a6d3b", "#7a52c7", "#b22222")
 """Okabe and Ito's, told apart by colour-blind readers, and four more."""
+STYLES = ("-", "--", ":", "-.")
+Looks = Mapping[str, tuple[str, str]]
+"""Method -> its colour, which is the agent's, and its line style, which tells the agent's variants apart."""
 
 
 def draw(results: Sequence[Result], folder: Path) -> list[Path]:
@@ -22,36 +27,53 @@ def draw(results: Sequence[Result], folder: Path) -> list[Path]:
     A folder of runs in several worlds has the figures of each in a folder of its own.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    methods = sorted({result.method for result in results})
-    colours = {method: COLOURS[i % len(COLOURS)] for i, method in enumerate(methods)}
+    looks = {
+        method: (COLOURS[i % len(COLOURS)], STYLES[j % len(STYLES)])
+        for i, variants in enumerate(_variants(results).values())
+        for j, method in enumerate(variants)
+    }
     written = write_tables(results, folder)
     worlds = sorted({result.world for result in results})
     for world in worlds:
         here = [result for result in results if result.world == world]
-        written += _figures(here, colours, folder if len(worlds) == 1 else folder / re.sub(r"[^\w.]+", "-", world))
+        written += _figures(here, looks, folder if len(worlds) == 1 else folder / re.sub(r"[^\w.]+", "-", world))
     return written
 
 
-def _figures(results: Sequence[Result], colours: Mapping[str, str], folder: Path) -> list[Path]:
+def _variants(results: Sequence[Result]) -> dict[str, list[str]]:
+    """List the methods of each agent, the plain one first."""
+    variants: dict[str, list[str]] = defaultdict(list)
+    for method in sorted({result.method for result in results}):
+        variants[method.split(",")[0]].append(method)
+    return variants
+
+
+def _figures(results: Sequence[Result], looks: Looks, folder: Path) -> list[Path]:
     """Draw the figures of one world."""
     folder.mkdir(exist_ok=True)
     written = []
     for measure, title in (("return", "Return"), ("unwatched", "Return where nothing is overseen")):
         figure, axes = _figure(title, "oversight: chance that an end is seen", "exact return of the policy to ship")
-        _against_oversight(axes, results, measure, colours)
+        _against_oversight(axes, results, measure, looks)
         written += _save(figure, folder / f"{measure}_against_oversight")
     for level in sorted({result.oversight for result in results}):
         here = [result for result in results if result.oversight == level]
         for column, name, label in ((0, "steps", "environment steps"), (1, "labels", "labelled episodes")):
             figure, axes = _figure(f"Learning at {level:g} oversight", label, "exact return of the policy to ship")
-            _against(axes, here, column, colours)
+            _against(axes, here, column, looks)
             written += _save(figure, folder / f"return_against_{name}_at_{level:g}")
+    for agent, methods in _variants(results).items():
+        if len(methods) > 1:
+            height = 1.4 + 0.6 * len(methods)
+            figure, axes = _figure(f"Variants of {agent}", "exact return of the policy to ship", "", height)
+            _compare(axes, [result for result in results if result.method in methods])
+            written += _save(figure, folder / f"variants_of_{agent}")
     return written
 
 
-def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+def _figure(title: str, x: str, y: str, height: float = 4.6) -> tuple[Figure, Axes]:
     """Start a figure with room for names at its right."""
-    figure = Figure(figsize=(8.4, 4.6), layout="constrained")
+    figure = Figure(figsize=(8.4, height), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title, loc="left", fontweight="bold")
     axes.set_xlabel(x)
@@ -78,14 +100,15 @@ def _ceilings(axes: Axes, results: Sequence[Result]) -> None:
             axes.axhline(value, color="black", linewidth=0.8, linestyle=style, label=f"{name} {value:.2f}")
 
 
-def _against_oversight(axes: Axes, results: Sequence[Result], measure: str, colours: Mapping[str, str]) -> None:
+def _against_oversight(axes: Axes, results: Sequence[Result], measure: str, looks: Looks) -> None:
     """Draw a line for each method, with its interval."""
     _ceilings(axes, results)
     for method, row in tabulate(results, measure, "policies").items():
         levels, summaries = list(row), list(row.values())
-        axes.plot(levels, [s.mean for s in summaries], _style(method), color=colours[method], marker="o", label=method)
+        colour, style = looks[method]
+        axes.plot(levels, [s.mean for s in summaries], style, color=colour, marker="o", label=method)
         low, high = [s.low for s in summaries], [s.high for s in summaries]
-        axes.fill_between(levels, low, high, color=colours[method], alpha=0.15, linewidth=0)
+        axes.fill_between(levels, low, high, color=colour, alpha=0.15, linewidth=0)
     levels = sorted({result.oversight for result in results})
     if levels[0] > 0:
         axes.set_xscale("log")
@@ -93,12 +116,30 @@ def _against_oversight(axes: Axes, results: Sequence[Result], measure: str, colo
     axes.minorticks_off()
 
 
-def _style(method: str) -> str:
-    """Draw a method with a switch as a dashed line."""
-    return "--" if "," in method else "-"
+def _compare(axes: Axes, results: Sequence[Result]) -> None:
+    """Draw a row for each method, with a dot and its interval for each oversight at which there are several."""
+    rows = tabulate(results, "return", "policies")
+    levels = [
+        p for p in sorted({p for row in rows.values() for p in row}) if sum(p in row for row in rows.values()) > 1
+    ]
+    for i, level in enumerate(levels):
+        here = [(y, row[level]) for y, row in enumerate(rows.values()) if level in row]
+        offset = 0.6 * ((i + 0.5) / len(levels) - 0.5)
+        errors = [[s.mean - s.low for _, s in here], [s.high - s.mean for _, s in here]]
+        axes.errorbar(
+            [s.mean for _, s in here],
+            [y + offset for y, _ in here],
+            xerr=errors,
+            fmt="o",
+            color=COLOURS[i % len(COLOURS)],
+            capsize=3,
+            label=f"{level:g} oversight",
+        )
+    axes.set_yticks(range(len(rows)), list(rows))
+    axes.invert_yaxis()
 
 
-def _against(axes: Axes, results: Sequence[Result], column: int, colours: Mapping[str, str]) -> None:
+def _against(axes: Axes, results: Sequence[Result], column: int, looks: Looks) -> None:
     """Draw learning curves, the mean over seeds, against steps or labels."""
     _ceilings(axes, results)
     for method in sorted({result.method for result in results}):
@@ -109,8 +150,9 @@ def _against(axes: Axes, results: Sequence[Result], column: int, colours: Mappin
         stacked = np.stack([curve[:length] for curve in curves])
         x, y = stacked[:, :, column].mean(axis=0), stacked[:, :, 2]
         marker = "o" if len(x) == 1 else None  # a line of one point would not be seen
-        axes.plot(x, y.mean(axis=0), _style(method), color=colours[method], marker=marker, label=method)
-        axes.fill_between(x, y.min(axis=0), y.max(axis=0), color=colours[method], alpha=0.12, linewidth=0)
+        colour, style = looks[method]
+        axes.plot(x, y.mean(axis=0), style, color=colour, marker=marker, label=method)
+        axes.fill_between(x, y.min(axis=0), y.max(axis=0), color=colour, alpha=0.12, linewidth=0)
     if column == 1 and all(len(result.curve) and result.curve[0, 1] > 0 for result in results):
         axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))

@@ -31,7 +31,7 @@ class Result:
     labels: int
     steps: int
     references: Mapping[str, float]
-    """Returns of scripted policies in its world."""
+    """Returns of scripted policies in its world, to six digits: they are computed anew in every run."""
     reports: Mapping[str, Mapping[str, Any]]
     """Which checkpoint -> what its policy to ship does."""
     curve: NDArray[np.float64] = field(repr=False)
@@ -85,7 +85,7 @@ def _result(settings: Mapping[str, Any], world: str, method: str) -> Result:
         seed=result["seed"],
         labels=result["labelled_episodes"],
         steps=result["env_steps"],
-        references=result.get("references", {}),
+        references={name: round(value, 6) for name, value in result.get("references", {}).items()},
         reports={name: report.get("policies", report)[result["deployed"]] for name, report in reports.items()},
         curve=settings["curve"],
     )
@@ -136,7 +136,7 @@ def _words(name: str, value: Any) -> str:
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """List the settings that make a method or a world what it is."""
-    flat = {name: settings.get(name) for name in ("num_envs", "steps", "good")}
+    flat = {"num_envs": settings.get("num_envs"), "steps": settings.get("steps"), "good": settings.get("good", [])}
     for part in ("env", "agent"):
         flat |= {f"{part}.{name}": value for name, value in settings[part].items() if name not in ("name", "oversight")}
     return flat

@@ -84,6 +84,13 @@ def test_means_intervals_and_curves_by_hand(runs: Path) -> None:
     assert "| naive, plane hidden | **0.500** (" in results.markdown(table)
 
 
+def test_an_old_run_without_a_setting_is_named_like_a_new_one_with_its_usual_value(runs: Path) -> None:
+    fake_run(runs / "new", "naive", 0.1, 7, 0.3)
+    with (runs / "new" / "config.yaml").open("a") as file:
+        file.write("good: []\n")
+    assert {result.world for result in results.load(runs)[0]} == {"gridworld", "lake"}
+
+
 def test_figures_and_tables_are_written(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main("plot.py", [str(runs)]) == 0
     out = capsys.readouterr().out
@@ -93,6 +100,7 @@ def test_figures_and_tables_are_written(runs: Path, capsys: pytest.CaptureFixtur
     names = {path.name for path in (figures / "gridworld").iterdir()}
     assert {"return_against_oversight.png", "unwatched_against_oversight.svg"} <= names
     assert "return_against_labels_at_0.1.png" in names
+    assert "variants_of_naive.png" in names
     shutil.rmtree(runs / "foreign")
     shutil.rmtree(figures)
     assert cli.main("plot.py", [str(runs)]) == 0
