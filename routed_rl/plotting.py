@@ -21,10 +21,11 @@ Looks = Mapping[str, tuple[str, str]]
 """Method -> its colour, which is the agent's, and its line style, which tells the agent's variants apart."""
 
 
-def draw(results: Sequence[Result], folder: Path) -> list[Path]:
+def draw(results: Sequence[Result], folder: Path, against: str | None = None) -> list[Path]:
     """Write every figure and table that the runs allow into a folder; return the files.
 
-    A folder of runs in several worlds has the figures of each in a folder of its own.
+    A folder of runs in several worlds has the figures of each in a folder of its own. If a method is named as `against`
+    there are tables of the differences from it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     looks = {
@@ -32,7 +33,7 @@ def draw(results: Sequence[Result], folder: Path) -> list[Path]:
         for i, variants in enumerate(_variants(results).values())
         for j, method in enumerate(variants)
     }
-    written = write_tables(results, folder)
+    written = write_tables(results, folder, against)
     worlds = sorted({result.world for result in results})
     for world in worlds:
         here = [result for result in results if result.world == world]

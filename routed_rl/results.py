@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -162,46 +163,61 @@ def summarise(values: Sequence[float]) -> Summary:
 
 def tabulate(results: Sequence[Result], measure: str, checkpoint: str) -> dict[str, dict[float, Summary]]:
     """Summarise a measure of one choice of checkpoint: method -> oversight -> over seeds."""
+    return _summaries((r, r.reports[checkpoint][measure]) for r in results if checkpoint in r.reports)
+
+
+def differences(
+    results: Sequence[Result], measure: str, checkpoint: str, against: str
+) -> dict[str, dict[float, Summary]]:
+    """Summarise by how much each method is above one of them, over the seeds that both have."""
+    found = [(r, r.reports[checkpoint][measure]) for r in results if checkpoint in r.reports]
+    base = {(r.oversight, r.seed): value for r, value in found if r.method == against}
+    pairs = ((r, value, base.get((r.oversight, r.seed))) for r, value in found if r.method != against)
+    return _summaries((r, value - other) for r, value, other in pairs if other is not None)
+
+
+def _summaries(values: Iterable[tuple[Result, float]]) -> dict[str, dict[float, Summary]]:
+    """Summarise a value of each run: method -> oversight -> over seeds."""
     cells: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for result in results:
-        if checkpoint in result.reports:
-            cells[result.method][result.oversight].append(result.reports[checkpoint][measure])
-    return {
-        method: {p: summarise(values) for p, values in sorted(row.items())} for method, row in sorted(cells.items())
-    }
+    for result, value in values:
+        cells[result.method][result.oversight].append(value)
+    return {method: {p: summarise(row[p]) for p in sorted(row)} for method, row in sorted(cells.items())}
 
 
-def markdown(table: Mapping[str, Mapping[float, Summary]]) -> str:
+def markdown(table: Mapping[str, Mapping[float, Summary]], form: str = ".3f") -> str:
     """Write a table: mean, and its interval, for each method and oversight; the best mean is bold."""
     levels = sorted({p for row in table.values() for p in row})
     best = {p: max((row[p].mean for row in table.values() if p in row), default=0.0) for p in levels}
     lines = ["| method | " + " | ".join(f"{p:g}" for p in levels) + " |", "|---" * (len(levels) + 1) + "|"]
     for method, row in table.items():
-        cells = [_cell(row[p], best=row[p].mean == best[p]) if p in row else "" for p in levels]
+        cells = [_cell(row[p], form, best=row[p].mean == best[p]) if p in row else "" for p in levels]
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(summary: Summary, *, best: bool) -> str:
+def _cell(summary: Summary, form: str, *, best: bool) -> str:
     """Write a mean and its interval."""
-    mean = f"{summary.mean:.3f}"
-    return f"{f'**{mean}**' if best else mean} ({summary.low:.3f} to {summary.high:.3f})"
+    mean = f"{summary.mean:{form}}"
+    return f"{f'**{mean}**' if best else mean} ({summary.low:{form}} to {summary.high:{form}})"
 
 
-def write_tables(results: Sequence[Result], folder: Path) -> list[Path]:
-    """Write tables.md and tables.csv."""
+def write_tables(results: Sequence[Result], folder: Path, against: str | None = None) -> list[Path]:
+    """Write tables.md and tables.csv, also of the differences from one method if it is named."""
     text, rows = "", []
     worlds = sorted({result.world for result in results})
-    for world in worlds:
+    for world, (checkpoint, title) in itertools.product(worlds, CHECKPOINTS.items()):
         here = [result for result in results if result.world == world]
-        for checkpoint, title in CHECKPOINTS.items():
-            for measure in ("return", "unwatched"):
-                table = tabulate(here, measure, checkpoint)
-                if not table:
-                    continue
-                text += f"## {f'{world}: ' if len(worlds) > 1 else ''}{measure}, {title} checkpoint\n\n"
-                text += f"Mean and 95% bootstrap interval over seeds; the best mean is bold.\n\n{markdown(table)}\n"
-                first = {"world": world, "checkpoint": title, "measure": measure}
+        for measure in ("return", "unwatched"):
+            tables = {measure: tabulate(here, measure, checkpoint)}
+            if against is not None:
+                tables[f"{measure} minus that of {against}"] = differences(here, measure, checkpoint, against)
+            for name, table in tables.items():
+                if table:
+                    text += f"## {f'{world}: ' if len(worlds) > 1 else ''}{name}, {title} checkpoint\n\n"
+                    over = "seeds" if name == measure else "pairs of one seed"
+                    text += f"Mean and 95% bootstrap interval over {over}; the best mean is bold.\n\n"
+                    text += markdown(table, ".3f" if name == measure else "+.3f") + "\n"
+                first = {"world": world, "checkpoint": title, "measure": name}
                 rows += [
                     first | {"method": m, "oversight": p} | summary._asdict()
                     for m, row in table.items()

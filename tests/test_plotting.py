@@ -91,6 +91,19 @@ def test_an_old_run_without_a_setting_is_named_like_a_new_one_with_its_usual_val
     assert {result.world for result in results.load(runs)[0]} == {"gridworld", "lake"}
 
 
+def test_differences_are_paired_by_seed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_run(runs / "hidden-2", "naive", 0.1, 2, 0.7, hide_oversight=True)
+    found = [result for result in results.load(runs)[0] if result.world == "gridworld"]
+    (row,) = results.differences(found, "return", "policies", "naive").values()
+    assert list(row) == [0.1]
+    assert row[0.1].mean == pytest.approx((0.5 - 0.1 + 0.7 - 0.9) / 2)
+    assert row[0.1].n == 2, "seed 1 has no partner"
+    assert cli.main("plot.py", [str(runs), "--against", "naive"]) == 0
+    assert "| naive, plane hidden | **+0.100** (" in (runs / "figures" / "tables.md").read_text()
+    assert cli.main("plot.py", [str(runs), "--against", "naiv"]) == 2
+    assert "Did you mean 'naive'?" in capsys.readouterr().err
+
+
 def test_figures_and_tables_are_written(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main("plot.py", [str(runs)]) == 0
     out = capsys.readouterr().out

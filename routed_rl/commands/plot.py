@@ -16,6 +16,8 @@ class PlotSettings:
 
     out: Path | None = None
     """Folder for the figures; FOLDER/figures unless given."""
+    against: str | None = None
+    """A method; tables also say by how much the others are above it, paired by seed."""
 
 
 def plot(args: Sequence[str], prog: str = "plot.py") -> int:
@@ -33,7 +35,10 @@ def plot(args: Sequence[str], prog: str = "plot.py") -> int:
         print(f"left out: {name}: {why}.")
     if not runs:
         raise UserError(f"{path} has no finished run: give the folder that a sweep wrote.")
+    methods = {run.method for run in runs}
+    if settings.against is not None and settings.against not in methods:
+        raise UserError(f"there is no method {settings.against!r}. {config.nearest(settings.against, methods)}")
     out = settings.out or path / "figures"
-    files = plotting.draw(runs, out)
+    files = plotting.draw(runs, out, settings.against)
     print(f"{len(runs)} runs, {len(files)} files in {out}.")
     return 0
