@@ -44,6 +44,8 @@ class Config(LearnerConfig):
     """An unlabelled episode has the route of an outcome that is inferred with at least this chance."""
     routes: Literal["inferred", "label", "none", "random"] = "inferred"
     """inferred: also by inferred labels. label: by given ones only. none: all train all. random: labels shuffled."""
+    told: bool = False
+    """Put one network that is told the expert weights in the place of the experts: the control, without any routing."""
     model_hidden: tuple[int, ...] = (64,)
     """Widths of the hidden layers of the outcome model."""
     model_by_cell: bool = True
@@ -69,7 +71,14 @@ class Agent:
     def __init__(self, spec: EnvSpec, config: Config, *, seed: int, device: torch.device) -> None:
         """Build the networks and the outcome model from `seed`."""
         self.spec, self.config, self.deployed = spec, config, spec.target
-        blueprint = Blueprint.of(spec, spec.outcomes, config.hidden, steered=True, hide_oversight=config.hide_oversight)
+        blueprint = Blueprint.of(
+            spec,
+            spec.outcomes,
+            config.hidden,
+            steered=True,
+            told=config.told,
+            hide_oversight=config.hide_oversight,
+        )
         self.learner = Learner(blueprint, config, discount=spec.discount, seed=seed, device=device)
         self.model = OutcomeModel(spec, config.model_hidden, by_cell=config.model_by_cell, seed=seed, device=device)
         rows = [
@@ -99,7 +108,7 @@ class Agent:
         allowed = rollout.steer > 0
         worth = torch.where(allowed, 1.0, self.config.bad_reward)
         reward = torch.where(rollout.terminated, (chances * worth).sum(dim=2), 0.0)
-        if self.config.routes == "none":
+        if self.config.routes == "none" or self.config.told:
             return Lesson(reward)
         label = self._label(rollout, chances)
         seeker = (label - Label.KNOWN).clamp(min=0)[:, :, None]

@@ -58,8 +58,8 @@ class Size:
     batch: int = 32
     learning_rate: float = 2e-3
     samples: int = 400
-    push: float = 6.0
-    """What is added to dimension 0, in standard deviations of a dimension of the residual stream."""
+    push: float = 12.0
+    """What is added to dimension 0 or subtracted, in standard deviations of a dimension of the residual stream."""
 
 
 FULL = Size(width=256, layers=12, steps=3000, batch=128, learning_rate=1e-3, samples=2000)
@@ -92,10 +92,10 @@ class Corpus:
 
 
 def sample(model: Transformer, corpus: Corpus, size: Size, push: float, seed: int) -> Tensor:
-    """Write texts (samples, T), adding `push` to dimension 0 behind the last routed layer."""
-    last = model.blocks[middle(size)[-1]]
+    """Write texts (samples, T), adding `push` to dimension 0 behind the first routed layer: later ones read it."""
+    first = model.blocks[middle(size)[0]]
     direction = push * torch.eye(size.width)[0]
-    handle = last.register_forward_hook(lambda _module, _args, stream: stream + direction)
+    handle = first.register_forward_hook(lambda _module, _args, stream: stream + direction)
     generator = torch.Generator().manual_seed(seed)
     texts = torch.full((size.samples, 1), corpus.index["<start>"])
     try:
@@ -147,7 +147,7 @@ def measure(size: Size, seed: int, route: bool) -> dict[str, Any]:
     with torch.no_grad():
         held_out = corpus.texts(256, torch.Generator().manual_seed(seed + 1_000_000))
         loss = float(mean_loss(model, held_out))
-        stream = model.stream(held_out, middle(size)[-1])
+        stream = model.stream(held_out, middle(size)[0])
         scale = float(stream[held_out != PAD].std(dim=0).mean())
     numbers = {name: torch.tensor([corpus.index[word] for word in words]) for name, words in corpus.families.items()}
     numbers["relatives"] = numbers[FAMILY][1:]

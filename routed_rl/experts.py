@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from routed_rl.networks import Told
 from routed_rl.routing import route
 from routed_rl.sparse import Sparse
 
@@ -87,6 +88,19 @@ class MixtureOfExperts(nn.Module):
             weights = torch.where(steer.isnan(), weights, steer)
         features = mix(weights, parts) if keep is None else _RoutedMix.apply(weights, keep, *parts)
         return Mixed(features, gate_logits)
+
+
+class OneForAll(MixtureOfExperts):
+    """One network in the place of the experts, told their weights: no part of it can be routed or cut out."""
+
+    def __init__(self, network: Told, weights: Sequence[float]) -> None:
+        """Tell a network `weights`, one for each expert in whose place it stands, unless it is steered."""
+        super().__init__({"all": network}, weights=weights)
+
+    def forward(self, obs: Tensor | Sparse, keep: Tensor | None = None, steer: Tensor | None = None) -> Mixed:
+        """Compute features (N, F) for the weights (N, E) that a mixture would be steered by."""
+        assert keep is None, "one network cannot be routed"
+        return Mixed(self.experts["all"](obs, self.weights[None] if steer is None else steer), None)
 
 
 def mix(weights: Tensor, parts: Sequence[Tensor], keep: Tensor | None = None) -> Tensor:

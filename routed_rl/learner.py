@@ -263,7 +263,7 @@ class Learner:
 
         They must get no gradient at all: with one of zeros Adam would still move them, by momentum and weight decay.
         """
-        if batch.keep is None and batch.steer is None:
+        if (batch.keep is None and batch.steer is None) or self.policy.blueprint.told:
             return []
         may: Tensor | bool = True if batch.keep is None else batch.keep
         if batch.steer is not None:  # who is silent learns nothing, nor does a gate that was not asked

@@ -101,11 +101,11 @@ class Cells(nn.Module):
         return self.network(cells.flatten(0, 1)).unflatten(0, cells.shape[:2]).sum(dim=1)
 
 
-class SteeredCritic(nn.Module):
-    """A value network that is told the expert weights: what a state is worth depends on who acts in it."""
+class Told(nn.Module):
+    """A network that is told the expert weights, as a critic is: what a state is worth depends on who acts in it."""
 
     def __init__(self, network: nn.Sequential, num_experts: int) -> None:
-        """Let the weights of `num_experts` experts speak in the first linear layer of a value network."""
+        """Let the weights of `num_experts` experts speak in the first linear layer of a network."""
         super().__init__()
         last = network[-1]  # of a network that begins with convolutions: all its linear layers
         layers, before = (last, network[:-1]) if isinstance(last, nn.Sequential) else (network, nn.Sequential())
@@ -115,7 +115,7 @@ class SteeredCritic(nn.Module):
         self.by_steer = nn.Linear(num_experts + 1, len(first.bias), bias=False)
 
     def forward(self, obs: Tensor | Sparse, steer: Tensor) -> Tensor:
-        """Map observations (N, ...) and weights (N, E), NaN where the gate decides, to values (N, 1)."""
+        """Map observations (N, ...) and weights (N, E), NaN where the gate decides, to what the network gives."""
         gated = steer[:, :1].isnan().to(steer.dtype)
         first = self.first(self.before(obs))
         return self.rest(first + self.by_steer(torch.cat((steer.nan_to_num(0.0), gated), dim=1)))

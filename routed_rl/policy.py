@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from routed_rl.distributions import Categorical, Distribution, Gaussian, GaussianHead
 from routed_rl.env import EnvSpec
-from routed_rl.experts import Gate, MixtureOfExperts
-from routed_rl.networks import DropPlane, SteeredCritic, linear, network
+from routed_rl.experts import Gate, MixtureOfExperts, OneForAll
+from routed_rl.networks import DropPlane, Told, linear, network
 from routed_rl.sparse import Sparse, compact
 
 CHUNK = 2048
@@ -46,6 +46,8 @@ class Blueprint:
     """A plane of the observation that the policy does not see."""
     steered: bool = False
     """Whether it also acts with expert weights other than the gate's: then the critic is told them."""
+    told: bool = False
+    """Whether one network that is told the expert weights stands in the place of the experts."""
     continuous: bool = False
     """Whether actions are drawn from a Gaussian."""
     image: bool = False
@@ -60,6 +62,7 @@ class Blueprint:
         *,
         gate: bool = False,
         steered: bool = False,
+        told: bool = False,
         hide_oversight: bool = False,
     ) -> Blueprint:
         """Draw one for an environment."""
@@ -71,6 +74,7 @@ class Blueprint:
             gate=gate,
             dropped_plane=spec.oversight_plane if hide_oversight else None,
             steered=steered,
+            told=told,
             continuous=spec.continuous,
             image=spec.image,
         )
@@ -78,19 +82,29 @@ class Blueprint:
     def build(self) -> Policy:
         """Build the policy, with weights drawn from torch's global generator."""
         view, shape = self.view()
+        torso = self._one_for_all(shape) if self.told else self._mixture(shape)
+        head: nn.Module = linear(self.hidden[-1], self.num_actions)
+        return Policy(self, view, torso, GaussianHead(head, self.num_actions) if self.continuous else head)
+
+    def _mixture(self, shape: tuple[int, ...]) -> MixtureOfExperts:
+        """Build the experts and the gate."""
         count = len(self.experts)
         experts = {name: network(shape, self.hidden, image=self.image) for name in self.experts}
         gate = None
         if self.gate:
             gate = Gate(network(shape, self.hidden, Gate.logits_of(count), image=self.image), count)
-        torso = MixtureOfExperts(experts, gate, self.weights)
-        head: nn.Module = linear(self.hidden[-1], self.num_actions)
-        return Policy(self, view, torso, GaussianHead(head, self.num_actions) if self.continuous else head)
+        return MixtureOfExperts(experts, gate, self.weights)
+
+    def _one_for_all(self, shape: tuple[int, ...]) -> OneForAll:
+        """Build the one network that is told."""
+        count = len(self.experts)
+        told = Told(network(shape, self.hidden, image=self.image), count)
+        return OneForAll(told, self.weights or (1 / count,) * count)
 
     def build_critic(self) -> nn.Module:
         """Build a value network over what the policy sees, and the expert weights if steered: (N, *seen) -> (N, 1)."""
         critic = network(self.view()[1], self.hidden, 1, image=self.image)
-        return SteeredCritic(critic, len(self.experts)) if self.steered else critic
+        return Told(critic, len(self.experts)) if self.steered else critic
 
     def view(self) -> tuple[nn.Module, tuple[int, ...]]:
         """Return what leaves the dropped plane out, and the shape that is left."""

@@ -41,6 +41,8 @@ def ablate(policy: Policy, weights: Mapping[str, float]) -> Policy:
     kept = {name: float(weights[name]) for name in known if weights.get(name, 0.0) != 0.0}
     if not kept:
         raise UserError(f"no expert is left: give at least one of {', '.join(known)} a weight other than 0.")
+    if policy.blueprint.told:  # there is nothing to cut out: it is told what it was told in training
+        kept = {name: kept.get(name, 0.0) for name in known}
     blueprint = replace(policy.blueprint, experts=tuple(kept), gate=False, weights=tuple(kept.values()))
     ablated = blueprint.build().to(next(policy.parameters()).device)
     source = policy.state_dict() | {"torso.weights": ablated.torso.weights}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from helpers import CPU, world
 from torch import Tensor
 
 from agents.absorbing import Agent, Config
-from routed_rl import labels
+from routed_rl import labels, steering
 from routed_rl.labels import Label
 from routed_rl.rollout import Rollout, collect
 
@@ -85,3 +86,21 @@ def test_every_deployment_is_practised() -> None:
     assert steer is not None
     assert len(steer.unique(dim=0)) == 7
     torch.testing.assert_close(steer.sum(dim=1), torch.ones(512))
+
+
+def test_one_network_that_is_told_acts_as_its_deployment_would_and_is_not_routed(tmp_path: Path) -> None:
+    agent, rollout = played(practice=0.0, told=True)
+    policies = agent.policies()
+    assert {len(policy.torso.experts) for policy in policies.values()} == {1}
+    logits = policies["diamond"](rollout.obs[0]).actions
+    log_prob = logits.log_softmax(dim=1).gather(1, rollout.action[0, :, None]).squeeze(1)
+    torch.testing.assert_close(log_prob, rollout.log_prob[0])
+    assert not torch.equal(policies["ghost"](rollout.obs[0]).actions, logits), "it listens to what it is told"
+    ended, chances = ended_at_once(rollout, [[1.0, 0.0]] * 4)
+    assert agent._lesson(ended, chances).keep is None
+    before = [p.clone() for p in agent.learner.policy.parameters()]
+    agent.update(rollout)
+    assert all(not torch.equal(p, q) for p, q in zip(before, agent.learner.policy.parameters(), strict=True))
+    steering.export(policies["ghost"], tmp_path / "told.safetensors")
+    loaded = steering.load(tmp_path / "told.safetensors")
+    assert torch.equal(loaded(rollout.obs[0]).actions, policies["ghost"](rollout.obs[0]).actions)

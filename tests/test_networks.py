@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from routed_rl.networks import SMALLEST_IMAGE, Cells, DropPlane, SteeredCritic, cnn, mlp
+from routed_rl.networks import SMALLEST_IMAGE, Cells, DropPlane, Told, cnn, mlp
 
 
 def test_mlp_has_the_widths_asked_for_and_biases_at_zero() -> None:
@@ -34,7 +34,7 @@ def test_cells_give_the_same_answer_wherever_a_thing_stands() -> None:
 
 
 def test_a_steered_critic_is_told_who_acts() -> None:
-    critic = SteeredCritic(mlp((3,), (4,), 1), 2)
+    critic = Told(mlp((3,), (4,), 1), 2)
     obs = torch.randn(3, 3)
     steer = torch.tensor([[1.0, 0.0], [0.0, 1.0], [torch.nan, torch.nan]])
     told = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
