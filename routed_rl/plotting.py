@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from routed_rl.results import Result, tabulate, write_tables
+from routed_rl.results import Result
+from routed_rl.tables import tabulate, write_tables
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#8a6d3b", "#7a52c7", "#b22222")
 """Okabe and Ito's, told apart by colour-blind readers, and four more."""

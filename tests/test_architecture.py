@@ -42,6 +42,7 @@ FLOORS = [
         "stopping",
         "pictures",
         "results",
+        "tables",
         "plotting",
         "report",
         "learner",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from routed_rl import cli, results
+from routed_rl import cli, results, tables
 
 
 def fake_run(folder: Path, agent: str, oversight: float, seed: int, value: float, **switches: object) -> None:
@@ -69,7 +69,7 @@ def test_worlds_and_methods_are_named_by_what_sets_them_apart(runs: Path) -> Non
 
 def test_means_intervals_and_curves_by_hand(runs: Path) -> None:
     found = [result for result in results.load(runs)[0] if result.world == "gridworld"]
-    table = results.tabulate(found, "return", "policies")
+    table = tables.tabulate(found, "return", "policies")
     assert list(table) == ["naive", "naive, plane hidden"]
     naive = table["naive"][0.1]
     assert naive.mean == pytest.approx(0.4)
@@ -77,11 +77,11 @@ def test_means_intervals_and_curves_by_hand(runs: Path) -> None:
     assert naive.n == 3
     assert 0.1 <= naive.low < 0.4 < naive.high <= 0.9
     assert table["naive"][0.3] == (0.4, 0.4, 0.4, 0.4, 1)
-    assert results.tabulate(found, "return", "best_by_labels")["naive"][0.1].mean == pytest.approx(0.5)
+    assert tables.tabulate(found, "return", "best_by_labels")["naive"][0.1].mean == pytest.approx(0.5)
     first = next(result for result in found if result.seed == 2)
     assert first.curve.tolist() == [[100, 10, 0.45], [200, 30, 0.9]]
-    assert "| naive | 0.400 (" in results.markdown(table)
-    assert "| naive, plane hidden | **0.500** (" in results.markdown(table)
+    assert "| naive | 0.400 (" in tables.markdown(table)
+    assert "| naive, plane hidden | **0.500** (" in tables.markdown(table)
 
 
 def test_an_old_run_without_a_setting_is_named_like_a_new_one_with_its_usual_value(runs: Path) -> None:
@@ -94,7 +94,7 @@ def test_an_old_run_without_a_setting_is_named_like_a_new_one_with_its_usual_val
 def test_differences_are_paired_by_seed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fake_run(runs / "hidden-2", "naive", 0.1, 2, 0.7, hide_oversight=True)
     found = [result for result in results.load(runs)[0] if result.world == "gridworld"]
-    (row,) = results.differences(found, "return", "policies", "naive").values()
+    (row,) = tables.differences(found, "return", "policies", "naive").values()
     assert list(row) == [0.1]
     assert row[0.1].mean == pytest.approx((0.5 - 0.1 + 0.7 - 0.9) / 2)
     assert row[0.1].n == 2, "seed 1 has no partner"
