@@ -87,7 +87,7 @@ def _figure(title: str, x: str, y: str, height: float = 4.6) -> tuple[Figure, Ax
 
 def _save(figure: Figure, path: Path) -> list[Path]:
     """Add the names and write png and svg."""
-    figure.axes[0].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    figure.axes[0].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, handlelength=3)
     files = [path.with_name(path.name + suffix) for suffix in (".png", ".svg")]
     for file in files:
         figure.savefig(file, dpi=150)
