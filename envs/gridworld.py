@@ -20,13 +20,13 @@ from torch import Tensor
 from routed_rl.env import NOTHING, EnvSpec, Model, Scene, Step, check_names
 from routed_rl.oversight import Oversight
 
+from ._episodes import Episodes
 from ._grid import MOVES, distances, distinct, neighbours
 from ._gridworld_art import TILE, render
 from ._gridworld_model import Maps, enumerate_states
 
 MAX_STATES = 300_000
 """Above this many states no `Model` is given: exact evaluation would cost too much."""
-_STATE = ("cells", "watched", "spurious", "age", "labels")
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,10 @@ class Config:
         return math.perm(len(self.free_cells), 1 + ends) * 2**ends
 
 
-class Gridworld:
+class Gridworld(Episodes):
     """B gridworlds as tensors on one device. Planes: agent, each end, oversight, walls (if there are any)."""
+
+    STATE = ("cells", "watched", "spurious", "age", "labels")
 
     def __init__(self, config: Config, num_envs: int, *, seed: int, device: torch.device) -> None:
         """Make `num_envs` worlds whose draws all come from `seed`."""
@@ -203,16 +205,6 @@ class Gridworld:
                 picture = render(board, self.spec, "rgb_array")
                 scenes.append(Scene(f"board {number + 1}, {name}", obs, places, torch.tensor(MOVES), picture, TILE))
         return scenes
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the running episodes and the generator's state."""
-        return {name: getattr(self, f"_{name}") for name in _STATE} | {"generator": self._generator.get_state()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue the episodes of a `state_dict`."""
-        self._generator.set_state(state["generator"].cpu())
-        for name in _STATE:
-            setattr(self, f"_{name}", state[name].to(self.device))
 
     def _draw(self) -> tuple[Tensor, Tensor, Tensor]:
         """Draw B new episodes: cells of agent and ends (B, 1 + K), watched (B, K), spurious marks (B, cells or 0)."""

@@ -19,11 +19,11 @@ from torch import Tensor
 from routed_rl.env import NOTHING, EnvSpec, Model, Scene, Step
 from routed_rl.oversight import Oversight
 
+from ._episodes import Episodes
 from ._grid import MOVES, distinct, neighbours
 from ._gridworld_art import render
 
 GOOD, BAD = 1, 2
-_STATE = ("cells", "looks", "watched", "age")
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,10 @@ class Config:
             raise ValueError(f"horizon is {self.horizon}: it must be at least 1.")
 
 
-class Looks:
+class Looks(Episodes):
     """B worlds as tensors on one device."""
+
+    STATE = ("cells", "looks", "watched", "age")
 
     def __init__(self, config: Config, num_envs: int, *, seed: int, device: torch.device) -> None:
         """Make `num_envs` worlds whose draws all come from `seed`."""
@@ -125,16 +127,6 @@ class Looks:
     def scenes(self) -> list[Scene]:
         """Return no boards: what an end is worth does not show in a picture."""
         return []
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the running episodes and the generator's state."""
-        return {name: getattr(self, f"_{name}") for name in _STATE} | {"generator": self._generator.get_state()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue the episodes of a `state_dict`."""
-        self._generator.set_state(state["generator"].cpu())
-        for name in _STATE:
-            setattr(self, f"_{name}", state[name].to(self.device))
 
     def _draw(self) -> tuple[Tensor, Tensor, Tensor]:
         """Draw B new episodes: cells of agent and ends (B, 1 + ends), looks (B, ends), watched (B, ends)."""

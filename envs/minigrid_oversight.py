@@ -23,12 +23,12 @@ from torch import Tensor
 from routed_rl.env import NOTHING, EnvSpec, Model, Scene, Step
 from routed_rl.oversight import Oversight
 
+from ._episodes import Episodes
 from ._grid import distinct
 from ._minigrid_world import ACTIONS, DIRECTIONS, OWN, VIEW, Walls, World, tables
 
 SMALLEST, LARGEST = 6, 16
 _OVERSEEN, _FRAME = (255, 221, 119), 3  # colour and pixels of the frame around an overseen end in pictures
-_STATE = ("pose", "ends", "watched", "age")
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,10 @@ class Config:
         return Oversight(self.oversight)
 
 
-class MiniGridOversight:
+class MiniGridOversight(Episodes):
     """B worlds as tensors on one device. A pose is 4 * cell + direction, as in `_minigrid_world.py`."""
+
+    STATE = ("pose", "ends", "watched", "age")
 
     def __init__(self, config: Config, num_envs: int, *, seed: int, device: torch.device) -> None:
         """Make `num_envs` worlds whose draws all come from `seed`."""
@@ -150,16 +152,6 @@ class MiniGridOversight:
     def scenes(self) -> list[Scene]:
         """Return none: a turn has no arrow."""
         return []
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the running episodes and the generator's state."""
-        return {name: getattr(self, f"_{name}") for name in _STATE} | {"generator": self._generator.get_state()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue the episodes of a `state_dict`."""
-        self._generator.set_state(state["generator"].cpu())
-        for name in _STATE:
-            setattr(self, f"_{name}", state[name].to(self.device))
 
     def _draw(self) -> tuple[Tensor, Tensor, Tensor]:
         """Draw B new episodes: poses (B,), cells of diamond and ghost (B, 2), which are overseen (B, 2)."""

@@ -16,9 +16,10 @@ from torch import Tensor
 from routed_rl.env import NOTHING, EnvSpec, Model, Scene, Step
 from routed_rl.oversight import EpisodeOversight, OversightConfig
 
+from ._episodes import Episodes
+
 _COLOURS = {"point": (47, 52, 64), "good": (60, 180, 190), "bad": (170, 110, 220), "overseen": (250, 215, 90)}
 _PIXELS, _DOT = 120, 0.05
-_STATE = ("places", "age")
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,10 @@ class Config(OversightConfig):
             raise ValueError(f"speed is {self.speed}: it must be above 0.")
 
 
-class Point:
+class Point(Episodes):
     """B points. An observation is the point's, the good and the bad region's coordinates, and the oversight."""
+
+    STATE = ("places", "age")
 
     def __init__(self, config: Config, num_envs: int, *, seed: int, device: torch.device) -> None:
         """Make `num_envs` planes whose draws all come from `seed`."""
@@ -120,16 +123,13 @@ class Point:
         return []
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the running episodes and the generator's state."""
-        state = {name: getattr(self, f"_{name}") for name in _STATE}
-        return state | {"watched": self._oversight.watched, "generator": self._generator.get_state()}
+        """Return the running episodes, who is watched, and the generator's state."""
+        return super().state_dict() | {"watched": self._oversight.watched}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue the episodes of a `state_dict`."""
-        self._generator.set_state(state["generator"].cpu())
+        super().load_state_dict(state)
         self._oversight.watched = state["watched"].to(self.device)
-        for name in _STATE:
-            setattr(self, f"_{name}", state[name].to(self.device))
 
     def _draw(self) -> Tensor:
         """Draw places (B, 3, 2) of point, good and bad region, on three of nine cells, a little off their middle."""
