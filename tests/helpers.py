@@ -1,11 +1,15 @@
-"""Rollouts made by hand or by random play."""
+"""Rollouts made by hand or by random play, and runs that take a second."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from envs.gridworld import Config, Gridworld, make
+from routed_rl.cli import run_command
+from routed_rl.commands.train import train
 from routed_rl.env import EnvSpec
 from routed_rl.rollout import Decision, Rollout, collect
 
@@ -23,6 +27,16 @@ TINY = [
     "8",
 ]
 """Flags of a run that takes a second."""
+
+
+def run(*args: str) -> int:
+    """Train, with flags."""
+    return run_command(train, args)
+
+
+def train_tiny(folder: Path, steps: int = 1024, *more: str) -> None:
+    """Train for a second into a folder."""
+    assert run(*TINY, "--steps", str(steps), "--evaluations", "2", "--run-dir", str(folder), *more) == 0
 
 
 def world(num_envs: int = 16, seed: int = 0, **kwargs: object) -> Gridworld:
