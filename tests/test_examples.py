@@ -162,6 +162,22 @@ def test_a_steered_model_is_left_as_it_was() -> None:
     assert not any(module._forward_hooks for module in model.modules())
 
 
+def test_the_push_is_along_dimension_0_behind_the_first_routed_layer_where_later_ones_read_it() -> None:
+    size = steering_scalar.Size(width=8, layers=4, steps=1, batch=4, samples=3)
+    model, corpus = steering_scalar.trained(size, 0, route=True)
+    first, seen = steering_scalar.middle(size)[0], {}
+    for layer in (first, first + 1):
+        model.blocks[layer].register_forward_pre_hook(
+            lambda _module, args, layer=layer: seen.setdefault(layer, []).append(args[0][:, 0].clone())
+        )
+    for push in (0.0, 5.0):  # the first position is the same text in both
+        steering_scalar.sample(model, corpus, size, push=push, seed=0)
+    count = corpus.length - 1
+    assert torch.equal(seen[first][0], seen[first][count]), "before it nothing has changed"
+    change = seen[first + 1][count] - seen[first + 1][0]
+    torch.testing.assert_close(change, 5.0 * torch.eye(8)[:1].expand(3, 8))
+
+
 def test_intervals_hold_the_mean() -> None:
     found = _seeds.mean([1.0, 2.0, 3.0, 4.0])
     assert found.low < found.mean == 2.5 < found.high
