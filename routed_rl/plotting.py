@@ -17,8 +17,9 @@ from routed_rl.tables import tabulate, write_tables
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#8a6d3b", "#7a52c7", "#b22222")
 """Okabe and Ito's, told apart by colour-blind readers, and four more."""
-STYLES = ("-", "--", ":", "-.")
-Looks = Mapping[str, tuple[str, str]]
+Style = str | tuple[int, tuple[int, ...]]
+STYLES: tuple[Style, ...] = ("-", "--", ":", "-.", (0, (8, 2)), (0, (1, 4)), (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2, 2, 2)))
+Looks = Mapping[str, tuple[str, Style]]
 """Method -> its colour, which is the agent's, and its line style, which tells the agent's variants apart."""
 
 
@@ -108,7 +109,7 @@ def _against_oversight(axes: Axes, results: Sequence[Result], measure: str, look
     for method, row in tabulate(results, measure, "policies").items():
         levels, summaries = list(row), list(row.values())
         colour, style = looks[method]
-        axes.plot(levels, [s.mean for s in summaries], style, color=colour, marker="o", label=method)
+        axes.plot(levels, [s.mean for s in summaries], linestyle=style, color=colour, marker="o", label=method)
         low, high = [s.low for s in summaries], [s.high for s in summaries]
         axes.fill_between(levels, low, high, color=colour, alpha=0.15, linewidth=0)
     levels = sorted({result.oversight for result in results})
@@ -153,7 +154,7 @@ def _against(axes: Axes, results: Sequence[Result], column: int, looks: Looks) -
         x, y = stacked[:, :, column].mean(axis=0), stacked[:, :, 2]
         marker = "o" if len(x) == 1 else None  # a line of one point would not be seen
         colour, style = looks[method]
-        axes.plot(x, y.mean(axis=0), style, color=colour, marker=marker, label=method)
+        axes.plot(x, y.mean(axis=0), linestyle=style, color=colour, marker=marker, label=method)
         axes.fill_between(x, y.min(axis=0), y.max(axis=0), color=colour, alpha=0.12, linewidth=0)
     if column == 1 and all(len(result.curve) and result.curve[0, 1] > 0 for result in results):
         axes.set_xscale("log")
