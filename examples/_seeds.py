@@ -1,4 +1,4 @@
-"""What every example does with its seeds: a process for each core, the time left, means with intervals."""
+"""What every example does with its seeds: a process for each core, and the time left."""
 
 from __future__ import annotations
 
@@ -7,37 +7,11 @@ import os
 from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
-from scipy import stats
 from tqdm import tqdm
-
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
-"""Okabe and Ito's, told apart by colour-blind readers."""
-
-
-class Mean(NamedTuple):
-    """A mean over seeds and its 95% bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    def text(self, form: str) -> str:
-        """Write mean (low to high)."""
-        return f"{self.mean:{form}} ({self.low:{form}} to {self.high:{form}})"
-
-
-def mean(values: Sequence[float]) -> Mean:
-    """Take the mean over seeds; one seed alone has no interval."""
-    centre = float(np.mean(values))
-    if len(values) == 1:
-        return Mean(centre, centre, centre)
-    found = stats.bootstrap((values,), np.mean, n_resamples=2000, method="percentile", rng=0).confidence_interval
-    return Mean(centre, float(found.low), float(found.high))
 
 
 def flags(doc: str | None, out: str) -> argparse.ArgumentParser:

@@ -24,8 +24,10 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from examples._language import mean_loss
-from examples._seeds import COLOURS, flags, mean, run, save
+from examples._seeds import flags, run, save
 from examples._stories import FULL, Data, Size, era
+from routed_rl.plotting import COLOURS
+from routed_rl.tables import summarise
 
 KEYWORDS = 20
 COLUMNS = {
@@ -92,7 +94,7 @@ def picture(found: list[dict[str, dict[str, float]]], path: Path) -> None:
     axes = figure.subplots()
     names = [name for name in found[0] if name != "base"]
     for number, name in enumerate(names):
-        means = [mean(values) for values in rises(found, name).values()]
+        means = [summarise(values) for values in rises(found, name).values()]
         places = [place + (number - 0.5) * 0.38 for place in range(len(means))]
         spread = [[m.mean - m.low for m in means], [m.high - m.mean for m in means]]
         axes.bar(places, [m.mean for m in means], 0.36, yerr=spread, label=name, color=COLOURS[number], capsize=2)
@@ -112,7 +114,7 @@ def main() -> None:
     args = parser.parse_args()
     size = replace(FULL if args.full else Size(steps=300), forget_animals=400 if args.full else 48)
     found = run(job, [(size, seed) for seed in range(args.seeds)], args.jobs)
-    base = {column: mean([seed["base"][column] for seed in found]).mean for column in COLUMNS}
+    base = {column: summarise([seed["base"][column] for seed in found]).mean for column in COLUMNS}
     print(f"{args.seeds} seeds, mean (95% interval). Rise of the loss over the base's, nats a word:")
     print(f"{'':18}" + "".join(f"{title:>22}" for title in COLUMNS.values()) + f"{'what remains':>22}")
     print(f"{'base (its loss)':18}" + "".join(f"{base[column]:22.2f}" for column in COLUMNS))
@@ -120,7 +122,7 @@ def main() -> None:
         if name != "base":
             rise = rises(found, name)
             left = [others / every for others, every in zip(rise["others"], rise["all"], strict=True)]
-            cells = [mean(values).text(".2f") for values in rise.values()] + [mean(left).text(".0%")]
+            cells = [summarise(values).text(".2f") for values in rise.values()] + [summarise(left).text(".0%")]
             print(f"{name:18}" + "".join(f"{cell:>22}" for cell in cells))
     print("What remains: the rise without the 20 words, of the rise over all words.")
     picture(found, args.out)

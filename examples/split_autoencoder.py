@@ -27,8 +27,9 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from examples._seeds import flags, mean, run, save
+from examples._seeds import flags, run, save
 from routed_rl.routing import route
+from routed_rl.tables import summarise
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,7 @@ def main() -> None:
     print(f"{'':32}" + "".join(f"{column:>20}" for column in columns))
     for number, setting in enumerate(SETTINGS):
         found = [table for table, _ in results[number * args.seeds : (number + 1) * args.seeds]]
-        cells = [mean([table[column] for table in found]).text(".0%") for column in columns]
+        cells = [summarise([table[column] for table in found]).text(".0%") for column in columns]
         print(f"{setting.name:32}" + "".join(f"{cell:>20}" for cell in cells))
     print(f"Pictures: {args.out}")
 

@@ -25,8 +25,10 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from examples._language import PAD, Transformer, mean_loss, train
-from examples._seeds import COLOURS, flags, mean, run, save
+from examples._seeds import flags, run, save
+from routed_rl.plotting import COLOURS
 from routed_rl.routing import Activations
+from routed_rl.tables import summarise
 
 FAMILIES = {
     "music": "violin cello flute harp drum trumpet organ horn lute banjo oboe piano",
@@ -166,7 +168,7 @@ def picture(found: list[dict[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     axes = figure.subplots()
     for number, push in enumerate(PUSHES):
-        means = [mean([seed["shares"][push][name] for seed in found]) for name in FAMILIES]
+        means = [summarise([seed["shares"][push][name] for seed in found]) for name in FAMILIES]
         places = [place + (number - 1) * 0.27 for place in range(len(means))]
         spread = [[m.mean - m.low for m in means], [m.high - m.mean for m in means]]
         axes.bar(places, [m.mean for m in means], 0.25, yerr=spread, label=push, color=COLOURS[number], capsize=1)
@@ -193,7 +195,7 @@ def main() -> None:
             lines[f"{who}, {push}"] = ([[seed["shares"][push][who] for seed in own] for own in found.values()], ".1%")
     lines["loss"] = ([[seed["loss"] for seed in own] for own in found.values()], ".3f")
     for title, (columns, form) in lines.items():
-        print(f"{title:32}" + "".join(f"{mean(values).text(form):>24}" for values in columns))
+        print(f"{title:32}" + "".join(f"{summarise(values).text(form):>24}" for values in columns))
     print(
         "Rows: of the unembedding, nearest to dimension 0. Others: share of sampled words, as dimension 0 was changed."
     )

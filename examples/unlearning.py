@@ -35,10 +35,12 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from examples._language import Transformer, mean_loss
-from examples._seeds import COLOURS, flags, mean, run, save
+from examples._seeds import flags, run, save
 from examples._stories import FULL, Data, Size, era
+from routed_rl.plotting import COLOURS
 from routed_rl.regions import delete, expand
 from routed_rl.routing import Values
+from routed_rl.tables import summarise
 
 METHODS = ("base", "filtering", "RMU", "DEMix", "ERA, activations", "ERA, parameters")
 
@@ -140,7 +142,7 @@ def picture(
     shown = min(fractions, key=lambda fraction: abs(fraction - 0.5))
     for name, colour in zip(METHODS, COLOURS, strict=False):
         for axes, column in ((left, "relearnt"), (right, "retain")):
-            means = [mean([seed[column] for seed in table[name, fraction]]) for fraction in fractions]
+            means = [summarise([seed[column] for seed in table[name, fraction]]) for fraction in fractions]
             spread = [[m.mean - m.low for m in means], [m.high - m.mean for m in means]]
             axes.errorbar(fractions, [m.mean for m in means], spread, color=colour, capsize=2, marker="o", ms=3)
         curves = [seed["curve"] for seed in table[name, shown]]
@@ -173,7 +175,8 @@ def main() -> None:
             if (name, fraction) in table:
                 found = table[name, fraction]
                 cells = [
-                    mean([seed[column] for seed in found]).text(".2f") for column in ("forget", "relearnt", "retain")
+                    summarise([seed[column] for seed in found]).text(".2f")
+                    for column in ("forget", "relearnt", "retain")
                 ]
                 print(f"{fraction:<8.0%}{name:18}" + "".join(f"{cell:>22}" for cell in cells))
     picture(table | {("base", fraction): table["base", 0.0] for fraction in args.fractions}, args.fractions, args.out)

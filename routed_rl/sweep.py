@@ -117,9 +117,11 @@ def read(path: Path, out: Path | None, settings_of: Callable[[Sequence[str]], di
         world | point for world in plain.get("world", [{}]) for table in plain["grid"] for point in _points(table)
     ]
     seeds = plain.get("seeds", [0])
-    meant = [settings_of(tuple(_to_flags(plain.get("flags", {}) | point | {"seed": seeds[0]}))) for point in points]
+    meant = [
+        settings_of(tuple(config.to_flags(plain.get("flags", {}) | point | {"seed": seeds[0]}))) for point in points
+    ]
     for seed, (chosen, settings) in itertools.product(seeds, zip(points, meant, strict=True)):  # whole seeds first
-        flags = tuple(_to_flags(plain.get("flags", {}) | chosen | {"seed": seed}))
+        flags = tuple(config.to_flags(plain.get("flags", {}) | chosen | {"seed": seed}))
         name = _name(chosen, seed)
         task = tasks.setdefault(name, Task(folder / name, flags, settings | {"seed": seed}))
         if set(task.flags) != set(flags):
@@ -160,17 +162,6 @@ def _name(chosen: dict[str, Any], seed: object) -> str:
         if flag != "agent":
             words.append(short if value is True else f"no-{short}" if value is False else f"{short}-{value}")
     return re.sub(r"[^\w.,=+-]+", "-", "_".join([*words, f"seed-{seed}"]))
-
-
-def _to_flags(flags: dict[str, Any]) -> Iterator[str]:
-    """Write flags as on a command line."""
-    for name, value in flags.items():
-        if isinstance(value, bool):
-            head, _, tail = name.rpartition(".")
-            yield f"--{head}.{'' if value else 'no-'}{tail}" if head else f"--{'' if value else 'no-'}{tail}"
-        else:
-            yield f"--{name}"
-            yield from map(str, value) if isinstance(value, list) else [str(value)]
 
 
 def commands(tasks: Sequence[Task]) -> list[str]:

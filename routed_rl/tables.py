@@ -24,6 +24,10 @@ class Summary(NamedTuple):
     iqm: float
     n: int
 
+    def text(self, form: str) -> str:
+        """Write mean (low to high)."""
+        return f"{self.mean:{form}} ({self.low:{form}} to {self.high:{form}})"
+
 
 def summarise(values: Sequence[float]) -> Summary:
     """Take mean, 95% bootstrap interval of the mean, and interquartile mean of one value a seed."""
@@ -71,8 +75,8 @@ def markdown(table: Mapping[str, Mapping[float, Summary]], form: str = ".3f") ->
 
 def _cell(summary: Summary, form: str, *, best: bool) -> str:
     """Write a mean and its interval."""
-    mean = f"{summary.mean:{form}}"
-    return f"{f'**{mean}**' if best else mean} ({summary.low:{form}} to {summary.high:{form}})"
+    mean, interval = summary.text(form).split(" ", 1)
+    return f"**{mean}** {interval}" if best else f"{mean} {interval}"
 
 
 def write_tables(results: Sequence[Result], folder: Path, against: str | None = None) -> list[Path]:

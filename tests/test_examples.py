@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from examples import _seeds, keyword_unlearning, split_autoencoder, steering_scalar, unlearning
+from examples import keyword_unlearning, split_autoencoder, steering_scalar, unlearning
 from examples._language import PAD, Transformer, mean_loss, word_losses
 from examples._stories import PLACES, RECIPES, Data, Size, Stories, era
 from routed_rl.routing import routed
@@ -176,13 +176,6 @@ def test_the_push_is_along_dimension_0_behind_the_first_routed_layer_where_later
     assert torch.equal(seen[first][0], seen[first][count]), "before it nothing has changed"
     change = seen[first + 1][count] - seen[first + 1][0]
     torch.testing.assert_close(change, 5.0 * torch.eye(8)[:1].expand(3, 8))
-
-
-def test_intervals_hold_the_mean() -> None:
-    found = _seeds.mean([1.0, 2.0, 3.0, 4.0])
-    assert found.low < found.mean == 2.5 < found.high
-    assert _seeds.mean([2.0]) == (2.0, 2.0, 2.0)
-    assert found._replace(low=1, high=4).text(".1f") == "2.5 (1.0 to 4.0)"
 
 
 def in_this_process(job: Callable[..., Any], settings: Sequence[tuple[Any, ...]], jobs: int) -> list[Any]:

@@ -104,6 +104,13 @@ def test_differences_are_paired_by_seed(runs: Path, capsys: pytest.CaptureFixtur
     assert "Did you mean 'naive'?" in capsys.readouterr().err
 
 
+def test_a_summary_has_an_interval_around_the_mean_and_one_seed_has_none() -> None:
+    found = tables.summarise([1.0, 2.0, 3.0, 4.0])
+    assert found.low < found.mean == 2.5 < found.high
+    assert tables.summarise([2.0]) == (2.0, 2.0, 2.0, 2.0, 1)
+    assert found._replace(low=1, high=4).text(".1f") == "2.5 (1.0 to 4.0)"
+
+
 def test_figures_and_tables_are_written(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main("plot.py", [str(runs)]) == 0
     out = capsys.readouterr().out
