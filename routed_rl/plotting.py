@@ -56,19 +56,19 @@ def _figures(results: Sequence[Result], looks: Looks, folder: Path) -> list[Path
     folder.mkdir(exist_ok=True)
     written = []
     for measure, title in (("return", "Return"), ("unwatched", "Return where nothing is overseen")):
-        figure, axes = _figure(title, "oversight: chance that an end is seen", "exact return of the policy to ship")
+        figure, axes = _figure(title, "oversight: chance that an end is seen", "return of the policy to ship")
         _against_oversight(axes, results, measure, looks)
         written += _save(figure, folder / f"{measure}_against_oversight")
     for level in sorted({result.oversight for result in results}):
         here = [result for result in results if result.oversight == level]
         for column, name, label in ((0, "steps", "environment steps"), (1, "labels", "labelled episodes")):
-            figure, axes = _figure(f"Learning at {level:g} oversight", label, "exact return of the policy to ship")
+            figure, axes = _figure(f"Learning at {level:g} oversight", label, "return of the policy to ship")
             _against(axes, here, column, looks)
             written += _save(figure, folder / f"return_against_{name}_at_{level:g}")
     for agent, methods in _variants(results).items():
         if len(methods) > 1:
             height = 1.4 + 0.6 * len(methods)
-            figure, axes = _figure(f"Variants of {agent}", "exact return of the policy to ship", "", height)
+            figure, axes = _figure(f"Variants of {agent}", "return of the policy to ship", "", height)
             _compare(axes, [result for result in results if result.method in methods])
             written += _save(figure, folder / f"variants_of_{agent}")
     return written
