@@ -1,14 +1,17 @@
-"""Experts that practise every deployment: the paper's idea, with inferred labels and steered rollouts.
+"""Experts that practise every deployment, with rewards inferred from a handful of labels.
 
 1. What an unlabelled episode reached is inferred from its last frame, by a model fitted on labelled ones.
 2. In training each environment acts for some deployment, a set of allowed outcomes: its experts speak, with even
    weights, the others are silent. An end is worth 1 if it is allowed, else `bad_reward`. So no expert walks
    through an end that it does not seek, and one run serves every set of allowed outcomes; the good outcome's own
    is practised most.
-3. An episode that reached an allowed end trains the expert of that outcome alone; any other trains all that acted.
+3. An episode trains all experts that acted, by how much each had to do with its actions, and no silent one: each
+   outcome settles in its expert because only that one speaks wherever the outcome is allowed and no other is.
 4. The critic is told who acts.
 
-The gate of the paper's agent is left out: which experts speak is for a deployment to say. Not in the paper.
+Nothing is routed by labels, given or inferred, unless `routes` says so: it made no difference to the good outcome's
+own deployment, and cost those of several outcomes, for then an episode trains one expert and not all that acted
+(docs/research.md). Nor is there the paper's gate: which experts speak is for a deployment to say. Not in the paper.
 """
 
 from __future__ import annotations
@@ -41,11 +44,12 @@ class Config(LearnerConfig):
     bad_reward: float = -1.0
     """What an end that is not allowed is worth."""
     confidence: float = 0.9
-    """An unlabelled episode has the route of an outcome that is inferred with at least this chance."""
-    routes: Literal["inferred", "label", "none", "random"] = "inferred"
-    """inferred: also by inferred labels. label: by given ones only. none: all train all. random: labels shuffled."""
+    """With routes by inferred labels: the least chance at which an inferred outcome decides a route."""
+    routes: Literal["none", "label", "inferred", "random"] = "none"
+    """none: an episode trains all that acted. label: one that reached an allowed end trains that outcome's expert
+    alone, if it has a label. inferred: also if its label is inferred. random: labels shuffled."""
     told: bool = False
-    """Put one network that is told the expert weights in the place of the experts: the control, without any routing."""
+    """Put one network that is told the expert weights in the place of the experts: the control."""
     model_hidden: tuple[int, ...] = (64,)
     """Widths of the hidden layers of the outcome model."""
     model_by_cell: bool = True

@@ -50,7 +50,7 @@ def acted(rollout: Rollout, weights: list[list[float]]) -> Rollout:
 
 
 def test_an_end_is_worth_what_it_is_to_who_acted_and_trains_whom_it_should() -> None:
-    agent, rollout = played(bad_reward=-0.5)
+    agent, rollout = played(bad_reward=-0.5, routes="inferred")
     rollout, chances = ended_at_once(rollout, [[0.75, 0.25], [0.0, 1.0], [0.1, 0.9], [0.6, 0.4]])
     lesson = agent._lesson(acted(rollout, [[1.0, 0.0], [1.0, 0.0], [0.5, 0.5], [0.5, 0.5]]), chances)
     torch.testing.assert_close(lesson.reward[0], torch.tensor([0.75 - 0.125, -0.5, 1.0, 1.0]))
@@ -61,6 +61,12 @@ def test_an_end_is_worth_what_it_is_to_who_acted_and_trains_whom_it_should() -> 
     assert unsure == in_doubt == everything
     assert forbidden == everything, "a deployment learns from an end that it should not have reached"
     assert sure == ghost_only
+
+
+def test_an_episode_trains_all_that_acted_unless_it_is_routed() -> None:
+    agent, rollout = played()
+    rollout, chances = ended_at_once(rollout, [[0.0, 1.0]] * 4)
+    assert agent._lesson(acted(rollout, [[0.5, 0.5]] * 4), chances).keep is None
 
 
 def test_with_labels_only_nothing_inferred_decides_a_route() -> None:
