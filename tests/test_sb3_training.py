@@ -97,7 +97,7 @@ def test_flipping_every_hidden_outcome_changes_no_bit_of_any_parameter() -> None
 
 
 @pytest.mark.slow
-def test_their_ppo_reaches_what_the_issue_of_ours_asks_for() -> None:
+def test_their_ppo_grows_an_expert_that_seeks_the_diamond() -> None:
     outcomes, settings = ("diamond", "ghost"), {"n_epochs": 2, "batch_size": 2048, "ent_coef": 0.12, "gamma": 0.97}
     networks = {"net_arch": [256, 256], "activation_fn": torch.nn.ReLU}
     env = sb3.ReachedReward(sb3.RoutedVecEnv(world(256, oversight=0.1)))
