@@ -24,9 +24,10 @@ class Summary(NamedTuple):
     iqm: float
     n: int
 
-    def text(self, form: str) -> str:
+    def text(self, form: str, *, bold: bool = False) -> str:
         """Write mean (low to high)."""
-        return f"{self.mean:{form}} ({self.low:{form}} to {self.high:{form}})"
+        mean = f"{self.mean:{form}}"
+        return f"{f'**{mean}**' if bold else mean} ({self.low:{form}} to {self.high:{form}})"
 
 
 def summarise(values: Sequence[float]) -> Summary:
@@ -68,15 +69,9 @@ def markdown(table: Mapping[str, Mapping[float, Summary]], form: str = ".3f") ->
     best = {p: max((row[p].mean for row in table.values() if p in row), default=0.0) for p in levels}
     lines = ["| method | " + " | ".join(f"{p:g}" for p in levels) + " |", "|---" * (len(levels) + 1) + "|"]
     for method, row in table.items():
-        cells = [_cell(row[p], form, best=row[p].mean == best[p]) if p in row else "" for p in levels]
+        cells = [row[p].text(form, bold=row[p].mean == best[p]) if p in row else "" for p in levels]
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _cell(summary: Summary, form: str, *, best: bool) -> str:
-    """Write a mean and its interval."""
-    mean, interval = summary.text(form).split(" ", 1)
-    return f"**{mean}** {interval}" if best else f"{mean} {interval}"
 
 
 def write_tables(results: Sequence[Result], folder: Path, against: str | None = None) -> list[Path]:
