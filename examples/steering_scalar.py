@@ -1,6 +1,6 @@
 """Steering scalar: one word's gradient is routed to one number, and that number comes to mean the word's family.
 
-    python examples/steering_scalar.py           about a minute on two cores
+    python examples/steering_scalar.py           about four minutes on two cores
     python examples/steering_scalar.py --full    a wider and deeper model
 
 Cloud et al. (arXiv 2410.04332), section 4.2.1. A small transformer learns texts that each speak of one family of words.
@@ -56,9 +56,9 @@ class Size:
 
     width: int = 64
     layers: int = 4
-    steps: int = 800
+    steps: int = 1200
     batch: int = 32
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     samples: int = 400
     push: float = 12.0
     """What is added to dimension 0 or subtracted, in standard deviations of a dimension of the residual stream."""
