@@ -158,15 +158,16 @@ def measure() -> dict[str, float]:
 
 def learn(found: dict[str, float]) -> None:
     """Measure the time to a return of 0.60, ours and Stable-Baselines3's."""
-    reached = learning.ours([], GOAL, limit=1_600_000)
-    print(f"learning     to {GOAL:.2f} at 10% oversight: {reached}")
-    found |= {"goal_steps": reached.steps, "goal_seconds": reached.seconds or math.nan}
-    oracle = learning.ours(["--agent", "oracle"], GOAL, limit=1_600_000)
-    print(f"             our learner with the true reward (--agent oracle): {oracle}")
+    reached = {}
+    for agent, sees in (("routed", "10%"), ("absorbing", "10%"), ("oracle", "all")):
+        reached[agent] = learning.ours(["--agent", agent], GOAL, limit=1_600_000)
+        print(f"to {GOAL:.2f}      {agent}, {sees} of the ends overseen: {reached[agent]}")
+    found |= {"goal_steps": reached["routed"].steps, "goal_seconds": reached["routed"].seconds or math.nan}
     for name, settings in learning.SB3_SETTINGS.items():
         theirs = learning.stable_baselines3(goal=GOAL, limit=800_000, **settings)
-        ratio = f", {theirs.seconds / reached.seconds:.1f}x" if theirs.seconds and reached.seconds else ""
-        print(f"             {name}, true reward: {theirs}{ratio}")
+        pairs = [(agent, own.seconds) for agent, own in reached.items() if own.seconds and theirs.seconds]
+        ratios = ", ".join(f"{theirs.seconds / seconds:.1f}x {agent}" for agent, seconds in pairs if theirs.seconds)
+        print(f"             {name}, true reward: {theirs}: {ratios}")
 
 
 def command_seconds(*args: str, new_folder: bool = False) -> float:
