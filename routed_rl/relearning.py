@@ -2,7 +2,8 @@
 
 A capability that is hidden comes back after a few updates, one that is gone takes as long as a fresh network needs.
 The attacker has the weights, the true outcomes and an environment of its own (paper, section 4.2.2, does so with
-language models; Cloud et al., arXiv 2410.04332).
+language models; Cloud et al., arXiv 2410.04332). A policy that never meets an outcome is not rewarded for it either, so
+it can be slow to teach without knowing less: an attacker who gives it a new head lets it explore like a fresh network.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def relearn(
     like: Policy,
     seed: int,
     updates: Sequence[int],
+    new_head: bool = False,
 ) -> dict[int, dict[str, float]]:
     """Teach a policy to reach an environment's good outcome, as a new task.
 
@@ -44,6 +46,7 @@ def relearn(
         like: a policy of the shape wanted.
         seed: decides actions, the order of samples, and a fresh network.
         updates: after how many updates to look, ascending.
+        new_head: keep all of the policy but its head, which is drawn anew: so it explores again.
 
     Returns:
         Updates -> the share of episodes that reach the outcome, and the return.
@@ -51,7 +54,9 @@ def relearn(
     blueprint = replace(like.blueprint, steered=False)
     learner = Learner(blueprint, CONFIG, discount=env.spec.discount, seed=seed, device=env.device)
     if policy is not None:
-        learner.policy.load_state_dict(policy.state_dict())
+        learner.policy.torso.load_state_dict(policy.torso.state_dict())
+        if not new_head:
+            learner.policy.head.load_state_dict(policy.head.state_dict())
     obs, found = env.reset(), {}
     for update in range(max(updates) + 1):
         if update in updates:

@@ -54,8 +54,9 @@ def test_evaluate_attacks_by_relearning(
     monkeypatch.setattr(relearning, "UPDATES", (0, 2))
     assert run_command(evaluate, [str(trained), "--relearn", "ghost", "--json"]) == 0
     curves = json.loads(capsys.readouterr().out)
-    assert set(curves) == {"deployed", "fresh network"}
+    assert set(curves) == {"deployed", "with a new head", "fresh network"}
     assert set(curves["deployed"]) == {"0", "2"}
+    assert curves["deployed"]["0"] != curves["with a new head"]["0"] != curves["fresh network"]["0"]
     assert run_command(evaluate, [str(trained), "--json"]) == 0
     deployed = json.loads(capsys.readouterr().out)["diamond"]
     assert curves["deployed"]["0"]["reached"] == pytest.approx(deployed["outcomes"]["ghost"])

@@ -27,3 +27,20 @@ def test_a_policy_can_be_taught_the_other_end_and_is_left_as_it_was() -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, policy.parameters(), strict=True))
     fresh = relearn(None, ghosts(64), evaluator, like=policy, seed=1, updates=(0,))
     assert fresh[0] != curve[0]
+
+
+def test_a_new_head_is_the_fresh_networks_on_the_old_torso() -> None:
+    def ghosts(num_envs: int, **_: object) -> Revalued:
+        return Revalued(world(num_envs, rows=3, columns=3), ("ghost",))
+
+    torch.manual_seed(1)
+    policy = Blueprint((4, 3, 3), 4, ("policy",), (32,)).build()
+    with torch.no_grad():
+        policy.head.weight.zero_()
+        policy.head.bias.copy_(torch.tensor([50.0, 0.0, 0.0, 0.0]))  # always up: hardly ever reaches a ghost
+    evaluator, env = Evaluator(ghosts, seed=0), ghosts(4)
+    stuck = relearn(policy, env, evaluator, like=policy, seed=0, updates=(0,))
+    again = relearn(policy, env, evaluator, like=policy, seed=0, updates=(0,), new_head=True)
+    fresh = relearn(None, env, evaluator, like=policy, seed=0, updates=(0,))
+    assert stuck[0]["reached"] < 0.2 < 0.3 < again[0]["reached"]
+    assert again != fresh, "the torso is the old one"

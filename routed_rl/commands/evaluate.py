@@ -40,7 +40,7 @@ class EvaluateSettings:
     profiles: bool = False
     """Evaluate a policy for each set of outcomes that may be allowed, made from the experts."""
     relearn: str | None = None
-    """Attack the deployed policy and a fresh network: teach them to reach this outcome, and say how soon they do."""
+    """Attack the deployed policy, the same with a new head, and a fresh network: how soon do they learn to reach this?"""
     json: bool = False
     """Print json instead of a table."""
 
@@ -117,18 +117,24 @@ def _profiles(run: Run, agent: Agent, kwargs: dict[str, Any], *, as_json: bool) 
 
 
 def _relearn(run: Run, agent: Agent, outcome: str, kwargs: dict[str, Any], *, as_json: bool) -> int:
-    """Print how soon the deployed policy, and a fresh network, can be taught to reach an outcome."""
+    """Print how soon the deployed policy, the same with a new head, and a fresh network learn to reach an outcome."""
     outcomes = run.make_env(1, seed=0).spec.outcomes
     if outcome not in outcomes:
         raise UserError(f"there is no outcome {outcome!r}. {config.nearest(outcome, outcomes)}")
     deployed = agent.policies()[agent.deployed]
     evaluator = run.make_evaluator(good=(outcome,), **kwargs)
     curves = {}
-    for name, policy in (("deployed", deployed), ("fresh network", None)):
-        print(f"teaching the {name} ...", file=sys.stderr)
+    for name, policy in (("deployed", deployed), ("with a new head", deployed), ("fresh network", None)):
+        print(f"teaching: {name} ...", file=sys.stderr)
         env = run.make_env(relearning.NUM_ENVS, seed=run.settings.seed, good=(outcome,))
         curves[name] = relearning.relearn(
-            policy, env, evaluator, like=deployed, seed=run.settings.seed, updates=relearning.UPDATES
+            policy,
+            env,
+            evaluator,
+            like=deployed,
+            seed=run.settings.seed,
+            updates=relearning.UPDATES,
+            new_head=name == "with a new head",
         )
     if as_json:
         print(json.dumps(curves, indent=2))
