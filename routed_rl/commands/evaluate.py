@@ -40,7 +40,7 @@ class EvaluateSettings:
     profiles: bool = False
     """Evaluate a policy for each set of outcomes that may be allowed, made from the experts."""
     relearn: str | None = None
-    """Attack the deployed policy, the same with a new head, and a fresh network: who learns this end how soon?"""
+    """Teach the deployed policy, that with a new head, and a fresh network to reach this outcome: how soon do they?"""
     json: bool = False
     """Print json instead of a table."""
 
