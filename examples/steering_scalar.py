@@ -60,7 +60,7 @@ class Size:
     batch: int = 32
     learning_rate: float = 3e-3
     samples: int = 400
-    push: float = 12.0
+    push: float = 8.0
     """What is added to dimension 0 or subtracted, in standard deviations of a dimension of the residual stream."""
 
 
@@ -153,6 +153,7 @@ def measure(size: Size, seed: int, route: bool) -> dict[str, Any]:
         scale = float(stream[held_out != PAD].std(dim=0).mean())
     numbers = {name: torch.tensor([corpus.index[word] for word in words]) for name, words in corpus.families.items()}
     numbers["relatives"] = numbers[FAMILY][1:]
+    numbers["other families"] = torch.cat([own for name, own in numbers.items() if name not in (FAMILY, "relatives")])
     shares = {}
     for push, times in PUSHES.items():
         words = sample(model, corpus, size, sign * times * size.push * scale, seed)
@@ -190,7 +191,7 @@ def main() -> None:
     print(f"{'':32}{'routed':>24}{'not routed':>24}")
     found = {"routed": results[: args.seeds], "not routed": results[args.seeds :]}
     lines = {"rows of the family, of 10": ([[seed["family"] for seed in own] for own in found.values()], ".1f")}
-    for who in (FAMILY, "relatives"):
+    for who in (FAMILY, "relatives", "other families"):
         for push in PUSHES:
             lines[f"{who}, {push}"] = ([[seed["shares"][push][who] for seed in own] for own in found.values()], ".1%")
     lines["loss"] = ([[seed["loss"] for seed in own] for own in found.values()], ".3f")
