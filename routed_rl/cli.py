@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
@@ -44,13 +45,18 @@ def main(program: str, args: Sequence[str]) -> int:
 def run_command(command: Callable[[Sequence[str]], int], args: Sequence[str]) -> int:
     """Run a command; what the caller can mend becomes one line and exit code 2, Ctrl-C exit code 130."""
     try:
-        return command(args)
+        code = command(args)
+        sys.stdout.flush()
+        return code
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped.", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read this, such as `head`, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _unknown(command: str, commands: Iterable[str]) -> NoReturn:

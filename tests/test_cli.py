@@ -286,3 +286,10 @@ def test_a_run_that_died_before_its_result_gets_it_and_a_lost_best_is_left_out(
     assert "left out of result.json: best_by_truth" in capsys.readouterr().err
     second = json.loads((folder / "result.json").read_text())
     assert second == {name: value for name, value in first.items() if name != "best_by_truth"}
+
+
+def test_a_reader_that_has_read_enough_is_no_error() -> None:
+    command = f"{sys.executable} -m routed_rl train --help | head -n 1"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""

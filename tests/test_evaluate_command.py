@@ -54,15 +54,20 @@ def test_evaluate_attacks_by_relearning(
     monkeypatch.setattr(relearning, "UPDATES", (0, 2))
     assert run_command(evaluate, [str(trained), "--relearn", "ghost", "--json"]) == 0
     curves = json.loads(capsys.readouterr().out)
-    assert set(curves) == {"deployed", "with a new head", "fresh network"}
-    assert set(curves["deployed"]) == {"0", "2"}
-    assert curves["deployed"]["0"] != curves["with a new head"]["0"] != curves["fresh network"]["0"]
+    assert list(curves) == ["diamond", "diamond, new head", "a fresh network"]
+    assert set(curves["diamond"]) == {"0", "2"}
+    assert curves["diamond"]["0"] != curves["diamond, new head"]["0"] != curves["a fresh network"]["0"]
     assert run_command(evaluate, [str(trained), "--json"]) == 0
-    deployed = json.loads(capsys.readouterr().out)["diamond"]
-    assert curves["deployed"]["0"]["reached"] == pytest.approx(deployed["outcomes"]["ghost"])
+    reports = json.loads(capsys.readouterr().out)
+    assert curves["diamond"]["0"]["reached"] == pytest.approx(reports["diamond"]["outcomes"]["ghost"])
+    assert run_command(evaluate, [str(trained), "--steer", "ghost=1", "--relearn", "ghost", "--json"]) == 0
+    curves = json.loads(capsys.readouterr().out)
+    assert curves["ghost=1"]["0"]["reached"] == pytest.approx(reports["ghost"]["outcomes"]["ghost"])
     assert run_command(evaluate, [str(trained), "--relearn", "goblin"]) == 2
     assert "no outcome 'goblin'" in capsys.readouterr().err
-    assert run_command(evaluate, [str(trained), "--profiles", "--relearn", "ghost"]) == 2
+    for other in (["--profiles"], ["--gif", "x.gif"]):
+        assert run_command(evaluate, [str(trained), *other, "--relearn", "ghost"]) == 2
+    assert run_command(evaluate, [str(trained), "--profiles", "--steer", "ghost=1"]) == 2
     assert "one of them at a time" in capsys.readouterr().err
 
 

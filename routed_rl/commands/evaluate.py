@@ -15,6 +15,7 @@ from routed_rl.agent import Agent
 from routed_rl.assembly import reopen
 from routed_rl.config import UserError
 from routed_rl.pictures import film
+from routed_rl.policy import Policy
 from routed_rl.report import show_rows
 from routed_rl.run import Run
 
@@ -40,18 +41,18 @@ class EvaluateSettings:
     profiles: bool = False
     """Evaluate a policy for each set of outcomes that may be allowed, made from the experts."""
     relearn: str | None = None
-    """Teach the deployed policy, that with a new head, and a fresh network to reach this outcome: how soon do they?"""
+    """Teach that policy, the same with a new head, and a fresh network to reach this outcome: how soon do they?"""
     json: bool = False
     """Print json instead of a table."""
 
     def __post_init__(self) -> None:
         if self.episodes is not None and self.episodes < 1:
             raise ValueError(f"episodes is {self.episodes}: it must be at least 1.")
-        ways = {"steer": self.steer, "gif": self.gif, "export": self.export}
-        ways |= {"profiles": self.profiles, "relearn": self.relearn}
+        ways = {"gif": self.gif, "export": self.export, "relearn": self.relearn, "profiles": self.profiles}
+        ways |= {"steer": self.steer if self.profiles else ()}
         given = [name for name, value in ways.items() if value]
-        if len(given) > 1 and given[-1] in ("profiles", "relearn"):
-            raise ValueError(f"{given[-1]} was given with {given[0]}: ask for one of them at a time.")
+        if len(given) > 1 and (self.profiles or self.relearn):
+            raise ValueError(f"{given[0]} was given with {given[1]}: ask for one of them at a time.")
 
 
 def evaluate(args: Sequence[str], prog: str = "evaluate.py") -> int:
@@ -68,13 +69,13 @@ def evaluate(args: Sequence[str], prog: str = "evaluate.py") -> int:
     evaluator = run.make_evaluator(**kwargs)
     if settings.profiles:
         return _profiles(run, agent, kwargs, as_json=settings.json)
-    if settings.relearn is not None:
-        return _relearn(run, agent, settings.relearn, kwargs, as_json=settings.json)
     policies, chosen = agent.policies(), agent.deployed
     if settings.steer:
         chosen = " ".join(settings.steer)
         source = max(policies.values(), key=lambda policy: len(policy.blueprint.experts))
         policies = {chosen: steering.ablate(source, _weights(settings.steer))} | policies
+    if settings.relearn is not None:
+        return _relearn(run, policies[chosen], chosen, settings.relearn, kwargs, as_json=settings.json)
     for file in (settings.export, settings.gif):
         if file is not None and not file.parent.is_dir():
             raise UserError(f"there is no folder {file.parent} for {file.name}: make it first.")
@@ -116,33 +117,27 @@ def _profiles(run: Run, agent: Agent, kwargs: dict[str, Any], *, as_json: bool) 
     return 0
 
 
-def _relearn(run: Run, agent: Agent, outcome: str, kwargs: dict[str, Any], *, as_json: bool) -> int:
-    """Print how soon the deployed policy, the same with a new head, and a fresh network learn to reach an outcome."""
+def _relearn(run: Run, policy: Policy, name: str, outcome: str, kwargs: dict[str, Any], *, as_json: bool) -> int:
+    """Print how soon a policy, the same with a new head, and a fresh network learn to reach an outcome."""
     outcomes = run.make_env(1, seed=0).spec.outcomes
     if outcome not in outcomes:
         raise UserError(f"there is no outcome {outcome!r}. {config.nearest(outcome, outcomes)}")
-    deployed = agent.policies()[agent.deployed]
     evaluator = run.make_evaluator(good=(outcome,), **kwargs)
-    curves = {}
-    for name, policy in (("deployed", deployed), ("with a new head", deployed), ("fresh network", None)):
-        print(f"teaching: {name} ...", file=sys.stderr)
-        env = run.make_env(relearning.NUM_ENVS, seed=run.settings.seed, good=(outcome,))
-        curves[name] = relearning.relearn(
-            policy,
-            env,
-            evaluator,
-            like=deployed,
-            seed=run.settings.seed,
-            updates=relearning.UPDATES,
-            new_head=name == "with a new head",
+    seed, curves = run.settings.seed, {}
+    pupils = ((name, policy, False), (f"{name}, new head", policy, True), ("a fresh network", None, False))
+    for pupil, start, new_head in pupils:
+        print(f"teaching {pupil} ...", file=sys.stderr)
+        env = run.make_env(relearning.NUM_ENVS, seed=seed, good=(outcome,))
+        curves[pupil] = relearning.relearn(
+            start, env, evaluator, like=policy, seed=seed, updates=relearning.UPDATES, new_head=new_head
         )
     if as_json:
         print(json.dumps(curves, indent=2))
         return 0
     rows = {
-        f"{name}, {measure}": [f"{found[measure]:.3f}" for found in curve.values()]
+        f"{pupil}, {measure}": [f"{found[measure]:.3f}" for found in curve.values()]
         for measure in ("reached", "return")
-        for name, curve in curves.items()
+        for pupil, curve in curves.items()
     }
     show_rows(f"taught to reach {outcome}, after so many updates", ("policy", *map(str, relearning.UPDATES)), rows)
     return 0
