@@ -41,7 +41,8 @@ def script() -> None:
 def _run() -> NoReturn:
     from routed_rl import cli
 
-    sys.exit(cli.main(Path(sys.argv[0]).name, sys.argv[1:]))
+    name = Path(sys.argv[0]).name
+    sys.exit(cli.main("python -m routed_rl" if name == "__main__.py" else name, sys.argv[1:]))
 
 
 class _StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
