@@ -41,7 +41,7 @@ class EvaluateSettings:
     profiles: bool = False
     """Evaluate a policy for each set of outcomes that may be allowed, made from the experts."""
     relearn: str | None = None
-    """Teach that policy, the same with a new head, and a fresh network to reach this outcome: how soon do they?"""
+    """Teach the steered or deployed policy, the same with a new head, and a fresh network this outcome: how soon?"""
     json: bool = False
     """Print json instead of a table."""
 
