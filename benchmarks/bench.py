@@ -165,9 +165,12 @@ def learn(found: dict[str, float]) -> None:
     found |= {"goal_steps": reached["routed"].steps, "goal_seconds": reached["routed"].seconds or math.nan}
     for name, settings in learning.SB3_SETTINGS.items():
         theirs = learning.stable_baselines3(goal=GOAL, limit=800_000, **settings)
-        pairs = [(agent, own.seconds) for agent, own in reached.items() if own.seconds and theirs.seconds]
-        ratios = ", ".join(f"{theirs.seconds / seconds:.1f}x {agent}" for agent, seconds in pairs if theirs.seconds)
-        print(f"             {name}, true reward: {theirs}: {ratios}")
+        ratios = [
+            f"{theirs.seconds / own.seconds:.1f}x {agent}"
+            for agent, own in reached.items()
+            if theirs.seconds and own.seconds
+        ]
+        print("; ".join((f"             {name}, true reward: {theirs}", *ratios)))
 
 
 def command_seconds(*args: str, new_folder: bool = False) -> float:

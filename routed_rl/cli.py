@@ -54,9 +54,20 @@ def run_command(command: Callable[[Sequence[str]], int], args: Sequence[str]) ->
     except KeyboardInterrupt:
         print("stopped.", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # whoever read this, such as `head`, has read enough
+    except BrokenPipeError:
+        if not _nobody_reads():  # it was another pipe, such as one to an environment's process
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _nobody_reads() -> bool:
+    """Say whether whoever read our output, such as `head`, has read enough and left."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return True
+    return False
 
 
 def _unknown(command: str, commands: Iterable[str]) -> NoReturn:

@@ -288,6 +288,14 @@ def test_a_run_that_died_before_its_result_gets_it_and_a_lost_best_is_left_out(
     assert second == {name: value for name, value in first.items() if name != "best_by_truth"}
 
 
+def test_another_broken_pipe_is_an_error() -> None:
+    def broken(_: object) -> int:
+        raise BrokenPipeError("an environment's process died")
+
+    with pytest.raises(BrokenPipeError):
+        run_command(broken, [])
+
+
 def test_a_reader_that_has_read_enough_is_no_error() -> None:
     command = f"{sys.executable} -m routed_rl train --help | head -n 1"
     done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -48,11 +48,12 @@ class EvaluateSettings:
     def __post_init__(self) -> None:
         if self.episodes is not None and self.episodes < 1:
             raise ValueError(f"episodes is {self.episodes}: it must be at least 1.")
-        ways = {"gif": self.gif, "export": self.export, "relearn": self.relearn, "profiles": self.profiles}
-        ways |= {"steer": self.steer if self.profiles else ()}
-        given = [name for name, value in ways.items() if value]
-        if len(given) > 1 and (self.profiles or self.relearn):
-            raise ValueError(f"{given[0]} was given with {given[1]}: ask for one of them at a time.")
+        files = {"gif": self.gif, "export": self.export}
+        ways = {"profiles": files | {"relearn": self.relearn, "steer": self.steer}, "relearn": files}
+        for way, others in ways.items():
+            given = [name for name, value in others.items() if value and getattr(self, way)]
+            if given:
+                raise ValueError(f"{given[0]} was given with {way}: ask for one of them at a time.")
 
 
 def evaluate(args: Sequence[str], prog: str = "evaluate.py") -> int:
