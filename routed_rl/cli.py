@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
@@ -63,11 +64,9 @@ def run_command(command: Callable[[Sequence[str]], int], args: Sequence[str]) ->
 
 def _nobody_reads() -> bool:
     """Say whether whoever read our output, such as `head`, has read enough and left."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return True
-    return False
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in output.poll(0))
 
 
 def _unknown(command: str, commands: Iterable[str]) -> NoReturn:
