@@ -1,8 +1,4 @@
-"""Which samples are the same: then what a network says of them need be computed only once.
-
-In a small world many steps of a rollout show the same observation (about 6,000 to 10,000 of 16,384 are
-distinct in the 5x5 grid), so a forward and backward over distinct samples does half the work.
-"""
+"""Which samples are the same: then what a network says of them need be computed only once (see `batch.py`)."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from routed_rl import losses
+from routed_rl.batch import Batch, Inputs
 from routed_rl.grouping import Memo, fingerprints, representatives, shuffled
 from routed_rl.policy import CHUNK, Blueprint
 from routed_rl.rewards import advantages, normalised
@@ -77,32 +78,6 @@ class Lesson(NamedTuple):
     weight: Tensor | None = None  # (T, B) how much each step counts; 1 unless given
     keep: Tensor | None = None  # (T, B, E + 1) bool, the modules that each step trains; all unless given
     expert: Tensor | None = None  # (T, B) int64, the expert that the gate should choose, below 0 where unknown
-
-
-class Batch(NamedTuple):
-    """N samples to learn from."""
-
-    obs: Tensor  # (N, *obs_shape)
-    action: Tensor  # (N,) int64 or (N, A) float
-    log_prob: Tensor  # (N,) under the policy that acted
-    advantage: Tensor  # (N,)
-    target: Tensor  # (N,) what the critic should say
-    weight: Tensor  # (N,) how much the sample counts
-    keep: Tensor | None = None  # (N, E + 1) bool, the modules that it trains; None: all
-    expert: Tensor | None = None  # (N,) int64, the expert that the gate should choose; below 0: not known
-    steer: Tensor | None = None  # (N, E) the weights that it acted with
-    key: Tensor | None = None  # (N,) int64, the same for samples that look the same and have the same keep and steer
-
-    def take(self, index: Tensor) -> Batch:
-        """Return the samples of an index."""
-        return self._make(None if x is None else x[index] for x in self)
-
-    def distinct(self) -> tuple[Batch, Tensor]:
-        """Return one sample of each key, and for each sample which of these is like it: (N,) int64."""
-        if self.key is None:
-            return self, torch.arange(len(self.action), device=self.action.device)
-        rows, index = representatives(self.key)
-        return self.take(rows), index
 
 
 class Learner:
@@ -173,16 +148,30 @@ class Learner:
         weight = torch.ones_like(lesson.reward) if lesson.weight is None else lesson.weight
         if config.algorithm == "ppo":
             advantage = normalised(advantage, weight)
-        acted = (rollout.obs, rollout.action, rollout.log_prob)
-        batch = Batch(*acted, advantage, target, weight, lesson.keep, lesson.expert, rollout.steer)
-        batch = batch._make(None if x is None else x.flatten(0, 1) for x in batch)
-        return batch._replace(key=fingerprints(self.policy.view(batch.obs), batch.keep, batch.steer))
+        obs = rollout.obs.flatten(0, 1)
+        some = (lesson.keep, rollout.steer, lesson.expert)
+        keep, steer, expert = (None if x is None else x.flatten(0, 1) for x in some)
+        rows, which = representatives(fingerprints(self.policy.view(obs), keep, steer))
+        return Batch(
+            Inputs(obs, keep, steer).take(rows),
+            which,
+            rollout.action.flatten(0, 1),
+            rollout.log_prob.flatten(),
+            advantage.flatten(),
+            target.flatten(),
+            weight.flatten(),
+            expert,
+        )
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
-        """Take one optimiser step: one routed forward, a few means, one backward."""
-        loss, metrics = self.loss(batch)
+        """Take one optimiser step: a routed forward, a few means and a backward, some inputs at a time."""
+        metrics: dict[str, Tensor] = defaultdict(lambda: batch.weight.new_zeros(()))
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        for part in batch.parts(CHUNK):
+            loss, shares = self.loss(part, batch)
+            loss.backward()
+            for name, share in shares.items():
+                metrics[name] = metrics[name] + share
         for module in self._untrained(batch):
             module.zero_grad(set_to_none=True)
         if self.config.max_grad_norm > 0:
@@ -192,12 +181,16 @@ class Learner:
         self._forget()
         return metrics
 
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Compute the loss of N samples, a scalar, and its parts as metrics."""
-        config = self.config
-        distinct, index = batch.distinct()  # the networks run once for samples that they cannot tell apart
-        actions, gate_logits, predicted = (None if x is None else x[index] for x in self._forward(distinct))
-        assert actions is not None and predicted is not None
+    def loss(self, batch: Batch, whole: Batch | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute what `batch` adds to the loss of the `whole` that it is a part of: a scalar, and metrics likewise.
+
+        The loss is made of means over samples, so those of all parts add up to that of the whole.
+        """
+        config, whole = self.config, whole or batch
+        obs, keep, steer = batch.inputs
+        seen = self.policy.see(obs)
+        answer, worth = self.policy.decide(seen, keep, steer), self._worth(seen, steer).squeeze(1)
+        actions, predicted = answer.actions[batch.which], worth[batch.which]
         log_prob = self.policy.distribution.log_prob(actions, batch.action)
         if config.algorithm == "ppo":
             policy = losses.clipped_policy_loss(log_prob, batch.log_prob, batch.advantage, batch.weight, config.clip)
@@ -205,17 +198,20 @@ class Learner:
             policy = losses.policy_gradient_loss(log_prob, batch.advantage, batch.weight)
         value = losses.value_loss(predicted, batch.target, batch.weight)
         entropy = losses.entropy_bonus(self.policy.distribution.entropy(actions), batch.weight)
-        loss = policy + config.value * value - config.entropy * entropy
-        metrics = {"train/policy_loss": policy, "train/value_loss": value, "train/entropy": entropy}
-        if batch.expert is not None and gate_logits is not None:
-            known = batch.expert >= 0
-            gate = losses.gate_loss(gate_logits, batch.expert, known)
+        log_ratio = (log_prob - batch.log_prob).detach()
+        kl = (log_ratio.exp() - 1 - log_ratio).mean()  # Schulman's low-variance estimate
+        share = len(batch.which) / len(whole.which)
+        loss = share * (policy + config.value * value - config.entropy * entropy)
+        means = {"train/policy_loss": policy, "train/value_loss": value, "train/entropy": entropy, "train/kl": kl}
+        metrics = {name: share * x.detach() for name, x in means.items()}
+        if batch.expert is not None and whole.expert is not None and answer.gate is not None:
+            known, gate_logits = batch.expert >= 0, answer.gate[batch.which]
+            labelled = known.sum().clamp(min=1) / (whole.expert >= 0).sum().clamp(min=1)
+            gate = labelled * losses.gate_loss(gate_logits, batch.expert, known)
             loss = loss + self.gate_coefficient * gate
             right = ((gate_logits.argmax(dim=1) == batch.expert) & known).sum() / known.sum().clamp(min=1)
-            metrics |= {"gate/loss": gate, "gate/accuracy": right}
-        log_ratio = (log_prob - batch.log_prob).detach()
-        metrics["train/kl"] = (log_ratio.exp() - 1 - log_ratio).mean()  # Schulman's low-variance estimate
-        return loss, {name: x.detach() for name, x in metrics.items()}
+            metrics |= {"gate/loss": gate.detach(), "gate/accuracy": labelled * right}
+        return loss, metrics
 
     def _forget(self) -> None:
         """Forget what the networks answered before they changed."""
@@ -229,17 +225,6 @@ class Learner:
     def _worth(self, seen: Tensor | Sparse, steer: Tensor | None) -> Tensor:
         """Ask the critic about what is seen: (N, 1)."""
         return self.critic(seen, steer) if self.steered else self.critic(seen)
-
-    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Compute action parameters (N, P), gate logits (N, E) and values (N,), some samples at a time."""
-        answers = []
-        for rows in torch.arange(len(batch.obs), device=batch.obs.device).split(CHUNK):
-            part = batch.take(rows)
-            seen = self.policy.see(part.obs)
-            value = self._worth(seen, part.steer).squeeze(1)
-            answers.append((*self.policy.decide(seen, part.keep, part.steer), value))
-        actions, gate, value = zip(*answers, strict=True)
-        return torch.cat(actions), None if gate[0] is None else torch.cat(gate), torch.cat(value)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that learning goes on from."""
@@ -263,11 +248,12 @@ class Learner:
 
         They must get no gradient at all: with one of zeros Adam would still move them, by momentum and weight decay.
         """
-        if (batch.keep is None and batch.steer is None) or self.policy.blueprint.told:
+        _, keep, steer = batch.inputs
+        if (keep is None and steer is None) or self.policy.blueprint.told:
             return []
-        may: Tensor | bool = True if batch.keep is None else batch.keep
-        if batch.steer is not None:  # who is silent learns nothing, nor does a gate that was not asked
-            may = torch.cat((batch.steer != 0, batch.steer[:, :1].isnan()), dim=1) & may
+        may: Tensor | bool = True if keep is None else keep
+        if steer is not None:  # who is silent learns nothing, nor does a gate that was not asked
+            may = torch.cat((steer != 0, steer[:, :1].isnan()), dim=1) & may
         assert isinstance(may, Tensor)
         *experts, gate = may.any(dim=0).tolist()
         torso = self.policy.torso
@@ -277,11 +263,10 @@ class Learner:
         return idle
 
     def _minibatches(self, batch: Batch) -> Iterator[Batch]:
-        """Yield shuffled minibatches, or the whole batch once for reinforce; samples of one key stay together."""
+        """Yield shuffled minibatches, or the whole batch once for reinforce; samples of one input stay together."""
         if self.config.algorithm == "reinforce":
             yield batch
             return
         for _ in range(self.config.epochs):
-            assert batch.key is not None
-            for index in shuffled(batch.key, self.generator).split(self.config.minibatch):
+            for index in shuffled(batch.which, self.generator).split(self.config.minibatch):
                 yield batch.take(index)

@@ -15,6 +15,7 @@ FLOORS = [
         "networks",
         "distributions",
         "grouping",
+        "batch",
         "env",
         "config",
         "loading",

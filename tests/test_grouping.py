@@ -1,16 +1,10 @@
 from __future__ import annotations
 
 import torch
-from helpers import CPU, world
+from helpers import world
 from torch import Tensor, nn
 
-from routed_rl import labels
 from routed_rl.grouping import Memo, fingerprints, representatives, shuffled
-from routed_rl.labels import Label
-from routed_rl.learner import Learner, LearnerConfig, Lesson
-from routed_rl.policy import Blueprint
-from routed_rl.rewards import reached
-from routed_rl.rollout import collect
 
 
 def test_rows_share_a_fingerprint_exactly_if_they_are_the_same_in_every_column() -> None:
@@ -45,29 +39,6 @@ def test_a_shuffle_keeps_kinds_together_and_every_row() -> None:
     assert order.sort().values.tolist() == list(range(500))
     assert len(groups[order].unique_consecutive()) == len(groups.unique())
     assert not torch.equal(order, shuffled(groups, torch.Generator().manual_seed(2)))
-
-
-def test_learning_once_for_each_distinct_sample_gives_the_gradients_of_learning_from_all() -> None:
-    for algorithm in ("ppo", "reinforce"):
-        blueprint = Blueprint((4, 3, 3), 4, ("diamond", "ghost"), (16, 16), gate=True)
-        config = LearnerConfig(hidden=(16, 16), algorithm=algorithm)  # type: ignore[arg-type]
-        learner = Learner(blueprint, config, discount=0.97, gate_coefficient=0.1, seed=0, device=CPU)
-        env = world(64, rows=3, columns=3, oversight=0.5)
-        rollout = labels.hide(collect(env, learner.act, env.reset(), 16), env.spec.outcome_rewards)
-        assert rollout.label is not None
-        keep, expert = labels.routes(rollout.label, 2), rollout.label - Label.KNOWN
-        batch = learner.prepare(rollout, Lesson(reached(rollout), keep=keep, expert=expert))
-        assert batch.key is not None
-        assert len(batch.key.unique()) < 0.9 * len(batch.key)
-        gradients = []
-        for samples in (batch, batch._replace(key=None)):
-            for module in learner.modules:
-                module.zero_grad()
-            learner.loss(samples)[0].backward()
-            gradients.append([p.grad.clone() for m in learner.modules for p in m.parameters() if p.grad is not None])
-        scale = max(g.abs().max() for g in gradients[0])
-        for ours, plain in zip(*gradients, strict=True):
-            assert torch.allclose(ours, plain, atol=1e-5 * float(scale))
 
 
 def test_fingerprints_use_all_their_bits() -> None:

@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from routed_rl import labels, rewards
+from routed_rl.batch import Batch
 from routed_rl.labels import Label
-from routed_rl.learner import Batch, Learner, LearnerConfig, Lesson
+from routed_rl.learner import Learner, LearnerConfig, Lesson
 from routed_rl.policy import Blueprint
 from routed_rl.rollout import Rollout, collect
 
@@ -37,7 +38,7 @@ def flat_gradient(learning: Learner) -> Tensor:
 
 def papers_loss(learning: Learner, batch: Batch) -> Tensor:
     """Write the paper's loss out: a forward for each of three groups, each group's mean times its share of samples."""
-    policy, obs = learning.policy, batch.obs
+    policy, obs = learning.policy, batch.inputs.obs[batch.which]
     diamond, ghost = (expert(obs) for expert in policy.torso.experts.values())
     assert policy.torso.gate is not None
     logit = policy.torso.gate.network(obs)
@@ -68,8 +69,10 @@ def test_the_routed_mean_is_the_papers_three_group_loss() -> None:
     assert batch.expert is not None
     assert all((batch.expert == e).any() for e in (0, 1)), "all groups are there"
     learning.policy.double(), learning.critic.double()
-    batch = Batch._make(x.double() if x is not None and x.is_floating_point() else x for x in batch)
-    batch = batch._replace(advantage=batch.target - learning.critic(batch.obs).squeeze(1).detach())
+    inputs = batch.inputs._replace(obs=batch.inputs.obs.double())
+    batch = Batch(inputs, *(x.double() if x is not None and x.is_floating_point() else x for x in batch[1:]))
+    value = learning.critic(inputs.obs).squeeze(1).detach()[batch.which]
+    batch = batch._replace(advantage=batch.target - value)
     ours, _ = learning.loss(batch)
     ours.backward()
     gradient = flat_gradient(learning)
@@ -86,7 +89,7 @@ def test_before_the_first_step_the_ratio_of_the_whole_rollout_is_one() -> None:
     learning = learner()
     rollout = overseen_rollout(learning)
     batch = routed_batch(learning, rollout)
-    logits = learning.policy(batch.obs, batch.keep).actions
+    logits = learning.policy(batch.inputs.obs, batch.inputs.keep).actions[batch.which]
     log_prob = logits.log_softmax(1).gather(1, batch.action[:, None]).squeeze(1)
     assert ((log_prob - batch.log_prob).exp() - 1).abs().max() < 1e-5
 
@@ -98,10 +101,11 @@ def test_the_same_holds_where_some_environments_were_steered() -> None:
     steer[:16] = torch.tensor([1.0, 0.0])
     rollout = collect(env, lambda obs: learning.act(obs, steer), env.reset(), 8)
     batch = learning.prepare(rollout, Lesson(rewards.reached(rollout)))
-    logits = learning.policy(batch.obs, steer=batch.steer).actions
+    obs, _, steers = batch.inputs
+    logits = learning.policy(obs, steer=steers).actions[batch.which]
     log_prob = logits.log_softmax(1).gather(1, batch.action[:, None]).squeeze(1)
     assert ((log_prob - batch.log_prob).exp() - 1).abs().max() < 1e-5
-    unsteered = learning.policy(batch.obs).actions.log_softmax(1).gather(1, batch.action[:, None]).squeeze(1)
+    unsteered = learning.policy(obs).actions[batch.which].log_softmax(1).gather(1, batch.action[:, None]).squeeze(1)
     assert ((unsteered - batch.log_prob).exp() - 1).abs().max() > 1e-3
 
 
@@ -113,9 +117,9 @@ def test_an_expert_without_a_route_does_not_move_with_warm_adam_and_weight_decay
     before = {name: [p.clone() for p in expert.parameters()] for name, expert in experts.items()}
     assert learning.policy.torso.gate is not None
     gate_before = [p.clone() for p in learning.policy.torso.gate.parameters()]
-    only_diamond = torch.zeros(len(batch.action), 3).bool()
+    only_diamond = torch.zeros(len(batch.inputs.obs), 3).bool()
     only_diamond[:, 0] = True
-    learning.step(batch._replace(keep=only_diamond))
+    learning.step(batch._replace(inputs=batch.inputs._replace(keep=only_diamond)))
     assert all(torch.equal(p, q) for p, q in zip(before["ghost"], experts["ghost"].parameters(), strict=True))
     assert not any(torch.equal(p, q) for p, q in zip(before["diamond"], experts["diamond"].parameters(), strict=True))
     moved = [not torch.equal(p, q) for p, q in zip(gate_before, learning.policy.torso.gate.parameters(), strict=True)]
@@ -129,9 +133,10 @@ def test_a_gate_that_nothing_trains_does_not_move() -> None:
     gate = learning.policy.torso.gate
     assert gate is not None
     before = [p.clone() for p in gate.parameters()]
-    no_gate = torch.ones(len(batch.action), 3).bool()
+    no_gate = torch.ones(len(batch.inputs.obs), 3).bool()
     no_gate[:, 2] = False
-    learning.step(batch._replace(keep=no_gate, expert=torch.full_like(batch.action, -1)))
+    inputs = batch.inputs._replace(keep=no_gate)
+    learning.step(batch._replace(inputs=inputs, expert=torch.full_like(batch.action, -1)))
     assert all(torch.equal(p, q) for p, q in zip(before, gate.parameters(), strict=True))
 
 

@@ -16,8 +16,9 @@ from stable_baselines3.common.torch_layers import NatureCNN
 from torch import Tensor, nn
 
 from routed_rl import sb3
+from routed_rl.batch import Batch, Inputs
 from routed_rl.labels import Label, routes
-from routed_rl.learner import Batch, Learner, LearnerConfig
+from routed_rl.learner import Learner, LearnerConfig
 from routed_rl.networks import FirstLayer
 from routed_rl.policy import Blueprint
 from routed_rl.sb3.buffer import RoutedObs
@@ -78,13 +79,13 @@ def test_the_gradients_of_their_train_are_those_of_our_learner(monkeypatch: pyte
     assert {Label.UNKNOWN, Label.KNOWN, Label.KNOWN + 1} <= set(label.tolist())
     advantage = (samples.advantages - samples.advantages.mean()) / (samples.advantages.std() + 1e-8)
     batch = Batch(
-        obs=obs,
+        Inputs(obs, routes(label, 2)),
+        which=torch.arange(len(obs)),
         action=samples.actions.long().flatten(),
         log_prob=samples.old_log_prob,
         advantage=advantage,
         target=samples.returns,
         weight=torch.ones(len(obs)),
-        keep=routes(label, 2),
         expert=label - Label.KNOWN,
     )
 
@@ -97,7 +98,7 @@ def test_the_gradients_of_their_train_are_those_of_our_learner(monkeypatch: pyte
         return max(float((a - b).norm() / b.norm()) for a, b in zip(mine, theirs, strict=True))
 
     assert distance(ours(batch)) < 1e-5
-    assert distance(ours(batch._replace(keep=None))) > 1e-2, "the routes matter"
+    assert distance(ours(batch._replace(inputs=Inputs(obs)))) > 1e-2, "the routes matter"
     assert distance(ours(batch._replace(expert=None))) > 1e-2, "the gate's loss matters"
 
 
