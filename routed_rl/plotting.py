@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from routed_rl.results import Result
-from routed_rl.tables import tabulate, write_tables
+from routed_rl.tables import Summary, by_world, tabulate, write_tables
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#8a6d3b", "#7a52c7", "#b22222")
 """Okabe and Ito's, told apart by colour-blind readers, and four more."""
@@ -40,6 +41,21 @@ def draw(results: Sequence[Result], folder: Path, against: str | None = None) ->
     for world in worlds:
         here = [result for result in results if result.world == world]
         written += _figures(here, looks, folder if len(worlds) == 1 else folder / re.sub(r"[^\w.]+", "-", world))
+    if len(worlds) > 1:
+        written += _map(results, folder)
+    return written
+
+
+def _map(results: Sequence[Result], folder: Path) -> list[Path]:
+    """Draw every world's methods, a figure for each level of oversight."""
+    written = []
+    for level in sorted({result.oversight for result in results}):
+        rows = by_world(results, "return", "policies", level)
+        series = sorted({method for row in rows.values() for method in row})
+        height = 1.4 + max(0.6, 0.12 * len(series)) * len(rows)
+        figure, axes = _figure(f"World by world at {level:g} oversight", "return of the policy to ship", "", height)
+        _compare(axes, rows, series)
+        written += _save(figure, folder / f"worlds_at_{level:g}")
     return written
 
 
@@ -69,7 +85,7 @@ def _figures(results: Sequence[Result], looks: Looks, folder: Path) -> list[Path
         if len(methods) > 1:
             height = 1.4 + 0.6 * len(methods)
             figure, axes = _figure(f"Variants of {agent}", "return of the policy to ship", "", height)
-            _compare(axes, [result for result in results if result.method in methods])
+            _compare(axes, *_by_level([result for result in results if result.method in methods]))
             written += _save(figure, folder / f"variants_of_{agent}")
     return written
 
@@ -119,15 +135,21 @@ def _against_oversight(axes: Axes, results: Sequence[Result], measure: str, look
     axes.minorticks_off()
 
 
-def _compare(axes: Axes, results: Sequence[Result]) -> None:
-    """Draw a row for each method, with a dot and its interval for each oversight at which there are several."""
+def _by_level(results: Sequence[Result]) -> tuple[dict[str, dict[str, Summary]], list[str]]:
+    """Summarise returns: method -> oversight, and list the levels of oversight at which there are several methods."""
     rows = tabulate(results, "return", "policies")
     levels = [
         p for p in sorted({p for row in rows.values() for p in row}) if sum(p in row for row in rows.values()) > 1
     ]
-    for i, level in enumerate(levels):
-        here = [(y, row[level]) for y, row in enumerate(rows.values()) if level in row]
-        offset = 0.6 * ((i + 0.5) / len(levels) - 0.5)
+    named = {method: {f"{p:g} oversight": summary for p, summary in row.items()} for method, row in rows.items()}
+    return named, [f"{p:g} oversight" for p in levels]
+
+
+def _compare(axes: Axes, rows: Mapping[str, Mapping[str, Summary]], series: Sequence[str]) -> None:
+    """Draw rows one below the other, each with a dot and its interval for each of a series."""
+    for i, name in enumerate(series):
+        here = [(y, row[name]) for y, row in enumerate(rows.values()) if name in row]
+        offset = 0.6 * ((i + 0.5) / len(series) - 0.5)
         errors = [[s.mean - s.low for _, s in here], [s.high - s.mean for _, s in here]]
         axes.errorbar(
             [s.mean for _, s in here],
@@ -136,9 +158,14 @@ def _compare(axes: Axes, results: Sequence[Result]) -> None:
             fmt="o",
             color=COLOURS[i % len(COLOURS)],
             capsize=3,
-            label=f"{level:g} oversight",
+            markersize=5,
+            label=name,
         )
-    axes.set_yticks(range(len(rows)), list(rows))
+    for y in range(1, len(rows)):
+        axes.axhline(y - 0.5, color="black", linewidth=0.5, alpha=0.2)
+    axes.set_yticks(range(len(rows)), [textwrap.fill(name, 28) for name in rows])
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
     axes.invert_yaxis()
 
 

@@ -7,7 +7,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -63,15 +63,54 @@ def _summaries(values: Iterable[tuple[Result, float]]) -> dict[str, dict[float, 
     return {method: {p: summarise(row[p]) for p in sorted(row)} for method, row in sorted(cells.items())}
 
 
-def markdown(table: Mapping[str, Mapping[float, Summary]], form: str = ".3f") -> str:
-    """Write a table: mean, and its interval, for each method and oversight; the best mean is bold."""
-    levels = sorted({p for row in table.values() for p in row})
-    best = {p: max((row[p].mean for row in table.values() if p in row), default=0.0) for p in levels}
-    lines = ["| method | " + " | ".join(f"{p:g}" for p in levels) + " |", "|---" * (len(levels) + 1) + "|"]
-    for method, row in table.items():
-        cells = [row[p].text(form, bold=row[p].mean == best[p]) if p in row else "" for p in levels]
-        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+def by_world(
+    results: Sequence[Result], measure: str, checkpoint: str, oversight: float
+) -> dict[str, dict[str, Summary]]:
+    """Summarise a measure at one level of oversight: world -> method -> over seeds."""
+    here: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        if result.oversight == oversight:
+            here[result.world].append(result)
+    return {
+        world: {method: row[oversight] for method, row in tabulate(runs, measure, checkpoint).items()}
+        for world, runs in sorted(here.items())
+    }
+
+
+def markdown(
+    table: Mapping[str, Mapping[Any, Summary]], form: str = ".3f", *, corner: str = "method", best_of: str = "column"
+) -> str:
+    """Write a table: mean, and its interval, in each cell; the best mean of each "column" or "row" is bold."""
+    columns = sorted({column for row in table.values() for column in row})
+    lines = ["| " + " | ".join((corner, *map(_title, columns))) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name, row in table.items():
+        cells = []
+        for column in columns:
+            rivals = (
+                row.values() if best_of == "row" else (other[column] for other in table.values() if column in other)
+            )
+            best = max((summary.mean for summary in rivals), default=0.0)
+            cells.append(row[column].text(form, bold=row[column].mean == best) if column in row else "")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _title(column: object) -> str:
+    """Write the name of a column."""
+    return f"{column:g}" if isinstance(column, float) else str(column)
+
+
+def _world_by_world(results: Sequence[Result]) -> str:
+    """Write a table of worlds and methods for each level of oversight."""
+    text = ""
+    levels = sorted({result.oversight for result in results})
+    for (checkpoint, title), measure, level in itertools.product(CHECKPOINTS.items(), ("return", "unwatched"), levels):
+        table = by_world(results, measure, checkpoint, level)
+        if any(table.values()):
+            text += f"## World by world: {measure}, {title} checkpoint, {level:g} oversight\n\n"
+            text += "Mean and 95% bootstrap interval over seeds; the best mean of each world is bold.\n\n"
+            text += markdown(table, corner="world", best_of="row") + "\n"
+    return text
 
 
 def write_tables(results: Sequence[Result], folder: Path, against: str | None = None) -> list[Path]:
@@ -96,6 +135,8 @@ def write_tables(results: Sequence[Result], folder: Path, against: str | None = 
                     for m, row in table.items()
                     for p, summary in row.items()
                 ]
+    if len(worlds) > 1:
+        text = _world_by_world(results) + text
     (folder / "tables.md").write_text(text)
     with (folder / "tables.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))

@@ -84,6 +84,19 @@ def test_means_intervals_and_curves_by_hand(runs: Path) -> None:
     assert "| naive, plane hidden | **0.500** (" in tables.markdown(table)
 
 
+def test_worlds_stand_beside_each_other_and_each_has_its_best(runs: Path) -> None:
+    found, _ = results.load(runs)
+    table = tables.by_world(found, "return", "policies", 0.1)
+    assert {world: list(row) for world, row in table.items()} == {
+        "gridworld": ["naive", "naive, plane hidden"],
+        "lake": ["naive"],
+    }
+    text = tables.markdown(table, corner="world", best_of="row")
+    assert text.splitlines()[0] == "| world | naive | naive, plane hidden |"
+    assert "| gridworld | 0.400 (" in text
+    assert "| lake | **0.500** (0.500 to 0.500) |  |" in text
+
+
 def test_an_old_run_without_a_setting_is_named_like_a_new_one_with_its_usual_value(runs: Path) -> None:
     fake_run(runs / "new", "naive", 0.1, 7, 0.3)
     with (runs / "new" / "config.yaml").open("a") as file:
@@ -116,7 +129,8 @@ def test_figures_and_tables_are_written(runs: Path, capsys: pytest.CaptureFixtur
     out = capsys.readouterr().out
     assert "left out: running" in out
     figures = runs / "figures"
-    assert {path.name for path in figures.iterdir()} == {"tables.md", "tables.csv", "gridworld", "lake"}
+    of_all = {"tables.md", "tables.csv", *(f"worlds_at_{p}{kind}" for p in (0.1, 0.3) for kind in (".png", ".svg"))}
+    assert {path.name for path in figures.iterdir()} == {"gridworld", "lake"} | of_all
     names = {path.name for path in (figures / "gridworld").iterdir()}
     assert {"return_against_oversight.png", "unwatched_against_oversight.svg"} <= names
     assert "return_against_labels_at_0.1.png" in names
