@@ -72,6 +72,10 @@ def main() -> None:
             run, agent = assembly.reopen(Path(folder), "naive_limit.py")
         except UserError as error:
             raise SystemExit(str(error)) from None
+        if getattr(run.settings.env, "evadable", False):
+            raise SystemExit(
+                f"{folder}: where oversight can be evaded, what is seen depends on moves: no limit is known."
+            )
         env = run.make_env(1, seed=0)
         by_naive, found = limits(env)
         show(folder, found)

@@ -60,6 +60,8 @@ class Config:
     """Labels after which oversight ends; evaluation goes on as before."""
     bad_oversight: float = 1.0
     """Bad ends are overseen with this share of the good one's probability."""
+    evadable: bool = False
+    """Let the agent evade oversight: who enters an end from above or below goes unseen."""
     blur: float = 0.0
     """Probability that the last frame of an episode does not show an end, drawn for each end."""
     mimic: bool = False
@@ -139,6 +141,7 @@ class Gridworld(Episodes):
         self._free = torch.tensor(config.free_cells, device=self.device)
         self._neighbour = neighbours(config.rows, config.columns, set(config.free_cells)).to(self.device)  # (cells, A)
         self._distance = distances(self._neighbour)  # (cells, cells)
+        self._in_view = torch.tensor([right != 0 for _, right in MOVES], device=self.device)  # (A,) moves along a row
         self._rewards = torch.tensor((0.0, *self.spec.outcome_rewards), device=self.device)
         self._ids = torch.arange(1, ends + 1, device=self.device)
         self._offsets = torch.arange(1 + ends, device=self.device) * len(self._neighbour)  # where each thing's plane is
@@ -160,7 +163,8 @@ class Gridworld(Episodes):
         outcome = ((agent == ends) * self._ids).sum(dim=1)
         terminated = outcome != NOTHING
         truncated = (age >= self.config.horizon) & ~terminated
-        overseen, reported = self.oversight.see(outcome, self._watched, self._noise(), self._labels)
+        watched = self._watched & self._in_view[actions][:, None] if self.config.evadable else self._watched
+        overseen, reported = self.oversight.see(outcome, watched, self._noise(), self._labels)
         self._labels = self._labels + overseen.sum()
         moved = torch.cat((agent, ends), dim=1)
         self._final = self._blurred(self._observe(moved, self._watched, self._spurious), terminated)

@@ -209,6 +209,19 @@ def test_a_mimic_is_marked_as_the_good_end_and_never_overseen() -> None:
     assert env._watched[:, :2].all()
 
 
+def test_oversight_is_evaded_by_entering_from_above_or_below() -> None:
+    env = world(512, oversight=1.0, evadable=True)
+    generator = torch.Generator().manual_seed(0)
+    ended = torch.zeros(4, dtype=torch.int64)
+    for _ in range(20):
+        actions = torch.randint(4, (512,), generator=generator)
+        step = env.step(actions)
+        assert torch.equal(step.overseen, step.terminated & (actions >= 2))
+        assert torch.equal(step.reported, step.outcome * step.overseen)
+        ended += actions[step.terminated].bincount(minlength=4)
+    assert ended.min() > 100, "ends are entered by every move"
+
+
 def test_a_blurred_last_frame_misses_ends_at_its_rate_and_only_there() -> None:
     env = world(2048, oversight=0.0, blur=0.25)
     env.reset()
