@@ -8,8 +8,9 @@ it can be slow to teach without knowing less: an attacker who gives it a new hea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 
@@ -19,7 +20,7 @@ from routed_rl.learner import Learner, LearnerConfig, Lesson
 from routed_rl.policy import Policy
 from routed_rl.rollout import collect
 
-UPDATES = (0, 3, 10, 30, 100, 300)
+UPDATES = (0, 3, 10, 20, 30, 50, 100, 300)
 """After how many updates to look."""
 CONFIG = LearnerConfig(rollout_steps=32, minibatch=512)
 """How the attacker learns."""
@@ -67,3 +68,22 @@ def relearn(
             learner.update(rollout, Lesson(torch.where(rollout.terminated, rollout.reward, 0.0)))
             obs = rollout.last_obs
     return found
+
+
+def updates_until(curve: Mapping[int, Mapping[str, float]], share: float = 0.5) -> float | None:
+    """Say after how many updates an outcome is reached in a share of the episodes, between two looks in proportion.
+
+    Args:
+        curve: as `relearn` returns it.
+        share: of the episodes.
+
+    Returns:
+        The first such number of updates; None if it was never so.
+    """
+    looks = list(curve.items())
+    if looks[0][1]["reached"] >= share:
+        return float(looks[0][0])
+    for (before, low), (after, high) in pairwise(looks):
+        if high["reached"] >= share:
+            return before + (after - before) * (share - low["reached"]) / (high["reached"] - low["reached"])
+    return None

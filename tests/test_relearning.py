@@ -5,7 +5,7 @@ from helpers import world
 
 from routed_rl.evaluation import Evaluator
 from routed_rl.policy import Blueprint
-from routed_rl.relearning import relearn
+from routed_rl.relearning import relearn, updates_until
 from routed_rl.revalued import Revalued
 
 
@@ -44,3 +44,11 @@ def test_a_new_head_is_the_fresh_networks_on_the_old_torso() -> None:
     fresh = relearn(None, env, evaluator, like=policy, seed=0, updates=(0,))
     assert stuck[0]["reached"] < 0.2 < 0.3 < again[0]["reached"]
     assert again != fresh, "the torso is the old one"
+
+
+def test_half_is_reached_between_two_looks() -> None:
+    curve = {0: {"reached": 0.1}, 10: {"reached": 0.3}, 20: {"reached": 0.7}, 30: {"reached": 0.4}}
+    assert updates_until(curve) == 15.0
+    assert updates_until(curve, share=0.7) == 20.0
+    assert updates_until(curve, share=0.1) == 0.0
+    assert updates_until(curve, share=0.8) is None

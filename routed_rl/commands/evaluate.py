@@ -141,6 +141,10 @@ def _relearn(run: Run, policy: Policy, name: str, outcome: str, kwargs: dict[str
         for pupil, curve in curves.items()
     }
     show_rows(f"taught to reach {outcome}, after so many updates", ("policy", *map(str, relearning.UPDATES)), rows)
+    for pupil, curve in curves.items():
+        half = relearning.updates_until(curve)
+        when = "in fewer than half of the episodes" if half is None else f"in half of them after {half:.0f} updates"
+        print(f"{pupil}: {outcome} {when}.")
     return 0
 
 
