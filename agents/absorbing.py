@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from routed_rl import labels
 from routed_rl.env import EnvSpec
@@ -92,6 +93,7 @@ class Agent:
         self._deployments = torch.tensor(rows, device=device)  # (1 + P, E) expert weights: the target's, then all
         self._generator = torch.Generator(device).manual_seed(seed)
         self._steer = torch.empty(0, len(spec.outcomes), device=device)  # (B, E) who acts in each environment
+        self.keep: Tensor | None = None  # (T, B, E + 1), whom the latest rollout trains, for those who want to look
 
     def act(self, obs: Tensor) -> Decision:
         """Act for the deployment of each environment."""
@@ -103,6 +105,7 @@ class Agent:
         """Fit the outcome model, infer what was not reported, learn, and draw new deployments."""
         metrics = self.model.learn(rollout)
         lesson = self._lesson(rollout, self.model.infer(rollout))
+        self.keep = self._trained(rollout, lesson)
         self._steer = self._draw(rollout.action.shape[1])
         return metrics | self.learner.update(rollout, lesson)
 
@@ -118,6 +121,13 @@ class Agent:
         seeker = (label - Label.KNOWN).clamp(min=0)[:, :, None]
         label = torch.where(allowed.gather(2, seeker).squeeze(2), label, int(Label.UNKNOWN))
         return Lesson(reward, keep=labels.routes(label, len(self.spec.outcomes)))
+
+    def _trained(self, rollout: Rollout, lesson: Lesson) -> Tensor | None:
+        """Say whom each step trains, (T, B, E + 1): who acted, unless a route forbids it; None where all are one."""
+        if rollout.steer is None or self.config.told:
+            return None
+        acted = functional.pad(rollout.steer != 0, (0, 1), value=True)
+        return acted if lesson.keep is None else acted & lesson.keep
 
     def _label(self, rollout: Rollout, chances: Tensor) -> Tensor:
         """Complete the labels, (T, B), by what is inferred with confidence."""

@@ -1,7 +1,8 @@
 """Naive oversight: every end is rewarded, and a bad one punished where the overseer saw it.
 
 Cloud et al. (arXiv 2410.04332), appendix F, "naive outcome-based training". The policy can see whether it is
-watched, so in the long run it learns to behave only then: its return tends to the oversight times the best one.
+watched, so in the long run it learns to behave only then: its return falls towards the oversight times the best one
+(docs/results.md computes the limits).
 
 Left out: nothing. Early stopping is a choice of checkpoint, made for every agent alike.
 """
@@ -24,7 +25,7 @@ class Config(LearnerConfig):
     learning_rate: float = 3e-4
     """Step size of Adam."""
     entropy: float = 0.05
-    """Coefficient of the entropy bonus; chosen by sweeps/tuning.toml, as all settings of agents are."""
+    """Coefficient of the entropy bonus."""
     weight_decay: float = 1e-4
     """Weight decay of Adam."""
     penalty: float = 2.0

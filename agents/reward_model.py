@@ -1,8 +1,8 @@
 """A reward model: what was reached is inferred from the last frame, by a classifier fitted on overseen ends.
 
 The obvious rival from semi-supervised learning. The classifier never sees the oversight plane: every end with a
-label has it lit, every other has it dark. Ends with a label get their reported reward, all others the expected
-reward under the classifier. How much an inferred bad end is worth matters: at -1 the agent shuns every end while
+label has it lit, every other has it dark. Ends with a label are worth what was reported, all others what the
+classifier expects. How much an inferred bad end is worth matters: at -1 the agent shuns every end while
 the classifier is poor, and collects few labels; at 0 it goes on collecting them.
 """
 

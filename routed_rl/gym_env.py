@@ -107,18 +107,21 @@ class GymEnv:
         self._rewards = torch.tensor((0.0, *self.spec.outcome_rewards))
         self._resets_itself = self._vec.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
         self._seed: int | None = seed
+        self._age = np.zeros(num_envs, dtype=np.int64)
         self._filming, self._frames = False, None
 
     def reset(self) -> Tensor:
         """Start new episodes everywhere and return their first observations (B, *obs_shape)."""
         obs, _ = self._vec.reset(seed=self._seed)
         self._seed = None  # the next episodes go on from where chance stands
+        self._age[:] = 0
         self._oversight.renew(torch.ones(self.num_envs, dtype=torch.bool))
         return self._show(self._encoder.encode(obs))
 
     def step(self, actions: Tensor) -> Step:
         """Take one action in each environment; an ended one starts anew in the same step."""
         obs, reward, terminated, truncated, infos = self._vec.step(self._actions.decode(actions.cpu().numpy()))
+        truncated = self._cut_off(terminated | truncated) | truncated
         shown = self._encoder.encode(obs)
         if self._resets_itself:
             infos, final = infos.get("final_info", {}), self._final(shown, infos, terminated | truncated)
@@ -127,6 +130,7 @@ class GymEnv:
         outcome = self._outcome(reward, terminated, infos)
         terminated = outcome != NOTHING  # an outcome ends an episode, whether or not the environment would go on
         truncated = truncated & ~terminated
+        self._age[terminated | truncated] = 0
         if self._filming:
             self._frames = self._vec.render()
         if not self._resets_itself and (terminated | truncated).any():
@@ -162,6 +166,21 @@ class GymEnv:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Do nothing: there is no state."""
+
+    def _cut_off(self, ended: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Count a step, and say which episodes have reached the horizon and did not end, (B,).
+
+        Raises:
+            UserError: if there are any in environments that start new episodes only when they want to.
+        """
+        self._age += 1
+        late = (self._age >= self.spec.horizon) & ~ended
+        if self._resets_itself and late.any():
+            raise UserError(
+                f"an episode of {self._name} went on for {self.spec.horizon} steps: let it truncate its episodes then, "
+                "or let its autoreset_mode be DISABLED; --env.horizon gives it more steps."
+            )
+        return late
 
     def _show(self, encoded: gym_spaces.Array) -> Tensor:
         """Turn an encoded batch into observations, with the oversight if it is shown."""

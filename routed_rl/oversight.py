@@ -47,7 +47,7 @@ class Oversight:
         Args:
             watched: (S, K) bool, the ends that are.
             distance: (S, K) steps from the start to each end.
-            possible: take a probability of 0 or 1 as one that is nearly so.
+            possible: take a probability of 0 or 1, and a factor of 0, as one that is nearly so.
 
         Returns:
             (S,) float64.
@@ -55,7 +55,8 @@ class Oversight:
         p = min(max(self.probability, 1e-9), 1 - 1e-9) if possible else self.probability
         chance = (distance <= (math.inf if self.reach is None else self.reach)).double() * p
         if self.bias:
-            chance = chance * torch.tensor(self.bias, device=chance.device)
+            bias = torch.tensor(self.bias, device=chance.device)
+            chance = chance * (bias.clamp(min=1e-9) if possible else bias)
         return torch.where(watched, chance, 1 - chance).prod(dim=1)
 
     def draw(self, uniform: Tensor, distance: Tensor | None = None) -> Tensor:

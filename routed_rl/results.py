@@ -59,8 +59,13 @@ def load(folder: Path) -> tuple[list[Result], dict[str, str]]:
                 plain[path] = settings
             except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
                 left_out[path.name] = f"it cannot be read: {str(error).splitlines()[0]}"
-    names = _names(list(plain.values()))
-    return [_result(settings, *name) for settings, name in zip(plain.values(), names, strict=True)], left_out
+    kept: dict[tuple[str, str, float, int], tuple[str, Result]] = {}
+    for (path, settings), names in zip(plain.items(), _names(list(plain.values())), strict=True):
+        result = _result(settings, *names)
+        first, _ = kept.setdefault((result.world, result.method, result.oversight, result.seed), (path.name, result))
+        if first != path.name:
+            left_out[path.name] = f"it has the settings and the seed of {first}, and would count twice"
+    return [result for _, result in kept.values()], left_out
 
 
 def _result(settings: Mapping[str, Any], world: str, method: str) -> Result:

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from routed_rl import config
+from routed_rl import checkpoint, config
 from routed_rl.config import UserError
+from routed_rl.settings import DEFAULT_AGENT
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,15 @@ class Task:
         """Whether there is something to resume."""
         return (self.folder / "checkpoints" / "last.pt").exists()
 
-    def check(self) -> None:
+    def check(self, settings_of: Callable[[Sequence[str]], dict[str, Any]]) -> None:
         """Raise UserError if its folder holds a run with other settings, but for the steps, which may grow."""
         if not self.started:
             return
-        there = config.flatten(config.read_yaml(self.folder / "config.yaml"))
-        for name, value in config.flatten(self.settings).items():
+        path, wanted = self.folder / "config.yaml", config.flatten(self.settings)
+        there = config.flatten(config.read_yaml(path))
+        if wanted.keys() - there.keys():  # an older run: it had what is the default of a newer setting
+            there = config.flatten(settings_of(("--config", str(path)))) | there
+        for name, value in wanted.items():
             if name != "steps" and there.get(name, value) != value:
                 raise UserError(
                     f"{self.folder} was run with {name} {there[name]}, and now it would be {value}: "
@@ -82,8 +86,12 @@ class Task:
 
     def execute(self) -> str | None:
         """Do it; return None, or the last line of what went wrong."""
-        if not self.started:
-            shutil.rmtree(self.folder, ignore_errors=True)  # a run that was killed before its first checkpoint
+        if self.folder.exists() and not self.started:  # a run that was killed before its first checkpoint
+            try:
+                with checkpoint.locked(self.folder):
+                    shutil.rmtree(self.folder)
+            except UserError as error:
+                return str(error)
         environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         done = subprocess.run(self.command(), capture_output=True, text=True, env=environment, check=False)
         if done.returncode == 0:
@@ -122,12 +130,12 @@ def read(path: Path, out: Path | None, settings_of: Callable[[Sequence[str]], di
     ]
     for seed, (chosen, settings) in itertools.product(seeds, zip(points, meant, strict=True)):  # whole seeds first
         flags = tuple(config.to_flags(plain.get("flags", {}) | chosen | {"seed": seed}))
-        name = _name(chosen, seed)
+        name = _name({"agent": plain.get("flags", {}).get("agent", DEFAULT_AGENT)} | chosen, seed)
         task = tasks.setdefault(name, Task(folder / name, flags, settings | {"seed": seed}))
         if set(task.flags) != set(flags):
             raise UserError(f"{path}: two runs are both called {name}: give each other values or another agent.")
     for task in tasks.values():
-        task.check()
+        task.check(settings_of)
     return list(tasks.values())
 
 
@@ -155,7 +163,7 @@ def _points(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _name(chosen: dict[str, Any], seed: object) -> str:
     """Name a run after what was chosen for it."""
-    words = [str(chosen.get("agent", "routed"))]
+    words = [str(chosen["agent"])]
     for flag, value in chosen.items():
         short = flag.split(".")[-1]
         value = "+".join(map(str, value)) if isinstance(value, list) else value

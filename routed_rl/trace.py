@@ -67,6 +67,6 @@ class Trace:
             return ["all"] * len(time)
         names = self._outcomes[1:]
         return [
-            "all" if all(row) else "+".join(name for name, kept in zip(names, row, strict=False) if kept)
-            for row in keep[time, env].tolist()
+            "all" if all(row) else "+".join(name for name, kept in zip(names, row, strict=True) if kept)
+            for row in keep[time, env, : len(names)].tolist()
         ]

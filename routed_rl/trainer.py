@@ -112,6 +112,8 @@ class Trainer:
             The number of the signal that stopped the run, 0 if it came to its end. It is saved in either case.
         """
         every = total / max(evaluations, 1)
+        if not (self._folder / checkpoint.LAST).exists():
+            self.save()  # from here on there is something to resume
         with _stop_requests() as asked_to_stop, self._rescued():
             while self.progress.env_steps < total and not asked_to_stop:
                 before = self.progress.env_steps

@@ -209,6 +209,14 @@ def test_a_mimic_is_marked_as_the_good_end_and_never_overseen() -> None:
     assert env._watched[:, :2].all()
 
 
+def test_a_condition_that_never_occurs_has_starts_to_be_evaluated_from() -> None:
+    model = world(1, rows=3, columns=3, bad_oversight=0.0).model()
+    assert model is not None
+    weights = model.scene_weight.view(4, -1).sum(dim=1)
+    assert weights.tolist() == pytest.approx([1, 1, 1, 1])
+    assert model.start_weight.view(4, -1).sum(dim=1).tolist() == pytest.approx([0.9, 0, 0.1, 0])
+
+
 def test_oversight_is_evaded_by_entering_from_above_or_below() -> None:
     env = world(512, oversight=1.0, evadable=True)
     generator = torch.Generator().manual_seed(0)

@@ -141,6 +141,9 @@ def test_a_broken_agent_is_told_and_its_nonsense_does_not_replace_the_checkpoint
     error = fails([*tail, str(tmp_path / "two")], capsys)
     assert "agent breaking, step 385" in error
     assert "the last checkpoint stands" in error
+    forget()
+    install.write_text(AGENT.format(fault="pass"))
+    assert run_command(train, ["--resume", str(tmp_path / "two")]) == 0, "there is one from the very start"
 
 
 @pytest.mark.parametrize(

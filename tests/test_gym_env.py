@@ -272,3 +272,31 @@ def test_what_cannot_be_made_is_told() -> None:
         world("FrozenLake-v1", outcome_fn="math:nothing")
     with pytest.raises(UserError, match="stepped as a whole"):
         world("Counters-v0", outcome_fn="math:sqrt")
+
+
+def endless(num_envs: int, mode: AutoresetMode, **_: Any) -> SyncVectorEnv:
+    """Bandits whose episodes go on for ever, whatever limit is asked for."""
+
+    class Bandit(Counter):
+        def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+            return np.zeros(1, np.float32), 0.0, False, False, {}
+
+    return SyncVectorEnv([Bandit] * num_envs, autoreset_mode=mode)
+
+
+def test_episodes_that_would_not_end_are_cut_off_or_told() -> None:
+    gym.register("Endless-v0", vector_entry_point=endless, kwargs={"mode": AutoresetMode.DISABLED})
+    gym.register("Stubborn-v0", vector_entry_point=endless, kwargs={"mode": AutoresetMode.SAME_STEP})
+    try:
+        env = world("Endless-v0", horizon=4)
+        env.reset()
+        truncated = [act(env, 0, 1).truncated.tolist() for _ in range(9)]
+        assert [all(row) for row in truncated] == [False, False, False, True] * 2 + [False]
+        env = world("Stubborn-v0", horizon=4)
+        env.reset()
+        for _ in range(3):
+            act(env, 0, 1)
+        with pytest.raises(UserError, match="an episode of Stubborn-v0 went on for 4 steps"):
+            act(env, 0, 1)
+    finally:
+        del gym.registry["Endless-v0"], gym.registry["Stubborn-v0"]

@@ -124,6 +124,13 @@ def test_a_summary_has_an_interval_around_the_mean_and_one_seed_has_none() -> No
     assert found._replace(low=1, high=4).text(".1f") == "2.5 (1.0 to 4.0)"
 
 
+def test_the_same_run_twice_counts_once(runs: Path) -> None:
+    fake_run(runs / "naive-0-again", "naive", 0.1, 0, 0.1)
+    found, left_out = results.load(runs)
+    assert len(found) == 6
+    assert left_out["naive-0-again"] == "it has the settings and the seed of naive-0, and would count twice"
+
+
 def test_figures_and_tables_are_written(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main("plot.py", [str(runs)]) == 0
     out = capsys.readouterr().out

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from routed_rl import assembly, cli, launch, sweep
+from routed_rl import assembly, checkpoint, cli, launch, sweep
 from routed_rl.config import UserError
 from routed_rl.sweep import Task
 
@@ -143,6 +143,36 @@ def test_a_run_that_was_made_with_other_settings_is_told_and_not_taken_for_this_
     other = settings_of([*task.flags, "--agent.learning-rate", "0.5"])
     with pytest.raises(UserError, match=r"agent.learning_rate 0.0003, and now it would be 0.5"):
         sweep.read(path, out, lambda flags: other)
+
+
+def test_an_older_run_had_the_default_of_a_newer_setting(tmp_path: Path) -> None:
+    path, out = tmp_path / "x.toml", tmp_path / "out"
+    text = 'seeds = [3]\n[flags]\nsteps = 64\nnum-envs = 8\n"agent.hidden" = [8]\n[[grid]]\nagent = "naive"\n'
+    path.write_text(text)
+    (task,) = sweep.read(path, out, settings_of)
+    assert task.execute() is None
+    plain = task.folder / "config.yaml"
+    plain.write_text("".join(line for line in plain.read_text().splitlines(True) if "evadable" not in line))
+    assert sweep.read(path, out, settings_of)[0].finished
+    path.write_text(text.replace("steps = 64", 'steps = 64\n"env.evadable" = true'))
+    with pytest.raises(UserError, match=r"env.evadable False, and now it would be True"):
+        sweep.read(path, out, settings_of)
+
+
+def test_a_folder_that_another_training_holds_is_left_alone(tmp_path: Path) -> None:
+    task = Task(tmp_path / "run", (), {"steps": 128})
+    task.folder.mkdir()
+    (task.folder / "config.yaml").write_text("steps: 128\n")
+    with checkpoint.locked(task.folder):
+        assert "another training" in str(task.execute())
+    assert (task.folder / "config.yaml").exists()
+
+
+def test_a_run_is_named_after_the_agent_of_all_runs(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text('[flags]\nagent = "naive"\n[[grid]]\n"env.oversight" = [0.1, 0.3]\n')
+    names = [task.name for task in sweep.read(path, tmp_path / "out", settings_of)]
+    assert names == ["naive_oversight-0.1_seed-0", "naive_oversight-0.3_seed-0"]
 
 
 def test_a_wrong_flag_is_told_before_anything_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,3 +42,11 @@ def test_the_trace_tells_the_routes_that_were_taken(tmp_path: Path, routes: str)
         assert {row["route"] for row in rows} == {"all"}
     else:
         assert any(row["route"] != row["label"] for row in rows)
+
+
+def test_the_trace_of_practised_deployments_names_who_acted(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    train_tiny(folder, "--trace", "--agent", "absorbing", "--agent.practice", "0.5")
+    with (folder / "episodes.csv").open() as file:
+        routes = {row["route"] for row in csv.DictReader(file)}
+    assert routes == {"all", "diamond", "ghost"}
