@@ -52,10 +52,10 @@ def _map(results: Sequence[Result], folder: Path) -> list[Path]:
     for level in sorted({result.oversight for result in results}):
         rows = by_world(results, "return", "policies", level)
         series = sorted({method for row in rows.values() for method in row})
-        height = 1.4 + max(0.6, 0.12 * len(series)) * len(rows)
+        height = 1.8 + max(0.5, 0.1 * len(series)) * len(rows)
         figure, axes = _figure(f"World by world at {level:g} oversight", "return of the policy to ship", "", height)
         _compare(axes, rows, series)
-        written += _save(figure, folder / f"worlds_at_{level:g}")
+        written += _save(figure, folder / f"worlds_at_{level:g}", below=True)
     return written
 
 
@@ -102,9 +102,12 @@ def _figure(title: str, x: str, y: str, height: float = 4.6) -> tuple[Figure, Ax
     return figure, axes
 
 
-def _save(figure: Figure, path: Path) -> list[Path]:
-    """Add the names and write png and svg."""
-    figure.axes[0].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, handlelength=3)
+def _save(figure: Figure, path: Path, *, below: bool = False) -> list[Path]:
+    """Add the names, beside the picture or below it, and write png and svg."""
+    if below:
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    else:
+        figure.axes[0].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, handlelength=3)
     files = [path.with_name(path.name + suffix) for suffix in (".png", ".svg")]
     for file in files:
         figure.savefig(file, dpi=150)

@@ -85,7 +85,12 @@ def _result(settings: Mapping[str, Any], world: str, method: str) -> Result:
     )
 
 
-SWITCHES = {("agent.hide_oversight",): False, ("agent.gate",): True, ("agent.routes", "routed"): "label"}
+SWITCHES = {
+    ("agent.hide_oversight",): False,
+    ("agent.gate",): True,
+    ("agent.routes", "routed"): "label",
+    ("agent.routes", "absorbing"): "none",
+}
 """What a setting, of one agent if it is named, is unless asked for; of all others the commonest value goes unsaid."""
 WORDS = {"agent.hide_oversight True": "plane hidden", "agent.gate False": "gate off"}
 
@@ -98,6 +103,8 @@ def _names(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
         for name, value in values.items():
             seen[_like(settings, name)].append(value)
     usual = {key: max(values, key=values.count) for key, values in seen.items()}
+    for settings, values in zip(runs, flat, strict=True):  # a switch that an older run does not know was off in it
+        usual |= {key: False for key, value in usual.items() if value is True and _lacks(settings, values, key)}
     usual |= {key: SWITCHES[known] for key in usual for known in (key[:1], key[:2]) if known in SWITCHES}
     named = []
     for settings, values in zip(runs, flat, strict=True):
@@ -117,6 +124,11 @@ def _like(settings: Mapping[str, Any], name: str) -> tuple[Any, ...]:
     return name, settings[_part(name)]["name"]
 
 
+def _lacks(settings: Mapping[str, Any], values: Mapping[str, Any], key: tuple[Any, ...]) -> bool:
+    """Say whether a run is compared by a setting that it does not have."""
+    return key[0] not in values and key == _like(settings, key[0])
+
+
 def _part(name: str) -> str:
     """Say whether a setting belongs to the world or to the method."""
     return "env" if name.startswith(("env.", "good")) else "agent"
@@ -125,7 +137,8 @@ def _part(name: str) -> str:
 def _words(name: str, value: Any) -> str:
     """Write a setting as one would say it."""
     said = " ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return WORDS.get(f"{name} {said}", f"{name.split('.', 1)[-1].replace('_', ' ')} {said}")
+    words = name.split(".", 1)[-1].replace("_", " ")
+    return WORDS.get(f"{name} {said}", words if value is True else f"{words} {said}")
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
