@@ -14,7 +14,7 @@ train: .venv/installed
 	$(BIN)/python train.py $(FLAGS)
 
 test: .venv/installed
-	$(BIN)/python -m pytest $(FLAGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(FLAGS)
 
 slow: .venv/installed
 	$(BIN)/python -m pytest -m slow $(FLAGS)

@@ -53,7 +53,7 @@ def test_before_the_first_step_the_ratio_of_the_whole_rollout_is_one(blueprint: 
     learning, env = learner(blueprint), Noise(blueprint)
     rollout = collect(env, learning.act, env.reset(), 4)  # type: ignore[arg-type]
     batch = learning.prepare(rollout, Lesson(rollout.reward))
-    actions, _, _ = learning._forward(batch)
+    actions = learning.policy(batch.inputs.obs).actions[batch.which]
     ratio = (learning.policy.distribution.log_prob(actions, batch.action) - batch.log_prob).exp()
     assert torch.allclose(ratio, torch.ones(24), atol=1e-5)
     before = [p.clone() for p in learning.policy.parameters()]
