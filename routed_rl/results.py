@@ -7,12 +7,17 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
+
+from routed_rl import config
+from routed_rl.config import UserError
+from routed_rl.plugins import Plugins
 
 CHECKPOINTS = {"policies": "last", "best_by_labels": "best by labels", "best_by_truth": "best by truth (cheats)"}
 
@@ -103,8 +108,8 @@ def _names(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
         for name, value in values.items():
             seen[_like(settings, name)].append(value)
     usual = {key: max(values, key=values.count) for key, values in seen.items()}
-    for settings, values in zip(runs, flat, strict=True):  # a switch that an older run does not know was off in it
-        usual |= {key: False for key, value in usual.items() if value is True and _lacks(settings, values, key)}
+    for settings, values in zip(runs, flat, strict=True):  # an older run had the default of a setting that it lacks
+        usual |= {key: _default(*key, usual[key]) for key in usual if _lacks(settings, values, key)}
     usual |= {key: SWITCHES[known] for key in usual for known in (key[:1], key[:2]) if known in SWITCHES}
     named = []
     for settings, values in zip(runs, flat, strict=True):
@@ -127,6 +132,21 @@ def _like(settings: Mapping[str, Any], name: str) -> tuple[Any, ...]:
 def _lacks(settings: Mapping[str, Any], values: Mapping[str, Any], key: tuple[Any, ...]) -> bool:
     """Say whether a run is compared by a setting that it does not have."""
     return key[0] not in values and key == _like(settings, key[0])
+
+
+@cache
+def _known(kind: str, name: str) -> Mapping[str, Any]:
+    """Return the default settings of an environment or an agent; none if it is not there any more."""
+    try:
+        return config.to_plain(Plugins().load("envs" if kind == "env" else "agents", name).Config())
+    except (UserError, AttributeError, TypeError, ValueError):
+        return {}
+
+
+def _default(setting: str, name: str, commonest: Any) -> Any:
+    """Return the default of a setting of an environment or an agent, as config.yaml holds it."""
+    kind, _, field = setting.partition(".")
+    return _known(kind, name).get(field, commonest) if field else commonest
 
 
 def _part(name: str) -> str:

@@ -104,14 +104,16 @@ def test_an_old_run_without_a_setting_is_named_like_a_new_one_with_its_usual_val
     assert {result.world for result in results.load(runs)[0]} == {"gridworld", "lake"}
 
 
-def test_a_switch_that_an_older_run_does_not_know_was_off_in_it(runs: Path) -> None:
+def test_an_older_run_had_the_default_of_a_setting_that_it_lacks(runs: Path) -> None:
     for name in ("naive-0", "other"):
         text = (runs / name / "config.yaml").read_text()
-        (runs / name / "config.yaml").write_text(text.replace("env:", "env:\n  evadable: true"))
+        text = text.replace("env:", "env:\n  evadable: true").replace("agent:", "agent:\n  bootstrap: true")
+        (runs / name / "config.yaml").write_text(text)
     found, left_out = results.load(runs)
     assert len(found) == 6
     assert "naive-0" not in left_out
     assert {r.world for r in found} == {"gridworld", "gridworld, evadable", "lake"}
+    assert {r.method for r in found} == {"naive", "naive, plane hidden"}
 
 
 def test_differences_are_paired_by_seed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
