@@ -158,10 +158,16 @@ def measure() -> dict[str, float]:
 
 def learn(found: dict[str, float]) -> None:
     """Measure the time to a return of 0.60, ours and Stable-Baselines3's."""
+    ours = {
+        "routed": ("10%", ["--agent", "routed"]),
+        "configs/fast.yaml": ("10%", ["--config", str(ROOT / "configs" / "fast.yaml")]),
+        "absorbing": ("10%", ["--agent", "absorbing"]),
+        "oracle": ("all", ["--agent", "oracle"]),
+    }
     reached = {}
-    for agent, sees in (("routed", "10%"), ("absorbing", "10%"), ("oracle", "all")):
-        reached[agent] = learning.ours(["--agent", agent], GOAL, limit=1_600_000)
-        print(f"to {GOAL:.2f}      {agent}, {sees} of the ends overseen: {reached[agent]}")
+    for name, (sees, flags) in ours.items():
+        reached[name] = learning.ours(flags, GOAL, limit=1_600_000)
+        print(f"to {GOAL:.2f}      {name}, {sees} of the ends overseen: {reached[name]}")
     found |= {"goal_steps": reached["routed"].steps, "goal_seconds": reached["routed"].seconds or math.nan}
     for name, settings in learning.SB3_SETTINGS.items():
         theirs = learning.stable_baselines3(goal=GOAL, limit=800_000, **settings)

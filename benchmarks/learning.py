@@ -106,5 +106,14 @@ SB3_SETTINGS: dict[str, dict[str, Any]] = {
         "learning_rate": 3e-4,
         "policy_kwargs": {"net_arch": [256, 256], "activation_fn": nn.ReLU},
     },
+    "SB3 PPO, those of configs/fast.yaml": {
+        "num_envs": 1024,
+        "n_steps": 16,
+        "batch_size": 4096,
+        "n_epochs": 2,
+        "ent_coef": 0.02,
+        "learning_rate": 1e-3,
+        "policy_kwargs": {"net_arch": [128, 128], "activation_fn": nn.ReLU},
+    },
 }
 """With its defaults as its manual has them, and with our settings for what both have."""

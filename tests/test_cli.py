@@ -215,6 +215,12 @@ def test_the_papers_settings_are_valid() -> None:
     assert settings.steps == 1500 * 512 * 32
 
 
+def test_the_fast_settings_are_valid_and_collect_as_many_steps_as_the_default() -> None:
+    fast, usual = (assembly.build(f).settings for f in (["--config", str(ROOT / "configs" / "fast.yaml")], []))
+    assert fast.agent.hidden == (128, 128)
+    assert fast.num_envs * fast.agent.rollout_steps == usual.num_envs * usual.agent.rollout_steps == 16_384
+
+
 def test_ctrl_c_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted(_: object) -> int:
         raise KeyboardInterrupt
