@@ -46,12 +46,15 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=100_000, help="to play where there are no tables")
     parser.add_argument("--only", nargs="*", default=[], help="only runs whose names have one of these words")
     args = parser.parse_args()
+    finished = [path.parent for path in sorted(args.runs.glob("*/result.json"))]
+    if not finished:
+        raise SystemExit(f"{args.runs} holds no finished run: give a folder that sweep.py made.")
     there = set()
     if args.out.exists():
         with args.out.open(newline="") as file:
             there = {row["run"] for row in csv.DictReader(file)}
-    folders = [path.parent for path in sorted(args.runs.glob("*/result.json")) if path.parent.name not in there]
-    folders = [path for path in folders if not args.only or any(word in path.name for word in args.only)]
+    wanted = [path for path in finished if not args.only or any(word in path.name for word in args.only)]
+    folders = [path for path in wanted if path.name not in there]
     with args.out.open("a", newline="") as file:
         writer = csv.DictWriter(file, FIELDS)
         if not there:
