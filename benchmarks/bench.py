@@ -158,9 +158,10 @@ def measure() -> dict[str, float]:
 
 def learn(found: dict[str, float]) -> None:
     """Measure the time to a return of 0.60, ours and Stable-Baselines3's."""
+    fast = ["--config", str(ROOT / "configs" / "fast.yaml")]
     ours = {
         "routed": ("10%", ["--agent", "routed"]),
-        "configs/fast.yaml": ("10%", ["--config", str(ROOT / "configs" / "fast.yaml")]),
+        "configs/fast.yaml": ("10%", fast),
         "absorbing": ("10%", ["--agent", "absorbing"]),
         "oracle": ("all", ["--agent", "oracle"]),
     }
@@ -169,7 +170,12 @@ def learn(found: dict[str, float]) -> None:
         reached[name] = learning.ours(flags, GOAL, limit=1_600_000)
         print(f"to {GOAL:.2f}      {name}, {sees} of the ends overseen: {reached[name]}")
     found |= {"goal_steps": reached["routed"].steps, "goal_seconds": reached["routed"].seconds or math.nan}
-    for name, settings in learning.SB3_SETTINGS.items():
+    sb3 = {
+        "SB3 PPO, its defaults, 8 environments": {"num_envs": 8},
+        "SB3 PPO, our rollouts, widths and step sizes": learning.settings_for_sb3([]),
+        "SB3 PPO, those of configs/fast.yaml": learning.settings_for_sb3(fast),
+    }
+    for name, settings in sb3.items():
         theirs = learning.stable_baselines3(goal=GOAL, limit=800_000, **settings)
         ratios = [
             f"{theirs.seconds / own.seconds:.1f}x {agent}"

@@ -31,10 +31,12 @@ def deployed(folder: Path, episodes: int) -> Mapping[str, object]:
         run.restore(agent, checkpoint.load(best, run.device), best)
     policy = {agent.deployed: agent.policies()[agent.deployed]}
     watched = run.make_evaluator(episodes=episodes).returns(policy)[agent.deployed]
-    dark = watched["unwatched"] if watched["exact"] else None
-    if dark is None:
+    if watched["exact"]:
+        error, dark = 0.0, watched["unwatched"]
+    else:
+        error = watched["standard_error"]
         dark = run.make_evaluator(episodes=episodes, oversight=0.0).returns(policy)[agent.deployed]["return"]
-    found = {"return": watched["return"], "standard_error": watched.get("standard_error", 0.0), "unwatched": dark}
+    found = {"return": watched["return"], "standard_error": error, "unwatched": dark}
     return {"run": folder.name, "exact": watched["exact"]} | {name: f"{value:.5f}" for name, value in found.items()}
 
 

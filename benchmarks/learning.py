@@ -1,7 +1,7 @@
 """How long learning takes: seconds of training until the deployed policy's exact return reaches a goal.
 
-Ours learns from partial oversight with the default settings. Stable-Baselines3's PPO, with its own MLP policy and
-on the same environment, is given the true reward. Evaluation is not counted in either.
+Ours learns from partial oversight. Stable-Baselines3's PPO, with its own MLP policy and on the same environment, is
+given the true reward, and for what both have its own defaults or our settings. Evaluation is not counted in either.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from routed_rl import assembly, labels
 from routed_rl.exact import ExactEvaluator
+from routed_rl.learner import LearnerConfig
 from routed_rl.rollout import Frames, collect
 from routed_rl.sb3.vec_env import RoutedVecEnv
 
@@ -95,25 +96,16 @@ class _UntilGoal(BaseCallback):
         return torch.cat([policy.get_distribution(part).distribution.probs for part in self._frames.split(8192)])
 
 
-SB3_SETTINGS: dict[str, dict[str, Any]] = {
-    "SB3 PPO, its defaults, 8 environments": {"num_envs": 8},
-    "SB3 PPO, our rollouts, widths and step sizes": {
-        "num_envs": 256,
-        "n_steps": 64,
-        "batch_size": 2048,
-        "n_epochs": 2,
-        "ent_coef": 0.02,
-        "learning_rate": 3e-4,
-        "policy_kwargs": {"net_arch": [256, 256], "activation_fn": nn.ReLU},
-    },
-    "SB3 PPO, those of configs/fast.yaml": {
-        "num_envs": 1024,
-        "n_steps": 16,
-        "batch_size": 4096,
-        "n_epochs": 2,
-        "ent_coef": 0.02,
-        "learning_rate": 1e-3,
-        "policy_kwargs": {"net_arch": [128, 128], "activation_fn": nn.ReLU},
-    },
-}
-"""With its defaults as its manual has them, and with our settings for what both have."""
+def settings_for_sb3(flags: Sequence[str]) -> dict[str, Any]:
+    """Return the settings of train.py's flags that Stable-Baselines3's PPO has too, with every learner's entropy."""
+    settings = assembly.build(flags).settings
+    agent = settings.agent
+    return {
+        "num_envs": settings.num_envs,
+        "n_steps": agent.rollout_steps,
+        "batch_size": agent.minibatch,
+        "n_epochs": agent.epochs,
+        "ent_coef": LearnerConfig.entropy,
+        "learning_rate": agent.learning_rate,
+        "policy_kwargs": {"net_arch": list(agent.hidden), "activation_fn": nn.ReLU},
+    }
