@@ -93,7 +93,9 @@ class Memo:
         if not self._answers.shape[1]:
             self._answers = fresh.new_zeros(len(self._keys), fresh.shape[1])
         answers = self._answers[slot].index_copy_(0, new, fresh)
-        self._answers[slot], self._keys[slot] = answers, key
+        # Where rows share a slot the last one stays. Assignment by index copies side by side: any would, or parts of two.
+        self._answers.index_copy_(0, slot, answers)
+        self._keys.index_copy_(0, slot, key)
         return answers
 
     def forget(self) -> None:

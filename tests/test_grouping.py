@@ -83,3 +83,19 @@ def test_a_memo_does_not_take_an_empty_slot_for_an_observation() -> None:
     assert (memo(torch.zeros(2, 3)) == 5).all()
     memo.forget()
     assert (memo(torch.zeros(2, 3)) == 5).all()
+
+
+def test_of_rows_that_share_a_slot_the_last_is_remembered_with_two_threads_too() -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for seed in range(100):
+            rows = torch.randint(200, (4096, 1), generator=torch.Generator().manual_seed(seed))
+            memo = Memo(lambda x: torch.arange(len(x)).float()[:, None].expand(-1, 6), slots=7)
+            memo(rows)
+            slot = fingerprints(rows) % 7
+            last = torch.stack([(slot == k).nonzero().max() for k in range(7)])
+            assert torch.equal(memo._answers, last.float()[:, None].expand(-1, 6)), seed
+            assert torch.equal(memo._keys, fingerprints(rows)[last]), seed
+    finally:
+        torch.set_num_threads(threads)
