@@ -93,7 +93,7 @@ class Memo:
         if not self._answers.shape[1]:
             self._answers = fresh.new_zeros(len(self._keys), fresh.shape[1])
         answers = self._answers[slot].index_copy_(0, new, fresh)
-        # Where rows share a slot the last one stays. Assignment by index copies side by side: any would, or parts of two.
+        # Where rows share a slot the last one stays. Of `answers[slot] = ...`, copied by several threads, any may.
         self._answers.index_copy_(0, slot, answers)
         self._keys.index_copy_(0, slot, key)
         return answers
