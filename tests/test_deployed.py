@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -23,6 +24,11 @@ def test_a_row_for_each_run_exact_where_it_can_be_and_none_twice(
     worlds = {"small": ["--env.rows", "3", "--env.columns", "3"], "looks": ["--env", "looks"]}
     for name, flags in worlds.items():
         assert run_command(train, ["--agent", "naive", *flags, *SMALL, "--run-dir", str(runs / name)]) == 0
+    other = tmp_path / "other"
+    assert (
+        run_command(train, ["--agent", "naive", *worlds["small"], *SMALL, "--seed", "1", "--run-dir", str(other)]) == 0
+    )
+    shutil.copy(other / "checkpoints" / "last.pt", runs / "small" / "checkpoints" / "best_by_labels.pt")
     monkeypatch.setattr(sys, "argv", ["deployed.py", str(runs), str(out), "--episodes", "1024", "--only", "small"])
     deployed.main()
     monkeypatch.setattr(sys, "argv", ["deployed.py", str(runs), str(out), "--episodes", "1024"])
@@ -30,8 +36,7 @@ def test_a_row_for_each_run_exact_where_it_can_be_and_none_twice(
     assert "small: done" not in capsys.readouterr().err.split("small: done", 1)[1], "it was there already"
     with out.open(newline="") as file:
         small, looks = csv.DictReader(file)
-    result = json.loads((runs / "small" / "result.json").read_text())
-    report = result.get("best_by_labels", result)["policies"]["policy"]
+    report = json.loads((other / "result.json").read_text())["policies"]["policy"]
     assert (small["run"], small["exact"], small["return"]) == ("small", "True", f"{report['return']:.5f}")
     assert small["unwatched"] == f"{report['unwatched']:.5f}"
     assert (looks["run"], looks["exact"]) == ("looks", "False")
