@@ -48,15 +48,19 @@ def draw(results: Sequence[Result], folder: Path, against: str | None = None) ->
 
 def _map(results: Sequence[Result], folder: Path) -> list[Path]:
     """Draw every world's methods, a figure for each level of oversight."""
-    written = []
-    for level in sorted({result.oversight for result in results}):
-        rows = by_world(results, "return", "policies", level)
-        series = sorted({method for row in rows.values() for method in row})
-        height = 1.8 + max(0.5, 0.1 * len(series)) * len(rows)
-        figure, axes = _figure(f"World by world at {level:g} oversight", "return of the policy to ship", "", height)
-        _compare(axes, rows, series)
-        written += _save(figure, folder / f"worlds_at_{level:g}", below=True)
-    return written
+    levels = sorted({result.oversight for result in results})
+    return [
+        file for p in levels for file in compare_worlds(by_world(results, "return", "policies", p), f"{p:g}", folder)
+    ]
+
+
+def compare_worlds(rows: Mapping[str, Mapping[str, Summary]], level: str, folder: Path) -> list[Path]:
+    """Draw the returns at one level of oversight, world -> method -> over seeds, one world below the other."""
+    series = list(dict.fromkeys(method for row in rows.values() for method in row))
+    height = 1.8 + max(0.5, 0.1 * len(series)) * len(rows)
+    figure, axes = _figure(f"World by world at {level} oversight", "return of the policy to ship", "", height)
+    _compare(axes, rows, series)
+    return _save(figure, folder / f"worlds_at_{level}", below=True)
 
 
 def _variants(results: Sequence[Result]) -> dict[str, list[str]]:
