@@ -128,8 +128,8 @@ def main() -> None:
     args = parser.parse_args()
     returns = read(args.returns)
     pairs = differences(returns)
-    print(table(returns, ".2f", bold=True))
-    print(table(pairs, "+.3f", bold=False))
+    print(table(returns, "z.2f", bold=True))
+    print(table(pairs, "+z.3f", bold=False))
     for first, second in PAIRS:
         print(count(pairs, f"{first} minus {second}"))
     dark = read(args.returns, "unwatched")

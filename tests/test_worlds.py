@@ -1,4 +1,4 @@
-"""The comparison of methods world by world, by hand-made returns."""
+"""The comparison of methods world by world, by hand-made returns and against the published ones."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import worlds
 
+ROOT = Path(__file__).parents[1]
 RETURNS = {
     "routed_env-gridworld_bad-oversight-0.1_oversight-0.01_seed-0": 0.25,
     "routed_env-gridworld_bad-oversight-0.1_oversight-0.01_seed-1": 0.75,
@@ -53,3 +54,11 @@ def test_a_run_of_another_sweep_is_named(tmp_path: Path) -> None:
     for name in ("routed_seed-1", "routed_env-gridworld_rows-7_oversight-0.1_seed-0"):
         with pytest.raises(SystemExit, match=f"{name}.*map.toml"):
             worlds.read(written(tmp_path, {name: 0.0}))
+
+
+def test_the_published_tables_are_what_the_published_returns_say() -> None:
+    returns = worlds.read(ROOT / "docs" / "map_returns.csv")
+    research = (ROOT / "docs" / "research.md").read_text()
+    assert {len(seeds) for row in returns.values() for seeds in row.values()} == {5}
+    assert worlds.table(returns, "z.2f", bold=True) in research
+    assert worlds.table(worlds.differences(returns), "+z.3f", bold=False) in research
