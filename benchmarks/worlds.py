@@ -70,6 +70,8 @@ def read(path: Path, column: str = "return") -> Cells:
             if name is None or method not in METHODS or name["world"] not in WORLDS:
                 raise SystemExit(f"{path} has a run {row['run']!r}, which is not of sweeps/map.toml.")
             found[name["level"], WORLDS[name["world"]]][METHODS[method]][int(name["seed"])] = float(row[column])
+    if not any(seeds for row in found.values() for seeds in row.values()):
+        raise SystemExit(f"{path} has no run: let benchmarks/deployed.py go through those of sweeps/map.toml.")
     return found
 
 
@@ -107,7 +109,7 @@ def table(cells: Cells, form: str, *, bold: bool) -> str:
 def count(pairs: Cells, name: str) -> str:
     """Say in how many worlds, pairs and intervals the first of two methods is ahead, and by how much on each seed."""
     rows = [row[name] for row in pairs.values() if row[name]]
-    cells = [summarise(list(row.values())) for row in rows]
+    cells = [summaries({name: row})[name] for row in rows]
     values = [value for row in rows for value in row.values()]
     by_seed = {
         seed: mean(row[seed] for row in rows if seed in row) for seed in sorted({s for row in rows for s in row})
@@ -126,6 +128,8 @@ def main() -> None:
     parser.add_argument("returns", type=Path, help="the file that benchmarks/deployed.py wrote")
     parser.add_argument("--pictures", type=Path, help="a folder to draw the returns in")
     args = parser.parse_args()
+    if not args.returns.is_file():
+        raise SystemExit(f"There is no file {args.returns}: give the one that benchmarks/deployed.py wrote.")
     returns = read(args.returns)
     pairs = differences(returns)
     print(table(returns, "z.2f", bold=True))
@@ -142,6 +146,7 @@ def main() -> None:
     largest = max(gaps, key=lambda run: abs(gaps[run]))
     print(f"unwatched minus watched: largest {gaps[largest]:+.3f}, {largest}")
     if args.pictures:
+        args.pictures.mkdir(parents=True, exist_ok=True)
         for level in dict.fromkeys(level for level, _ in returns):
             rows = {world: summaries(row) for (p, world), row in returns.items() if p == level}
             compare_worlds(rows, level, args.pictures)

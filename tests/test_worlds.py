@@ -35,7 +35,7 @@ def test_names_of_runs_are_read_and_differences_are_paired_by_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(tmp_path, RETURNS)
-    monkeypatch.setattr(sys, "argv", ["worlds.py", str(path), "--pictures", str(tmp_path)])
+    monkeypatch.setattr(sys, "argv", ["worlds.py", str(path), "--pictures", str(tmp_path / "new" / "pictures")])
     worlds.main()
     shown = capsys.readouterr().out
     assert "| bad ends overseen less | 1% | **0.50** (0.25 to 0.75) |  |  | **0.50** (0.50 to 0.50) |" in shown
@@ -47,13 +47,23 @@ def test_names_of_runs_are_read_and_differences_are_paired_by_seed(
         "mean over all worlds +0.250 (seed 0), -0.250 (seed 1)" in shown
     )
     assert "unwatched minus watched: largest -0.062," in shown
-    assert {path.name for path in tmp_path.glob("*.png")} == {"worlds_at_0.01.png", "worlds_at_0.1.png"}
+    assert {path.name for path in tmp_path.glob("new/pictures/*.png")} == {"worlds_at_0.01.png", "worlds_at_0.1.png"}
 
 
 def test_a_run_of_another_sweep_is_named(tmp_path: Path) -> None:
     for name in ("routed_seed-1", "routed_env-gridworld_rows-7_oversight-0.1_seed-0"):
         with pytest.raises(SystemExit, match=f"{name}.*map.toml"):
             worlds.read(written(tmp_path, {name: 0.0}))
+
+
+def test_a_file_without_runs_and_one_that_is_not_there_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit, match="has no run"):
+        worlds.read(written(tmp_path, {}))
+    monkeypatch.setattr(sys, "argv", ["worlds.py", str(tmp_path / "absent.csv")])
+    with pytest.raises(SystemExit, match="no file.*absent"):
+        worlds.main()
 
 
 def test_the_published_tables_are_what_the_published_returns_say() -> None:
