@@ -62,7 +62,7 @@ def test_a_file_without_runs_and_one_that_is_not_there_are_named(
     with pytest.raises(SystemExit, match="has no run"):
         worlds.read(written(tmp_path, {}))
     monkeypatch.setattr(sys, "argv", ["worlds.py", str(tmp_path / "absent.csv")])
-    with pytest.raises(SystemExit, match="no file.*absent"):
+    with pytest.raises(SystemExit, match=r"no file.*absent"):
         worlds.main()
 
 
