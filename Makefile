@@ -1,12 +1,13 @@
 # make train   train the paper's agent at 10% oversight and say what it learnt
 # make test    run the tests
 # make check   formatting, lint and types
-# make slow    the tests that take minutes
+# make slow    the tests that take minutes, and those that need the extras
 # make bench   how fast it is, beside the machine's own limit
 PYTHON ?= python3
 TORCH_INDEX ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 .PHONY: train test check slow bench clean
 
@@ -14,10 +15,10 @@ train: .venv/installed
 	$(BIN)/python train.py $(FLAGS)
 
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(FLAGS)
+	$(PYTEST) $(FLAGS)
 
-slow: .venv/installed
-	$(BIN)/python -m pytest -m slow $(FLAGS)
+slow: .venv/extras
+	$(PYTEST) -m "slow or extras" $(FLAGS)
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/bench.py $(FLAGS)
@@ -33,6 +34,10 @@ check: .venv/installed
 	$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) $(shell grep '^torch==' requirements.txt))
 	$(PIP) --requirement requirements.txt
 	$(PIP) --no-deps --editable .
+	@touch $@
+
+.venv/extras: .venv/installed requirements-extras.txt
+	$(PIP) --requirement requirements-extras.txt
 	@touch $@
 
 clean:

@@ -1,10 +1,10 @@
-"""Puts envs/ and agents/ into the wheel as routed_rl.envs and routed_rl.agents, never on the top level."""
+"""Puts envs/ and agents/ into the wheel as routed_rl.envs and routed_rl.agents."""
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class CustomBuildHook(BuildHookInterface):
-    """Acts on standard wheels only: an editable install finds the two folders beside the package."""
+    """Acts on standard wheels only: in an editable install the folders lie beside the package."""
 
     def initialize(self, version: str, build_data: dict) -> None:
         """Add the folders to what is packed."""

@@ -1,6 +1,6 @@
 """Run many experiments from one file: python sweep.py --help."""
 
-from routed_rl.start import script
+from routed_rl.cli.entry import script
 
 if __name__ == "__main__":
     script()

@@ -1,8 +1,8 @@
 """Naive oversight: every end is rewarded, and a bad one punished where the overseer saw it.
 
-Cloud et al. (arXiv 2410.04332), appendix F, "naive outcome-based training". The policy can see whether it is
-watched, so in the long run it learns to behave only then: its return falls towards the oversight times the best one
-(docs/results.md computes the limits).
+Cloud et al. (arXiv 2410.04332), appendix F, "naive outcome-based training". The policy can see
+whether it is overseen, so in the long run it learns to behave only then: its return falls towards
+the oversight times the best one (docs/results.md computes the limits).
 
 Left out: nothing. Early stopping is a choice of checkpoint, made for every agent alike.
 """
@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from routed_rl import rewards
-from routed_rl.learner import LearnerConfig, Lesson
-from routed_rl.rollout import Rollout
-
-from ._single import SingleAgent
+from routed_rl.algorithms.agent import SingleNetworkAgent
+from routed_rl.algorithms.config import LearnerConfig
+from routed_rl.algorithms.signal import TrainingSignal
+from routed_rl.rollouts import rewards
+from routed_rl.rollouts.rollout import VisibleRollout
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Config(LearnerConfig):
 
     learning_rate: float = 3e-4
     """Step size of Adam."""
-    entropy: float = 0.05
+    ent_coef: float = 0.05
     """Coefficient of the entropy bonus."""
     weight_decay: float = 1e-4
     """Weight decay of Adam."""
@@ -32,12 +32,14 @@ class Config(LearnerConfig):
     """What a bad end costs where it was overseen; 2 makes it -1 in all."""
 
 
-class Agent(SingleAgent):
+class Agent(SingleNetworkAgent[VisibleRollout]):
     """Learns from 1 for an end, less the penalty if it is known to be bad."""
 
-    remark = "It was rewarded for any end and punished for a bad one that was seen: look at `unwatched`."
+    remark = (
+        "It was rewarded for any end and punished for a bad one that was seen: look at `unwatched`."
+    )
     config: Config
 
-    def lesson(self, rollout: Rollout) -> Lesson:
+    def training_signal(self, rollout: VisibleRollout) -> TrainingSignal:
         """Reward what was seen of the ends."""
-        return Lesson(rewards.observed(rollout, self.config.penalty))
+        return TrainingSignal(rewards.observed(rollout, self.config.penalty))

@@ -1,9 +1,10 @@
-"""A reward model: what was reached is inferred from the last frame, by a classifier fitted on overseen ends.
+"""A reward model: what was reached is inferred from last frames, by a classifier of labels.
 
-The obvious rival from semi-supervised learning. The classifier never sees the oversight plane: every end with a
-label has it lit, every other has it dark. Ends with a label are worth what was reported, all others what the
-classifier expects. How much an inferred bad end is worth matters: at -1 the agent shuns every end while
-the classifier is poor, and collects few labels; at 0 it goes on collecting them.
+The obvious rival from semi-supervised learning. The classifier never sees the oversight: every end
+with a label has it lit, every other has it dark. Ends with a label are worth what was reported, all
+others what the classifier expects. How much an inferred bad end is worth matters: at -1 the agent
+shuns every end while the classifier is poor, and collects few labels; at 0 it goes on collecting
+them.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from routed_rl import rewards
-from routed_rl.env import EnvSpec
-from routed_rl.learner import LearnerConfig, Lesson
-from routed_rl.outcome_model import OutcomeModel
-from routed_rl.rollout import Rollout
-
-from ._single import SingleAgent
+from routed_rl.algorithms.agent import SingleNetworkAgent
+from routed_rl.algorithms.config import LearnerConfig
+from routed_rl.algorithms.outcome_model import OutcomeModel, OutcomeModelConfig
+from routed_rl.algorithms.signal import TrainingSignal
+from routed_rl.rollouts import rewards
+from routed_rl.rollouts.rollout import VisibleRollout
+from routed_rl.worlds.spec import EnvSpec
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,10 @@ class Config(LearnerConfig):
     model_hidden: tuple[int, ...] = (64,)
     """Widths of the hidden layers of the classifier."""
     model_by_cell: bool = False
-    """Let the classifier look at each cell of a board with the same eyes: it needs far fewer labels."""
+    """Let the classifier look at all cells of a board with one network: it needs fewer labels."""
 
 
-class Agent(SingleAgent):
+class Agent(SingleNetworkAgent[VisibleRollout]):
     """Learns from rewards that a model of the outcomes infers."""
 
     remark = "Its reward was inferred: it is as good as the classifier that inferred it."
@@ -44,15 +45,17 @@ class Agent(SingleAgent):
     def __init__(self, spec: EnvSpec, config: Config, *, seed: int, device: torch.device) -> None:
         """Build the network and the classifier from `seed`."""
         super().__init__(spec, config, seed=seed, device=device)
-        self.model = OutcomeModel(spec, config.model_hidden, by_cell=config.model_by_cell, seed=seed, device=device)
-        self.values = torch.tensor(spec.outcome_rewards, device=device)
-        self.values[self.values < 0] = config.bad_reward
+        model = OutcomeModelConfig(hidden=config.model_hidden, by_cell=config.model_by_cell)
+        self.model = OutcomeModel(spec, model, seed=seed, device=device)
+        self.values = torch.tensor(spec.outcome_rewards, device=device)  # (K,)
+        self.values[self.values < 0] = config.bad_reward  # in place of the truth
 
-    def lesson(self, rollout: Rollout) -> Lesson:
-        """Infer what was not reported."""
-        return Lesson(rewards.inferred(rollout, self.model.infer(rollout) @ self.values))
+    def training_signal(self, rollout: VisibleRollout) -> TrainingSignal:
+        """Infer what was not reported: an end's expected value is sum_k P(k) value_k."""
+        expected = self.model.infer(rollout) @ self.values
+        return TrainingSignal(rewards.inferred(rollout, expected))
 
-    def update(self, rollout: Rollout) -> dict[str, Tensor]:
+    def update(self, rollout: VisibleRollout) -> dict[str, Tensor]:
         """Fit the classifier on what was reported, then learn."""
         return self.model.learn(rollout) | super().update(rollout)
 

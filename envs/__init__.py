@@ -1,1 +1,1 @@
-"""Environments, one a file: each has `Config` and `make`. A file dropped in here is found by its name."""
+"""Environments, one a file with `Config` and `make`. A file put in here is found by its name."""

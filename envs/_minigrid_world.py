@@ -1,7 +1,10 @@
-"""The world of `minigrid_oversight` in MiniGrid itself: it draws the pictures, and its rules are read off into tables.
+"""The world of `minigrid_oversight` in MiniGrid itself, and MiniGrid's rules as tables.
 
-Only walls hide what is behind them, and they do not move. So what an agent can see depends on where it stands and which
-way it looks, its pose, and MiniGrid has to be asked only once for each.
+MiniGrid draws the pictures. Only walls hide what is behind them, and they do not move. So what an
+agent can see depends on its pose: where it stands and which way it looks. MiniGrid has to be asked
+only once for each.
+
+A cell's number counts row by row. A pose is 4 * cell + direction.
 """
 
 from __future__ import annotations
@@ -25,41 +28,49 @@ ACTIONS = 3
 VIEW = 7
 """Cells along the side of what an agent sees."""
 OWN = VIEW * (VIEW - 1) + VIEW // 2
-"""Where the agent is in its view, counted row by row: in the middle of the last row, looking up."""
+"""The agent's place in its view, row by row: the middle of the last row, looking up."""
 DIRECTIONS = 4
 """Right, down, left, up: turns to the right go on to the next."""
 _AHEAD = OWN - VIEW
-_NOWHERE = -1
+_UNSEEN = -1
 
 Walls = tuple[tuple[int, int], ...]
 
 
 class World(MiniGridEnv):
-    """A goal and lava between walls, each where it is told to be. Both end an episode by MiniGrid's own rules.
+    """A goal and lava between walls, each where it is told to be.
 
-    Cells are counted row by row, and a pose is 4 * cell + direction.
+    Both end an episode by MiniGrid's own rules.
     """
 
     def __init__(self, size: int, walls: Walls, horizon: int = 100) -> None:
-        """Make a grid of `size` rows and columns with these inner walls, rows and columns counted from 0."""
-        self._walls, self._start = walls, (0, ())
+        """Make a grid of `size` rows and columns, with walls at these rows and columns from 0."""
+        self._walls = walls
+        self._pose = 0
+        self._ends: tuple[int, ...] = ()
         mission = MissionSpace(lambda: "reach the goal")
         super().__init__(mission, grid_size=size, max_steps=horizon, render_mode="rgb_array")
 
     def arrange(self, pose: int, *ends: int) -> NDArray[np.uint8]:
-        """Begin an episode with the agent in a pose and the goal and the lava, if given, in these cells.
+        """Begin an episode.
+
+        Args:
+            pose: of the agent.
+            ends: the cells of the goal and the lava; neither is there unless given.
 
         Returns:
             What the agent sees: (7, 7, 3) codes, columns first.
         """
-        self._start = pose, ends
-        return self.reset()[0]["image"]
+        self._pose = pose
+        self._ends = ends
+        obs, _ = self.reset()
+        return obs["image"]
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Do as MiniGrid does, but let the last image show what was reached.
 
-        MiniGrid never shows what the agent stands on. In that place it shows what the agent carries, so the agent
-        takes up the end that it reaches.
+        MiniGrid never shows what the agent stands on. In that place it shows what the agent
+        carries, so the agent takes up the end that it reaches.
         """
         ahead = self.grid.get(*self.front_pos)
         _, reward, terminated, truncated, info = super().step(action)
@@ -68,48 +79,73 @@ class World(MiniGridEnv):
         return self.gen_obs(), float(reward), terminated, truncated, info
 
     def _gen_grid(self, width: int, height: int) -> None:
+        """Put everything in its place; MiniGrid calls this in `reset`."""
         self.grid = Grid(width, height)
         self.grid.wall_rect(0, 0, width, height)
         for row, column in self._walls:
             self.grid.set(column, row, Wall())
-        pose, ends = self._start
-        for cell, thing in zip(ends, (Goal(), Lava()), strict=False):
+        for cell, thing in zip(self._ends, (Goal(), Lava()), strict=False):
             self.grid.set(cell % width, cell // width, thing)
-        cell, self.agent_dir = divmod(pose, DIRECTIONS)
-        self.agent_pos = cell % width, cell // width
+        cell, self.agent_dir = divmod(self._pose, DIRECTIONS)
+        self.agent_pos = (cell % width, cell // width)
 
 
 @dataclass(frozen=True)
 class Tables:
-    """MiniGrid's rules for a grid of S x S cells and P = 4 * S * S poses, of which those in walls mean nothing."""
+    """MiniGrid's rules for a grid of S x S cells and P = 4 * S * S poses.
+
+    The rows of poses in walls mean nothing.
+    """
 
     free: Tensor  # (F,) cells without a wall
     move: Tensor  # (P, A) the pose that each action leads to
-    shown: Tensor  # (P, 49) which cell each place of the view shows, row by row; -1 where none can be seen
+    shown: Tensor  # (P, 49) the cell that each place of the view shows; -1 where none can be seen
     wall: Tensor  # (P, 49) bool, the places of the view that show a wall
 
 
 @cache
 def tables(size: int, walls: Walls) -> Tables:
     """Ask MiniGrid what is seen in each pose of an empty grid, and note where each move leads."""
-    world = World(size, walls)
     inner = range(1, size - 1)
     free = [row * size + column for row in inner for column in inner if (row, column) not in walls]
-    pose = np.arange(DIRECTIONS * size**2)
+    pose = np.arange(DIRECTIONS * size**2)  # (P,)
     cell, direction = np.divmod(pose, DIRECTIONS)
-    kind = np.zeros((len(pose), VIEW**2), dtype=np.uint8)  # of what each place of the view shows
-    for here in pose[np.isin(cell, free)].tolist():
-        kind[here] = world.arrange(here)[:, :, 0].T.flatten()
-
-    ahead = np.stack(DIR_TO_VEC)[direction] @ (1, size)  # (P,) how far on in the numbering of cells the next one is
-    right = np.roll(np.stack(DIR_TO_VEC), -1, axis=0)[direction] @ (1, size)
-    far, aside = OWN // VIEW - np.arange(VIEW**2) // VIEW, np.arange(VIEW**2) % VIEW - OWN % VIEW
-    shown = cell[:, None] + ahead[:, None] * far + right[:, None] * aside
-    forward = np.where(kind[:, _AHEAD] == OBJECT_TO_IDX["wall"], pose, DIRECTIONS * shown[:, _AHEAD] + direction)
-    turned = [DIRECTIONS * cell + (direction + turn) % DIRECTIONS for turn in (-1, 1)]
+    kind = _kinds(World(size, walls), pose[np.isin(cell, free)])
+    shown = _shown(size, cell, direction)
+    blocked = kind[:, _AHEAD] == OBJECT_TO_IDX["wall"]
+    forward = np.where(blocked, pose, DIRECTIONS * shown[:, _AHEAD] + direction)
+    left = DIRECTIONS * cell + (direction - 1) % DIRECTIONS
+    right = DIRECTIONS * cell + (direction + 1) % DIRECTIONS
     return Tables(
         free=torch.tensor(free),
-        move=torch.tensor(np.stack((*turned, forward), axis=1)),
-        shown=torch.tensor(np.where(kind == OBJECT_TO_IDX["unseen"], _NOWHERE, shown)),
+        move=torch.tensor(np.stack((left, right, forward), axis=1)),
+        shown=torch.tensor(np.where(kind == OBJECT_TO_IDX["unseen"], _UNSEEN, shown)),
         wall=torch.tensor(kind == OBJECT_TO_IDX["wall"]),
     )
+
+
+def _kinds(world: World, poses: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Return MiniGrid's codes of what is seen, (P, 49); 0 in poses not asked for."""
+    kind = np.zeros((DIRECTIONS * world.width * world.height, VIEW**2), dtype=np.uint8)
+    for pose in poses.tolist():
+        # MiniGrid's image has columns first, and the kind of thing in the first of three numbers.
+        kind[pose] = world.arrange(pose)[:, :, 0].T.flatten()
+    return kind
+
+
+def _shown(size: int, cell: NDArray[np.int64], direction: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the cell at each place of the view, (P, 49), were nothing in the way.
+
+    Args:
+        size: rows and columns of the grid.
+        cell: (P,) where the agent is.
+        direction: (P,) which way it looks.
+    """
+    # MiniGrid's directions are (column, row). On the cells' numbers a column is 1, a row is `size`.
+    step = np.stack(DIR_TO_VEC) @ np.array((1, size))  # (4,)
+    ahead = step[direction]
+    right = np.roll(step, -1)[direction]  # the next direction is to the right
+    place = np.arange(VIEW**2)
+    far = OWN // VIEW - place // VIEW  # rows of the view ahead of the agent
+    aside = place % VIEW - OWN % VIEW  # columns of the view to its right
+    return cell[:, None] + ahead[:, None] * far + right[:, None] * aside

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
+from helpers import ROOT
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[1]
+
+TINY = "--num-envs 16 --steps 512 --agent.hidden 8 --evaluations 1 --episodes 16"
+OFFLINE = ("--no-index", "--no-deps")
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, env=environment)
+    """Run a command without this checkout on Python's path; return what it printed."""
+    left_out = ("PYTHONPATH", "PYTHONHOME")
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -26,13 +39,14 @@ def run(*command: str | Path, cwd: Path) -> str:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install the wheel; its dependencies are those of the Python that runs the tests."""
     place = tmp_path_factory.mktemp("wheel")
-    build = ("-m", "pip", "wheel", ROOT, "--no-deps", "--no-build-isolation", "--wheel-dir", place)
-    run(sys.executable, *build, cwd=place)
+    build = ("--no-deps", "--no-build-isolation", "--wheel-dir", place)
+    run(sys.executable, "-m", "pip", "wheel", ROOT, *build, cwd=place)
     run(sys.executable, "-m", "venv", place / "venv", cwd=place)
     python = place / "venv" / "bin" / "python"
-    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=place).strip())
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = Path(run(python, "-c", where, cwd=place).strip())
     before = {path.name for path in site.iterdir()}
-    run(python, "-m", "pip", "install", "--no-index", "--no-deps", *place.glob("*.whl"), cwd=place)
+    run(python, "-m", "pip", "install", *OFFLINE, *place.glob("*.whl"), cwd=place)
     new = {path.name for path in site.iterdir()} - before
     assert {name for name in new if not name.endswith(".dist-info")} == {"routed_rl"}
     assert not any((site / "routed_rl").rglob("test_*.py"))
@@ -41,41 +55,68 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+def routed_rl(place: Path, command: str) -> str:
+    """Run the installed command in the empty folder."""
+    script = place / "venv" / "bin" / "routed-rl"
+    return run(script, *shlex.split(command), cwd=place / "work")
+
+
+def python(place: Path, code: str) -> str:
+    """Run code there."""
+    return run(place / "venv" / "bin" / "python", "-c", code, cwd=place / "work").strip()
+
+
 def test_every_command_works_there(place: Path) -> None:
-    work, command = place / "work", place / "venv" / "bin" / "routed-rl"
-    where = run(place / "venv" / "bin" / "python", "-c", "import routed_rl; print(routed_rl.__file__)", cwd=work)
-    assert where.startswith(str(place))
-    listed = run(command, "train", "--list", cwd=work)
+    work = place / "work"
+    assert python(place, "import routed_rl; print(routed_rl.__file__)").startswith(str(place))
+    listed = routed_rl(place, "train --list")
     assert "gridworld" in listed
     assert "reward_model" in listed
-    tiny = ("--num-envs", "16", "--steps", "512", "--agent.hidden", "8", "--evaluations", "1", "--episodes", "16")
-    run(command, "train", "--env", "gridworld", "--env.rows", "3", "--env.columns", "3", *tiny, cwd=work)
-    reports = json.loads(run(command, "evaluate", "runs/gridworld-routed-0", "--json", cwd=work))
+    routed_rl(place, f"train --env gridworld --env.rows 3 --env.columns 3 {TINY}")
+    reports = json.loads(routed_rl(place, "evaluate runs/gridworld-routed-0 --json"))
     assert list(reports) == ["mixture", "diamond", "ghost"]
-    assert "gridworld keeps" in run(command, "check", "gridworld", cwd=work)
-    run(command, "new-env", "mine", cwd=work)
+    assert "gridworld keeps" in routed_rl(place, "check gridworld")
+    assert "naive keeps" in routed_rl(place, "check --agent naive")
+    routed_rl(place, "new-env mine")
     assert (work / "envs" / "mine.py").exists()
-    assert "mine" in run(command, "train", "--list", cwd=work)
-    run(command, "check", "mine", cwd=work)
-    run(command, "train", "--env", "mine", "--agent", "naive", *tiny, cwd=work)
+    assert "mine" in routed_rl(place, "train --list")
+    routed_rl(place, "check mine")
+    routed_rl(place, f"train --env mine --agent naive {TINY}")
     assert (work / "runs" / "mine-naive-0" / "result.json").exists()
+
+
+def test_the_python_api_works_there(place: Path) -> None:
+    code = (
+        "from routed_rl import load, train\n"
+        "from routed_rl.agents import routed\n"
+        "from routed_rl.envs import gridworld\n"
+        "world = gridworld.Config(rows=3, columns=3)\n"
+        "agent = routed.Config(hidden=(8,))\n"
+        "run = train(world, agent, steps=512, num_envs=16, folder='runs/api')\n"
+        "print(list(load('runs/api').result['policies']))\n"
+    )
+    assert python(place, code).splitlines()[-1] == "['mixture', 'diamond', 'ghost']"
 
 
 def test_a_package_of_ones_own_is_listed_checked_and_trained(place: Path) -> None:
     """Install the package that docs/plugins.md shows, as it stands there."""
-    package, work = place / "rooms", place / "work"
+    package = place / "rooms"
     text = (ROOT / "docs" / "plugins.md").read_text()
     for name in ("pyproject.toml", "my_rooms/__init__.py", "my_rooms/rooms.py"):
         path = package / name
         path.parent.mkdir(parents=True, exist_ok=True)
         block = text.split(f"`{name}`", 1)[1].split("```", 2)[1]
         path.write_text(block.split("\n", 1)[1])
-    python, command = place / "venv" / "bin" / "python", place / "venv" / "bin" / "routed-rl"
-    run(python, "-m", "pip", "install", "--no-index", "--no-deps", "--no-build-isolation", package, cwd=work)
-    assert "Four rooms" in run(command, "train", "--list", cwd=work)
-    run(command, "check", "rooms", cwd=work)
-    tiny = ("--num-envs", "16", "--steps", "512", "--agent.hidden", "8", "--evaluations", "0")
-    run(command, "train", "--env", "rooms", *tiny, "--episodes", "8", "--run-dir", "rooms-run", cwd=work)
-    assert '"bat"' in (work / "rooms-run" / "result.json").read_text()
-    code = "import gymnasium as g; print(g.make_vec('routed_rl.gym_view:routed_rl/rooms-v0', 3).reset(seed=0)[0].shape)"
-    assert run(python, "-c", code, cwd=work).strip() == "(3, 294)"
+    pip = (place / "venv" / "bin" / "python", "-m", "pip", "install")
+    run(*pip, *OFFLINE, "--no-build-isolation", package, cwd=place / "work")
+    assert "Four rooms" in routed_rl(place, "train --list")
+    routed_rl(place, "check rooms")
+    flags = "--num-envs 16 --steps 512 --agent.hidden 8 --evaluations 0 --episodes 8"
+    routed_rl(place, f"train --env rooms {flags} --run-dir rooms-run")
+    assert '"bat"' in (place / "work" / "rooms-run" / "result.json").read_text()
+    code = (
+        "import gymnasium\n"
+        "rooms = gymnasium.make_vec('routed_rl.gym.to_gym:routed_rl/rooms-v0', 3)\n"
+        "print(rooms.reset(seed=0)[0].shape)"
+    )
+    assert python(place, code) == "(3, 294)"

@@ -1,12 +1,15 @@
-"""Routed gradients in Stable-Baselines3: a policy, a buffer and a callback for its own PPO. See docs/sb3.md."""
+"""Routed gradients in Stable-Baselines3: a policy, a buffer and a callback for its own PPO.
 
-from .buffer import RoutedRolloutBuffer
-from .callback import RoutedCallback
-from .export import categorical
-from .optimizer import RoutedAdam
-from .policy import RoutedActorCriticPolicy
-from .reward import ReachedReward
-from .vec_env import RoutedVecEnv
+See docs/sb3.md.
+"""
+
+from routed_rl.sb3.buffer import RoutedRolloutBuffer
+from routed_rl.sb3.callback import RoutedCallback
+from routed_rl.sb3.export import categorical
+from routed_rl.sb3.optimizer import RoutedAdam
+from routed_rl.sb3.policy import RoutedActorCriticPolicy
+from routed_rl.sb3.reward import ReachedReward
+from routed_rl.sb3.vec_env import RoutedVecEnv
 
 __all__ = [
     "ReachedReward",

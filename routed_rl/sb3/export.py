@@ -1,4 +1,4 @@
-"""From a policy of Stable-Baselines3 to one of ours: to evaluate it exactly, to ablate experts, to export it."""
+"""From a policy of Stable-Baselines3 to one of ours: to evaluate it, to ablate, to export."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from gymnasium import spaces
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import nn
 
-from routed_rl.networks import FirstLayer
-from routed_rl.policy import Blueprint, Policy
-
-from .policy import RoutedActorCriticPolicy
+from routed_rl.models.build import build_policy
+from routed_rl.models.networks import FirstLayer
+from routed_rl.models.policy import Policy
+from routed_rl.models.policy_spec import PolicySpec
+from routed_rl.sb3.policy import RoutedActorCriticPolicy
 
 
 def categorical(policy: RoutedActorCriticPolicy) -> Policy:
-    """Return a copy as one of our policies: the mixture, for `steering.ablate` and `steering.export`.
+    """Return a copy as one of our policies: the mixture, for `ablate` and `export`.
 
     Args:
         policy: of MLP experts with ReLU, over Box observations and Discrete actions.
@@ -24,23 +25,35 @@ def categorical(policy: RoutedActorCriticPolicy) -> Policy:
     Raises:
         ValueError: if it is anything else.
     """
-    obs, actions, torso = policy.observation_space, policy.action_space, policy.mlp_extractor.torso
+    obs = policy.observation_space
+    actions = policy.action_space
     if not isinstance(obs, spaces.Box) or not isinstance(actions, spaces.Discrete):
-        raise ValueError(f"cannot convert a policy from {obs} to {actions}: Box and Discrete are needed.")
-    if policy.features_extractor_class is not FlattenExtractor or policy.activation_fn is not nn.ReLU:
-        raise ValueError("cannot convert these networks: an MLP with activation_fn=nn.ReLU is needed.")
+        raise ValueError(
+            f"cannot convert a policy from {obs} to {actions}: Box and Discrete are needed."
+        )
+    flat = policy.features_extractor_class is FlattenExtractor
+    if not flat or policy.activation_fn is not nn.ReLU:
+        raise ValueError(
+            "cannot convert these networks: an MLP with activation_fn=nn.ReLU is needed."
+        )
     hidden = policy.net_arch["pi"] if isinstance(policy.net_arch, dict) else policy.net_arch
-    blueprint = Blueprint(obs.shape, int(actions.n), policy.outcomes, tuple(hidden), gate=True)
-    ours = blueprint.build().to(policy.device)
-    copy_layers(torso, ours.torso)
+    spec = PolicySpec(obs.shape, int(actions.n), policy.outcomes, tuple(hidden), gate=True)
+    ours = build_policy(spec).to(policy.device)
+    copy_layers(policy.mlp_extractor.torso, ours.torso)
     ours.head = copy.deepcopy(policy.action_net)
     return ours.eval().requires_grad_(False)
 
 
 @torch.no_grad()
 def copy_layers(source: nn.Module, target: nn.Module) -> None:
-    """Copy the linear layers of one module into those of another, in order; our first layers are transposed."""
-    from_, to = ([m for m in x.modules() if isinstance(m, nn.Linear | FirstLayer)] for x in (source, target))
-    for theirs, ours in zip(from_, to, strict=True):
-        ours.weight.copy_(theirs.weight.t() if isinstance(ours, FirstLayer) else theirs.weight)
+    """Copy the linear layers of one module into those of another, in order."""
+    for theirs, ours in zip(_layers(source), _layers(target), strict=True):
+        # torch's weights are (outputs, inputs), those of our first layers (inputs, outputs).
+        transposed = isinstance(ours, FirstLayer)
+        ours.weight.copy_(theirs.weight.t() if transposed else theirs.weight)
         ours.bias.copy_(theirs.bias)
+
+
+def _layers(module: nn.Module) -> list[nn.Linear | FirstLayer]:
+    """List the linear layers of a module."""
+    return [part for part in module.modules() if isinstance(part, nn.Linear | FirstLayer)]

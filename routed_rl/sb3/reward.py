@@ -8,9 +8,10 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepR
 
 
 class ReachedReward(VecEnvWrapper):
-    """Rewards any end with 1, and nothing else: all that is known of every episode. See `rewards.reached`.
+    """Rewards any end with 1, and nothing else: all that is known of every episode.
 
-    A `Monitor` below goes on counting the environment's own reward, which is what logs and `EvalCallback` then show.
+    See `rewards.reached`. A `Monitor` below goes on counting the environment's own reward, which is
+    what logs and `EvalCallback` then show.
     """
 
     def reset(self) -> VecEnvObs:

@@ -1,7 +1,8 @@
 """A VecEnv of ours as one of Stable-Baselines3's.
 
-The reward is the environment's own, the truth: wrap it in `ReachedReward` for a learner that must not have it. The info
-of an episode that ended has `outcome`, a name, only where the overseer reported one, as `RoutedCallback` wants it.
+The reward is the environment's own, the truth: wrap it in `ReachedReward` for a learner that must
+not have it. The info of an episode that ended has `outcome`, a name, only where the overseer
+reported one: `RoutedCallback` reads it there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv as SB3VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
-from routed_rl.env import VecEnv
+from routed_rl.worlds.spec import EnvSpec
+from routed_rl.worlds.vec_env import Step, VecEnv
 
 
 class RoutedVecEnv(SB3VecEnv):
@@ -24,12 +26,11 @@ class RoutedVecEnv(SB3VecEnv):
 
     def __init__(self, env: VecEnv) -> None:
         """Wrap `env`."""
-        spec = env.spec
-        box = spaces.Box(-np.inf, np.inf, spec.obs_shape, np.float32)
-        actions = spaces.Box(-1.0, 1.0, (spec.num_actions,)) if spec.continuous else spaces.Discrete(spec.num_actions)
-        self.env, self._actions = env, torch.zeros(0)
+        self.env = env
         self.render_mode = "rgb_array"
-        super().__init__(env.num_envs, box, actions)
+        self._actions = torch.zeros(0)
+        obs_space = spaces.Box(-np.inf, np.inf, env.spec.obs_shape, np.float32)
+        super().__init__(env.num_envs, obs_space, _action_space(env.spec))
 
     def reset(self) -> NDArray[np.float32]:
         """Start new episodes everywhere."""
@@ -44,13 +45,7 @@ class RoutedVecEnv(SB3VecEnv):
         """Take them."""
         step = self.env.step(self._actions)
         done = (step.terminated | step.truncated).cpu().numpy()
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        final, truncated = step.final_obs.cpu().numpy(), step.truncated.tolist()
-        overseen, reported = step.overseen.tolist(), step.reported.tolist()
-        for i in np.flatnonzero(done):
-            infos[i] = {"terminal_observation": final[i], "TimeLimit.truncated": truncated[i]}
-            if overseen[i]:
-                infos[i]["outcome"] = self.env.spec.outcomes[reported[i] - 1]
+        infos = self._infos(step, done)
         return step.obs.cpu().numpy(), step.reward.cpu().numpy(), done, infos
 
     def close(self) -> None:
@@ -62,23 +57,51 @@ class RoutedVecEnv(SB3VecEnv):
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         """Return an attribute of the wrapped environments, once for each."""
+        # By its name, as Stable-Baselines3 asks for `render_mode`.
         return [getattr(self, attr_name)] * len(self._numbers(indices))
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
         """Refuse: the environments share their attributes."""
-        raise ValueError(f"cannot set {attr_name!r} of single environments: make the environment with another Config.")
+        raise ValueError(
+            f"cannot set {attr_name!r} of single environments: "
+            "make the environment with another Config."
+        )
 
-    def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
+    def env_method(
+        self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any
+    ) -> list[Any]:
         """Refuse: the environments have no methods of their own."""
-        raise ValueError(f"cannot call {method_name!r} on single environments: they are stepped together.")
+        raise ValueError(
+            f"cannot call {method_name!r} on single environments: they are stepped together."
+        )
 
     def env_is_wrapped(self, wrapper_class: type, indices: VecEnvIndices = None) -> list[bool]:
-        """Say that no single environment is wrapped."""
+        """Return that no single environment is wrapped."""
         return [False] * len(self._numbers(indices))
 
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
         """Draw each environment."""
         return [self.env.render(i) for i in range(self.num_envs)]
 
+    def _infos(self, step: Step, done: NDArray[np.bool_]) -> list[dict[str, Any]]:
+        """Describe the episodes that are done, (B,); the truth about what was unseen stays out."""
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        final = step.final_obs.cpu().numpy()
+        truncated = step.truncated.tolist()
+        overseen = step.overseen.tolist()
+        reported = step.reported.tolist()
+        for i in np.flatnonzero(done):
+            # Their names: `terminal_observation` bootstraps an episode that ran out of time.
+            infos[i] = {"terminal_observation": final[i], "TimeLimit.truncated": truncated[i]}
+            if overseen[i]:
+                infos[i]["outcome"] = self.env.spec.outcomes[reported[i] - 1]
+        return infos
+
     def _numbers(self, indices: VecEnvIndices) -> list[int]:
         return list(self._get_indices(indices))
+
+
+def _action_space(spec: EnvSpec) -> spaces.Space[Any]:
+    if spec.continuous:
+        return spaces.Box(-1.0, 1.0, (spec.num_actions,))
+    return spaces.Discrete(spec.num_actions)

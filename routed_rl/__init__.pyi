@@ -1,0 +1,52 @@
+"""The public names, from the ground up, and where each is defined."""
+
+from .algorithms.agent import Agent as Agent
+from .algorithms.agent import ExpertsAgent as ExpertsAgent
+from .algorithms.agent import SingleNetworkAgent as SingleNetworkAgent
+from .algorithms.config import LearnerConfig as LearnerConfig
+from .algorithms.learner import Learner as Learner
+from .algorithms.outcome_model import OutcomeModel as OutcomeModel
+from .algorithms.outcome_model import OutcomeModelConfig as OutcomeModelConfig
+from .algorithms.signal import TrainingSignal as TrainingSignal
+from .checks.agent_checker import check_agent as check_agent
+from .checks.env_checker import check_env as check_env
+from .evaluation.evaluator import Evaluator as Evaluator
+from .evaluation.report import Report as Report
+from .models.export import export as export
+from .models.export import load_policy as load_policy
+from .models.policy import Policy as Policy
+from .models.policy_spec import PolicySpec as PolicySpec
+from .models.steering import ablate as ablate
+from .registry import Named as Named
+from .rollouts.labels import hide as hide
+from .rollouts.rollout import Decision as Decision
+from .rollouts.rollout import Rollout as Rollout
+from .rollouts.rollout import VisibleRollout as VisibleRollout
+from .rollouts.rollout import collect as collect
+from .routing import Activations as Activations
+from .routing import Parameters as Parameters
+from .routing import Values as Values
+from .routing import attach_loss as attach_loss
+from .routing import delete as delete
+from .routing import expand as expand
+from .routing import gradient_mass as gradient_mass
+from .routing import partition as partition
+from .routing import route as route
+from .routing import routed as routed
+from .training.run import Run as Run
+from .training.run import load as load
+from .training.run import train as train
+from .utils.errors import UserError as UserError
+from .worlds.episode_oversight import EpisodeOversight as EpisodeOversight
+from .worlds.episode_oversight import OversightConfig as OversightConfig
+from .worlds.outcomes import Label as Label
+from .worlds.oversight import Oversight as Oversight
+from .worlds.reward_override import RewardOverride as RewardOverride
+from .worlds.scene import Scene as Scene
+from .worlds.spec import EnvSpec as EnvSpec
+from .worlds.tables import TabularMDP as TabularMDP
+from .worlds.vec_env import Step as Step
+from .worlds.vec_env import VecEnv as VecEnv
+from .worlds.wrapper import VecEnvWrapper as VecEnvWrapper
+
+__version__: str

@@ -1,0 +1,61 @@
+"""The settings of the learner, named as in Stable-Baselines3."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """How a policy learns from a rollout; every agent's flags begin with these."""
+
+    algorithm: Literal["ppo", "reinforce"] = "ppo"
+    """ppo: several clipped steps a rollout. reinforce: one step, as in the paper."""
+    learning_rate: float = 1e-3
+    """Step size of Adam."""
+    rollout_steps: int = 64
+    """Steps taken in each environment between updates."""
+    n_epochs: int = 2
+    """Passes over a rollout (ppo)."""
+    batch_size: int = 2048
+    """Samples an optimiser step (ppo)."""
+    clip_range: float = 0.2
+    """How far the ratio of probabilities may go from 1 (ppo)."""
+    gae_lambda: float = 0.95
+    """Lambda of generalised advantage estimation; reinforce always uses 1, the plain return."""
+    bootstrap: bool = True
+    """Let the critic stand for what follows where a rollout ends or time runs out; without, nothing
+    follows."""
+    ent_coef: float = 0.02
+    """Coefficient of the entropy bonus."""
+    vf_coef: float = 0.5
+    """Coefficient of the critic's loss."""
+    max_grad_norm: float = 0.5
+    """Largest gradient norm of each module (expert, gate, head, critic); 0 for no clipping."""
+    weight_decay: float = 0.0
+    """Weight decay of Adam."""
+    hidden: tuple[int, ...] = (256, 256)
+    """Widths of the hidden layers of each expert, the gate and the critic."""
+    hide_oversight: bool = False
+    """Deny the agent the channel that shows which ends are overseen."""
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "rollout_steps", "n_epochs", "batch_size", "clip_range"):
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise ValueError(f"{_flag(name)} is {value}: it must be a number above 0.")
+        for name in ("ent_coef", "vf_coef", "max_grad_norm", "weight_decay"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{_flag(name)} is {value}: it must be a number, 0 or above.")
+        if not 0 <= self.gae_lambda <= 1:
+            raise ValueError(f"gae-lambda is {self.gae_lambda}: give a number from 0 to 1.")
+        if not self.hidden or min(self.hidden) < 1:
+            raise ValueError(f"hidden is {self.hidden}: give at least one width above 0.")
+
+
+def _flag(name: str) -> str:
+    """Write a field's name as its flag has it."""
+    return name.replace("_", "-")

@@ -1,0 +1,216 @@
+"""One learner for every method: PPO or REINFORCE over a routed forward.
+
+Each sample has one route, so the paper's sum over groups of (n_r / N) * mean_r(loss) is the plain
+mean of a loss computed on a forward whose activations are stopped sample by sample. A method is
+then a `TrainingSignal`, four tensors: the reward, the weight of each step, its route, and the
+gate's target.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from routed_rl.algorithms.batch import Batch
+from routed_rl.algorithms.config import LearnerConfig
+from routed_rl.algorithms.deduplication import (
+    AnswerCache,
+    extended_hashes,
+    row_hashes,
+    shuffled_groups,
+)
+from routed_rl.algorithms.objective import Metrics, Objective, Outputs
+from routed_rl.algorithms.samples import Sampler
+from routed_rl.algorithms.signal import TrainingSignal
+from routed_rl.models.build import build_critic, build_policy
+from routed_rl.models.policy import CHUNK
+from routed_rl.models.policy_spec import PolicySpec
+from routed_rl.models.sparse import Sparse
+from routed_rl.rollouts.rollout import Decision, Experience
+
+
+class Learner:
+    """A policy, its critic and one optimiser."""
+
+    def __init__(
+        self,
+        spec: PolicySpec,
+        config: LearnerConfig,
+        *,
+        discount: float,
+        gate_coefficient: float = 0.0,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        """Build a policy and a critic.
+
+        Args:
+            spec: of the policy.
+            config: how to learn.
+            discount: per step.
+            gate_coefficient: of the gate's loss on samples with a gate target.
+            seed: decides weights, actions and the order of the samples.
+            device: where to compute.
+        """
+        # Modules draw from the global generator: whoever uses it finds it as it was.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.policy = build_policy(spec).to(device)
+            self.critic = build_critic(spec).to(device)
+        self.config = config
+        self.generator = torch.Generator(device).manual_seed(seed)
+        torso = self.policy.torso
+        self.modules: list[nn.Module] = [*torso.experts.values(), self.policy.head, self.critic]
+        if torso.gate is not None:
+            self.modules.append(torso.gate)
+        self.optimizer = torch.optim.Adam(
+            [parameter for module in self.modules for parameter in module.parameters()],
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,  # one kernel for all parameters
+        )
+        self._sampler = Sampler(config, discount, self.policy.preprocess, self.value)
+        self._objective = Objective(config, self.policy.distribution, gate_coefficient)
+        # A rollout meets many observations again. On a GPU a look-up costs more than it saves.
+        self._cache = AnswerCache(self._answer) if device.type == "cpu" else None
+
+    @torch.no_grad()
+    def act(self, obs: Tensor, expert_weights: Tensor | None = None) -> Decision:
+        """Sample actions for observations (B, *obs_shape), with expert weights (B, E) if given."""
+        visible = self.policy.preprocess(obs)
+        obs_hash = None
+        if self._cache is None:
+            answer = self._answer(visible, expert_weights)
+        else:
+            obs_hash = row_hashes(visible)
+            key = extended_hashes(obs_hash, visible[0].numel(), expert_weights)
+            answer = self._cache(key, visible, expert_weights)
+        action, log_prob = self.policy.distribution.sample(answer[:, :-1], self.generator)
+        value = answer[:, -1]
+        return Decision(action, log_prob, value, expert_weights, obs_hash)
+
+    def _answer(self, visible: Tensor, expert_weights: Tensor | None) -> Tensor:
+        """Compute the parameters of the action's distribution, and the value: (B, P + 1)."""
+        encoded = self.policy.to_sparse(visible)
+        logits = self.policy.forward_encoded(encoded, expert_weights=expert_weights)
+        return torch.cat((logits.actions, self._value(encoded, expert_weights)), dim=1)
+
+    def update(self, rollout: Experience, signal: TrainingSignal) -> Metrics:
+        """Learn from a rollout what a method makes of it; return metrics, averaged over steps."""
+        metrics: dict[str, list[Tensor]] = defaultdict(list)
+        for samples in self._minibatches(self.prepare(rollout, signal)):
+            for name, value in self.step(samples).items():
+                metrics[name].append(value)
+        return {name: torch.stack(values).mean() for name, values in metrics.items()}
+
+    def prepare(self, rollout: Experience, signal: TrainingSignal) -> Batch:
+        """Turn a rollout into N = T * B samples with advantages."""
+        return self._sampler.samples(rollout, signal)
+
+    def step(self, batch: Batch) -> Metrics:
+        """Take one optimiser step: forward, a few means, backward, some inputs at a time."""
+        metrics: Metrics = defaultdict(lambda: batch.weight.new_zeros(()))
+        self.optimizer.zero_grad(set_to_none=True)
+        # Gradients add up over parts, as the loss does; activations of one part are held at a time.
+        for part in batch.parts(CHUNK):
+            loss, shares = self.loss(part, batch)
+            loss.backward()
+            for name, share in shares.items():
+                metrics[name] = metrics[name] + share
+        for module in self._untrained(batch):
+            module.zero_grad(set_to_none=True)
+        if self.config.max_grad_norm > 0:
+            # Each on its own: what one expert learns must not scale another's step.
+            for module in self.modules:
+                nn.utils.clip_grad_norm_(module.parameters(), self.config.max_grad_norm)
+        self.optimizer.step()
+        self._forget()
+        return metrics
+
+    def loss(self, batch: Batch, whole: Batch | None = None) -> tuple[Tensor, Metrics]:
+        """Compute what `batch` adds to the loss of the `whole` that it is a part of.
+
+        Returns:
+            A scalar, and metrics; those of all parts add up to those of the whole.
+        """
+        obs, grad_mask, expert_weights = batch.inputs
+        encoded = self.policy.to_sparse(obs)
+        logits = self.policy.forward_encoded(encoded, grad_mask, expert_weights)
+        values = self._value(encoded, expert_weights).squeeze(1)  # (M, 1) -> (M,)
+        outputs = Outputs(logits.actions, values, logits.gate)
+        return self._objective(outputs, batch, whole or batch)
+
+    def value(self, obs: Tensor, expert_weights: Tensor | None = None) -> Tensor:
+        """Estimate the return to come, (N,).
+
+        Args:
+            obs: (N, *obs_shape).
+            expert_weights: (N, E) that are acted with.
+        """
+        return self._value(self.policy.encode(obs), expert_weights).squeeze(1)
+
+    def _value(self, encoded: Tensor | Sparse, expert_weights: Tensor | None) -> Tensor:
+        """Ask the critic: (N, 1)."""
+        if self.policy.spec.steered:
+            return self.critic(encoded, expert_weights)
+        return self.critic(encoded)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that learning goes on from."""
+        return {
+            "policy": self.policy.state_dict(),
+            "critic": self.critic.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        self.policy.load_state_dict(state["policy"])
+        self.critic.load_state_dict(state["critic"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"].cpu())
+        self._forget()
+
+    def _forget(self) -> None:
+        """Forget what the networks computed before they changed."""
+        if self._cache is not None:
+            self._cache.forget()
+
+    def _untrained(self, batch: Batch) -> list[nn.Module]:
+        """List the experts, and the gate, that no sample of the batch may train.
+
+        They must get no gradient at all: with one of zeros Adam would still move them, by momentum
+        and weight decay.
+        """
+        _, grad_mask, expert_weights = batch.inputs
+        if (grad_mask is None and expert_weights is None) or self.policy.spec.conditioned:
+            return []
+        may = torch.tensor(True) if grad_mask is None else grad_mask  # (M, E + 1)
+        if expert_weights is not None:
+            # Who has no weight learns nothing, nor does a gate that was not asked.
+            asked = expert_weights[:, :1].isnan()
+            may = torch.cat((expert_weights != 0, asked), dim=1) & may
+        *experts, gate = may.any(dim=0).tolist()  # over M inputs: E + 1 bools
+        torso = self.policy.torso
+        trained = zip(torso.experts.values(), experts, strict=True)
+        idle: list[nn.Module] = [expert for expert, may_learn in trained if not may_learn]
+        taught = batch.gate_target is not None and bool((batch.gate_target >= 0).any())
+        if torso.gate is not None and not gate and not taught:
+            idle.append(torso.gate)
+        return idle
+
+    def _minibatches(self, batch: Batch) -> Iterator[Batch]:
+        """Yield shuffled minibatches, samples of one input together; for reinforce the whole."""
+        if self.config.algorithm == "reinforce":
+            yield batch
+            return
+        for _ in range(self.config.n_epochs):
+            # Samples of one input stay together: split over minibatches it would be computed twice.
+            order = shuffled_groups(batch.input_index, self.generator)
+            for index in order.split(self.config.batch_size):
+                yield batch.take(index)

@@ -1,0 +1,1 @@
+"""Whether a world or an agent keeps its contract, point by point."""

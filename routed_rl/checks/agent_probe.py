@@ -1,0 +1,97 @@
+"""An agent under examination: made again and again, and trained a little in a small world."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from routed_rl.algorithms.agent import Agent
+from routed_rl.rollouts import labels
+from routed_rl.rollouts.rollout import Rollout, collect
+from routed_rl.worlds.config import at_oversight
+from routed_rl.worlds.outcomes import NOTHING, Label
+from routed_rl.worlds.vec_env import VecEnv
+
+NUM_ENVS = 16
+STEPS = 8
+"""Of a rollout."""
+Metrics = dict[str, Tensor]
+
+
+class AgentProbe:
+    """An agent under examination."""
+
+    def __init__(self, module: ModuleType, config: Any, world: ModuleType) -> None:
+        """Examine the `Agent` of a module, with a configuration, in a world of two outcomes."""
+        self.module = module
+        self.config = config
+        self._world = world
+        self._device = torch.device("cpu")
+
+    def make_env(
+        self, num_envs: int = NUM_ENVS, *, seed: int = 0, oversight: float = 0.3
+    ) -> VecEnv:
+        """Make the world."""
+        config = at_oversight(self._world.Config(), oversight)
+        return self._world.make(config, num_envs, seed=seed, device=self._device)
+
+    def make(self, env: VecEnv, *, seed: int = 0) -> Agent[Any]:
+        """Make the agent."""
+        return self.module.Agent(env.spec, self.config, seed=seed, device=self._device)
+
+    def train(
+        self,
+        agent: Agent[Any],
+        env: VecEnv,
+        updates: int,
+        *,
+        steps: int = STEPS,
+        spoil: bool = False,
+    ) -> Metrics:
+        """Train a little; return the metrics of the last update.
+
+        Args:
+            agent: is trained.
+            env: to train in; new episodes are begun.
+            updates: how many rollouts to learn from.
+            steps: of each rollout.
+            spoil: replace everything that the overseer did not see by something else.
+        """
+        generator = torch.Generator().manual_seed(0)
+        metrics: Metrics = {}
+        obs = env.reset()
+        for _ in range(updates):
+            rollout = collect(env, agent.act, obs, steps)
+            obs = rollout.last_obs
+            if spoil:
+                rollout = _spoiled(rollout, generator)
+            hidden = labels.hide(rollout, env.spec.outcome_rewards)
+            metrics = agent.update(rollout if agent.sees_everything else hidden)
+        return metrics
+
+
+def parameters(agent: Agent[Any]) -> list[Tensor]:
+    """Return copies of all numbers in an agent's policies."""
+    policies = agent.policies().values()
+    return [p.detach().clone() for policy in policies for p in policy.parameters()]
+
+
+def same(one: list[Tensor], other: list[Tensor]) -> bool:
+    """Say whether two lists of tensors are equal to the bit."""
+    return len(one) == len(other) and all(map(torch.equal, one, other))
+
+
+def _spoiled(rollout: Rollout, generator: torch.Generator) -> Rollout:
+    """Swap the two outcomes where neither was seen, and replace the true reward there by noise."""
+    hidden = labels.label_steps(rollout) == Label.UNKNOWN
+    swapped = torch.where(rollout.outcome > NOTHING, 3 - rollout.outcome, rollout.outcome)
+    noise = torch.randn(rollout.reward.shape, generator=generator)
+    return replace(
+        rollout,
+        outcome=torch.where(hidden, swapped, rollout.outcome),
+        reward=torch.where(hidden, noise, rollout.reward),
+    )

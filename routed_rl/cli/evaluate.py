@@ -1,0 +1,203 @@
+"""`evaluate`: say what the policies of a run really do."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from routed_rl.cli.arguments import split_path
+from routed_rl.evaluation import profiles, relearning
+from routed_rl.evaluation.pictures import film
+from routed_rl.evaluation.terminal import print_rows
+from routed_rl.models.export import export
+from routed_rl.models.policy import Policy
+from routed_rl.models.steering import ablate
+from routed_rl.training.run import Run, load
+from routed_rl.utils import settings
+from routed_rl.utils.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """How to evaluate a run."""
+
+    steer: tuple[str, ...] = ()
+    """Weights on experts, such as diamond=1 ghost=0: a policy with all others ablated."""
+    episodes: int | None = None
+    """Play this many episodes instead of evaluating exactly."""
+    oversight: float | None = None
+    """Evaluate at this probability of oversight instead of the one trained with."""
+    greedy: bool = False
+    """Take the likeliest action instead of sampling."""
+    gif: Path | None = None
+    """Write a film of the steered policy, or else of the deployed one."""
+    export: Path | None = None
+    """Write that policy to a .safetensors or .pt2 file."""
+    profiles: bool = False
+    """Evaluate a policy for each set of outcomes that may be allowed, made from the experts."""
+    relearn: str | None = None
+    """Teach this outcome to the steered or deployed policy, also with a new head, and to a fresh
+    network: how soon?"""
+    json: bool = False
+    """Print json instead of a table."""
+
+    def __post_init__(self) -> None:
+        if self.episodes is not None and self.episodes < 1:
+            raise ValueError(f"episodes is {self.episodes}: it must be at least 1.")
+        files = {"gif": self.gif, "export": self.export}
+        more = files | {"relearn": self.relearn, "steer": self.steer}
+        for way, others in {"profiles": more, "relearn": files}.items():
+            given = [name for name, value in others.items() if value and getattr(self, way)]
+            if given:
+                raise ValueError(f"{given[0]} was given with {way}: ask for one of them at a time.")
+
+    @property
+    def evaluator(self) -> dict[str, Any]:
+        """What `Setup.make_evaluator` takes of them."""
+        kwargs: dict[str, Any] = {"oversight": self.oversight, "greedy": self.greedy}
+        if self.episodes is not None:
+            kwargs |= {"episodes": self.episodes, "sampled": True}
+        return kwargs
+
+
+def evaluate(args: Sequence[str], prog: str = "evaluate.py") -> int:
+    """Say what the policies of a run really do."""
+    folder, flags = split_path(args)
+    description = f"Say what the policies of a run really do.\n\nusage: {prog} RUN_FOLDER [OPTIONS]"
+    asked = settings.parse(EvaluateSettings, flags, prog=prog, description=description)
+    if folder is None:
+        raise UserError(f"no run was given: {prog} RUN_FOLDER [OPTIONS].")
+    run = load(folder)
+    if asked.profiles:
+        return _profiles(run, asked)
+    policies = run.policies()
+    chosen = run.agent.deployed
+    if asked.steer:
+        chosen = " ".join(asked.steer)
+        source = max(policies.values(), key=lambda policy: len(policy.spec.experts))
+        policies = {chosen: ablate(source, _weights(asked.steer))} | policies
+    if asked.relearn is not None:
+        return _relearn(run, policies[chosen], chosen, asked)
+    return _evaluate(run, policies, chosen, asked)
+
+
+def _evaluate(
+    run: Run, policies: Mapping[str, Policy], chosen: str, asked: EvaluateSettings
+) -> int:
+    """Write the files asked for, of the chosen policy, and print what every policy does."""
+    from routed_rl.cli.summary import print_run
+
+    evaluator = run.setup.make_evaluator(**asked.evaluator)
+    _write_files(run, policies[chosen], asked)
+    reports = evaluator.full(policies)
+    if asked.json:
+        print(json.dumps({name: report.to_json() for name, report in reports.items()}, indent=2))
+        return 0
+    references = evaluator.references()
+    print_run(run, reports, references, oversight=asked.oversight, greedy=asked.greedy)
+    for file in filter(None, (asked.export, asked.gif)):
+        print(f"Wrote {file}, of the policy {chosen}.")
+    return 0
+
+
+def _write_files(run: Run, policy: Policy, asked: EvaluateSettings) -> None:
+    """Write the file and the film that were asked for; what is wrong is told before either."""
+    for file in (asked.export, asked.gif):
+        if file is not None and not file.parent.is_dir():
+            raise UserError(f"there is no folder {file.parent} for {file.name}: make it first.")
+    if asked.gif is not None and asked.gif.suffix != ".gif":
+        raise UserError(f"cannot write a film to {asked.gif.name!r}: end the name in .gif.")
+    if asked.export is not None:
+        export(policy, asked.export)
+    if asked.gif is not None:
+        seed = run.setup.config.settings.seed
+        env = run.setup.make_env(1, seed=seed, oversight=asked.oversight)
+        if env.render() is None:
+            name = run.setup.config.names.env
+            raise UserError(f"{name} cannot be drawn: leave --gif out, or give it a render().")
+        film(policy, env, asked.gif, steps=60, seed=seed, greedy=asked.greedy)
+
+
+def _profiles(run: Run, asked: EvaluateSettings) -> int:
+    """Print what each profile's policy does."""
+    policies = run.policies()
+    table = profiles.tabulate(
+        policies,
+        run.agent.deployed,
+        run.setup.make_env(1, seed=0).spec.outcomes,
+        lambda good: run.setup.make_evaluator(good=good, **asked.evaluator),
+    )
+    if asked.json:
+        print(json.dumps({name: found.to_json() for name, found in table.items()}, indent=2))
+        return 0
+    rows = {}
+    for name, found in table.items():
+        numbers = (found.report.true_return, found.allowed, found.forbidden)
+        rows[name] = [f"{number:.3f}" for number in (*numbers, found.report.mean_length)]
+    columns = ("profile", "return", "allowed", "forbidden", "steps")
+    print_rows("allowed outcomes, worth 1; all others -1", columns, rows)
+    mean = sum(found.report.true_return for found in table.values()) / len(table)
+    print(f"Mean return over the {len(table)} profiles: {mean:.3f}.")
+    if len(policies) == 1:
+        print("This agent has one network: the same policy in every row.")
+    return 0
+
+
+def _relearn(run: Run, policy: Policy, name: str, asked: EvaluateSettings) -> int:
+    """Print how soon a policy, the same with a new head, and a fresh network reach an outcome."""
+    outcome = asked.relearn or ""
+    outcomes = run.setup.make_env(1, seed=0).spec.outcomes
+    if outcome not in outcomes:
+        raise UserError(f"there is no outcome {outcome!r}. {nearest(outcome, outcomes)}")
+    pupils = {
+        name: relearning.Pupil(policy),
+        f"{name}, new head": relearning.Pupil(policy, new_head=True),
+        "a fresh network": relearning.Pupil(policy, fresh=True),
+    }
+    evaluator = run.setup.make_evaluator(good=(outcome,), **asked.evaluator)
+    seed = run.setup.config.settings.seed
+    curves = {}
+    for called, pupil in pupils.items():
+        print(f"teaching {called} ...", file=sys.stderr)
+        env = run.setup.make_env(relearning.NUM_ENVS, seed=seed, good=(outcome,))
+        curves[called] = relearning.relearn(
+            pupil, env, evaluator, seed=seed, updates=relearning.UPDATES
+        )
+    if asked.json:
+        print(json.dumps(curves, indent=2))
+        return 0
+    rows = {
+        f"{called}, {measure}": [f"{found[measure]:.3f}" for found in curve.values()]
+        for measure in ("reached", "return")
+        for called, curve in curves.items()
+    }
+    columns = ("policy", *map(str, relearning.UPDATES))
+    print_rows(f"taught to reach {outcome}, after so many updates", columns, rows)
+    for called, curve in curves.items():
+        half = relearning.updates_until(curve)
+        when = "in fewer than half of the episodes"
+        if half is not None:
+            when = f"in half of them after {half:.0f} updates"
+        print(f"{called}: {outcome} {when}.")
+    return 0
+
+
+def _weights(pairs: Sequence[str]) -> dict[str, float]:
+    """Read expert weights written as name=weight."""
+    weights = {}
+    for pair in pairs:
+        name, _, weight = pair.partition("=")
+        try:
+            weights[name] = float(weight)
+            if not math.isfinite(weights[name]):
+                raise ValueError
+        except ValueError:
+            raise UserError(
+                f"cannot read --steer {pair!r}: write name=weight, such as diamond=1."
+            ) from None
+    return weights

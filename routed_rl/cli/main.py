@@ -1,0 +1,78 @@
+"""From a command line to a command. The root scripts and the `routed-rl` script call this."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import select
+import sys
+from collections.abc import Callable, Sequence
+
+from routed_rl.utils.errors import UserError, nearest
+
+Command = Callable[[Sequence[str], str], int]
+"""(flags, name of the program) -> exit code."""
+
+COMMANDS = {
+    "train": "Train an agent in an environment, or continue a run.",
+    "evaluate": "Say what the policies of a run really do.",
+    "sweep": "Run every experiment of a file.",
+    "plot": "Draw figures and tables from a folder of runs.",
+    "check": "Say whether an environment or an agent keeps its contract.",
+    "new-env": "Write a commented template of an environment.",
+}
+"""Each command, and what it does. It is the function of its name in the file of its name."""
+
+
+def main(program: str, args: Sequence[str]) -> int:
+    """Run `train.py ...` and the like, or else `PROGRAM COMMAND ...`; return the exit code."""
+    script = program.removesuffix(".py")
+    if script in COMMANDS:
+        return run_command(command_of(script), args, program)
+    name, *rest = args or ["--help"]
+    if name in ("-h", "--help"):
+        print(f"usage: {program} COMMAND ...\n")
+        for command, summary in COMMANDS.items():
+            print(f"  {command:<10} {summary}")
+        print("\nAdd --help to a command to see its flags.")
+        return 0
+    if name not in COMMANDS:
+        return _fail(UserError(f"there is no command {name!r}. {nearest(name, COMMANDS)}"))
+    return run_command(command_of(name), rest, f"{program} {name}")
+
+
+def command_of(name: str) -> Command:
+    """Import a command; the others, and what they need, stay unimported."""
+    file = name.replace("-", "_")
+    return getattr(importlib.import_module(f"routed_rl.cli.{file}"), file)
+
+
+def run_command(command: Command, args: Sequence[str], program: str = "train.py") -> int:
+    """Run a command; what the caller can mend becomes one line and exit code 2, Ctrl-C code 130."""
+    try:
+        code = command(args, program)
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        return _fail(error)
+    except KeyboardInterrupt:
+        print("stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        if not _nobody_reads():  # it was another pipe, such as one to an environment's process
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _fail(error: UserError) -> int:
+    """Print an error in one line; return the exit code."""
+    print(f"error: {error}", file=sys.stderr)
+    return 2
+
+
+def _nobody_reads() -> bool:
+    """Say whether whoever read our output, such as `head`, has read enough and left."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in output.poll(0))

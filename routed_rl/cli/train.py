@@ -1,0 +1,80 @@
+"""`train`: train an agent in an environment, or go on with a run."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from routed_rl.registry import Kind, Registry
+from routed_rl.training import builder
+from routed_rl.training.builder import Wanted
+from routed_rl.utils.errors import UserError
+
+if TYPE_CHECKING:  # a run needs TensorBoard and more, which questions can do without
+    from routed_rl.training.run import Run
+
+
+def train(args: Sequence[str], prog: str = "train.py") -> int:
+    """Train an agent in an environment, or continue a run."""
+    wanted, flags = builder.choose(args)
+    if wanted.list:
+        return _list(Registry(wanted.plugin))
+    if wanted.resume:
+        return _resume(Path(wanted.resume), wanted, flags)
+    setup = builder.build(args, prog)  # answers --help, before what only a training needs
+
+    from routed_rl.training.run import Run, claim
+
+    return _train(Run(setup, claim(setup, wanted.run_dir)), resume=False)
+
+
+def _resume(folder: Path, wanted: Wanted, flags: Sequence[str]) -> int:
+    """Continue a run with the settings in its folder."""
+    from routed_rl.training.run import Run
+
+    kept = ("env", "agent", "config", "run_dir")
+    changed = [f"--{name}" for name in kept if getattr(wanted, name) is not None]
+    for flag in flags:
+        if flag.startswith("--") and flag.split("=")[0] != "--steps":
+            changed.append(flag)
+    if changed:
+        raise UserError(
+            f"{changed[0]} was given with --resume, which keeps the run's settings: "
+            "only --steps may change."
+        )
+    setup = builder.reopen(folder, flags, plugins=wanted.plugin)
+    return _train(Run(setup, folder), resume=True)
+
+
+def _train(run: Run, *, resume: bool) -> int:
+    """Train, and print what came out."""
+    from routed_rl.cli.summary import print_run
+
+    stopped_by = run.train(resume=resume)
+    folder = run.folder
+    if stopped_by:
+        name = signal.Signals(stopped_by).name
+        print(f"stopped by {name}, saved. Go on with: python train.py --resume {folder}")
+        return 128 + stopped_by
+    result = run.result
+    print_run(run, result["policies"], result["references"])
+    print(
+        f"{result['env_steps']:,} steps in {result['train_seconds']:.1f} s of training, "
+        f"{result['labelled_episodes']:,} labelled episodes."
+    )
+    print(f"Saved in {folder}")
+    print(f"Curves: tensorboard --logdir {folder.parent}")
+    print(f"More: python evaluate.py {folder} --help")
+    return 0
+
+
+def _list(registry: Registry) -> int:
+    """Print the environments and agents there are."""
+    kinds: tuple[tuple[Kind, str], ...] = (("envs", "environments"), ("agents", "agents"))
+    for kind, title in kinds:
+        print(f"{title}:")
+        for name in registry.names(kind):
+            print(f"  {name:<18} {registry.summary(kind, name)}")
+    return 0

@@ -1,0 +1,1 @@
+"""What policies really do, and how it is shown."""

@@ -1,0 +1,112 @@
+"""What a policy does in episodes that are played, where there are no tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from routed_rl.evaluation.exact import WINDOW
+from routed_rl.evaluation.report import Report
+from routed_rl.models.policy import Policy
+from routed_rl.worlds.outcomes import NOTHING
+from routed_rl.worlds.vec_env import Step, VecEnv
+
+
+@torch.no_grad()
+def play(
+    policy: Policy,
+    env: VecEnv,
+    *,
+    quota: int,
+    seed: int,
+    greedy: bool = False,
+    window: int = WINDOW,
+) -> Report:
+    """Play `quota` episodes in each environment.
+
+    Counting whichever ends first, in all environments together, would favour short episodes.
+
+    Args:
+        policy: what acts.
+        env: B environments, about to be reset.
+        quota: episodes to count in each.
+        seed: decides the sampled actions.
+        greedy: take the likeliest action instead.
+        window: steps of the paper's stepwise return, measured from the first reset.
+    """
+    generator = torch.Generator(env.device).manual_seed(seed)
+    tally = _Tally(env, quota, window)
+    obs = env.reset()
+    while not tally.complete:
+        step = env.step(policy.act(obs, generator, greedy=greedy))
+        tally.add(step)
+        obs = step.obs
+    return tally.report()
+
+
+class _Tally:
+    """Counts the episodes of B environments."""
+
+    def __init__(self, env: VecEnv, quota: int, window: int) -> None:
+        """Count `quota` episodes of each, and the rewards of the first `window` steps."""
+        self._spec = env.spec
+        self._quota = quota
+        self._window = window
+        zeros = torch.zeros(env.num_envs, device=env.device)
+        self._age = zeros.clone()  # (B,) steps of the running episode
+        self._total = zeros.clone()  # (B,) its discounted return so far
+        self._finished = zeros.long()  # (B,) episodes that ended
+        self._returns: list[Tensor] = []
+        self._lengths: list[Tensor] = []
+        self._ends: list[Tensor] = []
+        self._rewards: list[Tensor] = []  # of the window's steps, (B,) each
+        self._dones: list[Tensor] = []
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is enough."""
+        return len(self._rewards) >= self._window and bool((self._finished >= self._quota).all())
+
+    def add(self, step: Step) -> None:
+        """Count a step."""
+        self._total = self._total + self._spec.discount**self._age * step.reward
+        self._age = self._age + 1
+        done = step.terminated | step.truncated
+        counted = done & (self._finished < self._quota)
+        self._returns.append(self._total[counted])
+        self._lengths.append(self._age[counted])
+        self._ends.append(step.outcome[counted])
+        self._finished = self._finished + done
+        self._total = torch.where(done, 0.0, self._total)
+        self._age = torch.where(done, 0.0, self._age)
+        if len(self._rewards) < self._window:
+            self._rewards.append(step.reward)
+            self._dones.append(done)
+
+    def report(self) -> Report:
+        """Say what was counted."""
+        returns = torch.cat(self._returns).double()
+        ends = torch.cat(self._ends)
+        count = len(returns)
+        shares = torch.bincount(ends, minlength=len(self._spec.outcomes) + 1).double() / count
+        named = {name: float(shares[k + 1]) for k, name in enumerate(self._spec.outcomes)}
+        return Report(
+            true_return=float(returns.mean()),
+            exact=False,
+            standard_error=float(returns.std(correction=0) / math.sqrt(count)),
+            episodes=count,
+            stepwise_return=sum(self._stepwise()),
+            outcomes=named | {"none": float(shares[NOTHING])},
+            mean_length=float(torch.cat(self._lengths).mean()),
+        )
+
+    def _stepwise(self) -> Iterator[float]:
+        """Yield what each step of the window adds: the mean return to go, divided by the window."""
+        to_go = torch.zeros_like(self._total)
+        steps = zip(reversed(self._rewards), reversed(self._dones), strict=True)
+        for reward, done in steps:
+            to_go = reward + self._spec.discount * to_go * ~done
+            yield float(to_go.mean()) / self._window

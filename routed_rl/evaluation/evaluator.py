@@ -1,0 +1,159 @@
+"""What policies really do: exactly where the world gives its tables, else by episodes.
+
+Evaluation has environments and generators of its own, so that it changes nothing in training.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from routed_rl.evaluation.episodes import play
+from routed_rl.evaluation.exact import ExactEvaluator
+from routed_rl.evaluation.report import Report
+from routed_rl.models.policy import Policy
+from routed_rl.worlds.vec_env import VecEnv
+
+Reports = dict[str, Report]
+"""A report of each policy, by name."""
+MOST_ENVS = 512
+"""Episodes are played in so many environments at a time."""
+
+
+class MakeEnv(Protocol):
+    """Makes environments, always from the evaluation's seed."""
+
+    def __call__(self, num_envs: int, *, oversight: float | None = None) -> VecEnv:
+        """Make them, at their own oversight unless told another."""
+        ...
+
+
+class Evaluator:
+    """Evaluates policies in one world."""
+
+    def __init__(
+        self,
+        make_env: MakeEnv,
+        *,
+        seed: int,
+        episodes: int = 1000,
+        curve_episodes: int | None = None,
+        greedy: bool = False,
+        sampled: bool = False,
+    ) -> None:
+        """Prepare tables, if there are any.
+
+        Args:
+            make_env: makes the environments.
+            seed: decides the sampled actions where evaluation is not exact, alike for all policies.
+            episodes: how many to play where evaluation is not exact.
+            curve_episodes: how many for a point of a learning curve; as many unless given.
+            greedy: let every policy take its likeliest action.
+            sampled: play episodes even where there are tables.
+        """
+        self._make_env = make_env
+        self._seed = seed
+        self._greedy = greedy
+        self._episodes = episodes
+        self._curve_episodes = curve_episodes or episodes
+        env = make_env(1)
+        self.spec = env.spec
+        self._exact: ExactEvaluator | None = None
+        model = None if sampled else env.model()
+        if model is not None:
+            spec = env.spec
+            self._exact = ExactEvaluator(model, horizon=spec.horizon, discount=spec.discount)
+            states = torch.arange(len(model.start_probability), device=env.device)
+            self._frames = model.observe(states)
+
+    def returns(self, policies: Mapping[str, Policy]) -> Reports:
+        """Evaluate what a learning curve shows: the return and the outcomes."""
+        return {name: self._quick(policy) for name, policy in policies.items()}
+
+    def full(self, policies: Mapping[str, Policy]) -> Reports:
+        """Evaluate everything that result.json holds of a policy."""
+        return {name: self._full(policy) for name, policy in policies.items()}
+
+    def references(self) -> dict[str, float]:
+        """Return what the best possible policy and scripted ones reach, where there are tables."""
+        if self._exact is None:
+            return {}
+        best, _ = self._exact.optimum()
+        tables = self._exact.model.references
+        scripted = {name: self._exact.mean_return(table) for name, table in tables.items()}
+        return {"best possible": best} | scripted
+
+    def _quick(self, policy: Policy) -> Report:
+        if self._exact is not None:
+            return self._tabulate(policy, self._exact)
+        # One play is too short a look at the stepwise return for a learning curve.
+        return replace(self._play(policy, self._curve_episodes), stepwise_return=None)
+
+    def _full(self, policy: Policy) -> Report:
+        if self._exact is not None:
+            greedy = self._exact.mean_return(self._table(policy, greedy=True))
+            return replace(self._tabulate(policy, self._exact), greedy=greedy)
+        report = self._play(policy, self._episodes)
+        unseen = overseen = report.true_return
+        # Where nothing shows the oversight no policy can tell: the same seeds, the same episodes.
+        if self.spec.oversight_channel is not None:
+            unseen = self._play(policy, self._episodes, oversight=0.0).true_return
+            overseen = self._play(policy, self._episodes, oversight=1.0).true_return
+        return replace(
+            report,
+            unwatched=unseen,
+            greedy=self._play(policy, self._episodes, greedy=True).true_return,
+            by_oversight={"none": unseen, "all": overseen},
+        )
+
+    def _table(self, policy: Policy, *, greedy: bool) -> Tensor:
+        """Return the policy's action probabilities in every state, (S, A)."""
+        probabilities = policy.probabilities(self._frames)
+        if not greedy:
+            return probabilities
+        likeliest = probabilities.argmax(dim=1, keepdim=True)  # (S, 1)
+        return torch.zeros_like(probabilities).scatter_(1, likeliest, 1.0)
+
+    def _tabulate(self, policy: Policy, exact: ExactEvaluator) -> Report:
+        """Evaluate exactly."""
+        found = exact.evaluate(self._table(policy, greedy=self._greedy))
+        nothing, *reached = found.outcomes  # outcome 0, then 1 to K
+        shares = dict(zip(self.spec.outcomes, reached, strict=True))
+        by_oversight = {self._condition(ends): value for ends, value in found.by_condition.items()}
+        return Report(
+            true_return=found.mean_return,
+            exact=True,
+            unwatched=by_oversight["none"],
+            stepwise_return=found.stepwise_return,
+            outcomes=shares | {"none": nothing},
+            mean_length=found.mean_length,
+            by_oversight=by_oversight,
+        )
+
+    def _condition(self, overseen_ends: tuple[bool, ...]) -> str:
+        """Name the ends that are overseen."""
+        named = zip(self.spec.outcomes, overseen_ends, strict=True)
+        return "+".join(name for name, overseen in named if overseen) or "none"
+
+    def _play(
+        self,
+        policy: Policy,
+        episodes: int,
+        *,
+        oversight: float | None = None,
+        greedy: bool = False,
+    ) -> Report:
+        """Play episodes, the same number in each environment."""
+        num_envs = min(episodes, MOST_ENVS)
+        return play(
+            policy,
+            self._make_env(num_envs, oversight=oversight),
+            quota=math.ceil(episodes / num_envs),
+            seed=self._seed,
+            greedy=greedy or self._greedy,
+        )

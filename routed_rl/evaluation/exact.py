@@ -1,0 +1,151 @@
+"""Exact evaluation: what a policy really does, by dynamic programming over every state.
+
+An environment that gives its `TabularMDP` has S states, and a policy is a table of action
+probabilities (S, A): there is no sampling noise in anything here. Numbers are float64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from routed_rl.evaluation.transition_matrices import TransitionMatrices
+from routed_rl.worlds.outcomes import NOTHING
+from routed_rl.worlds.tables import TabularMDP
+
+WINDOW = 32
+"""Steps in a window of the paper's stepwise return."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a policy does, at the environment's oversight unless said."""
+
+    mean_return: float
+    """Expected discounted return of an episode."""
+    by_condition: dict[tuple[bool, ...], float]
+    """The same, for each set of overseen ends (one bool an outcome)."""
+    outcomes: tuple[float, ...]
+    """Probability of nothing, then of each outcome."""
+    mean_length: float
+    """Expected steps of an episode."""
+    stepwise_return: float
+    """The paper's measure: the mean over windows of 32 steps of the return to go in the episode."""
+
+
+class ExactEvaluator:
+    """Evaluates policies on one MDP; what does not depend on the policy is computed once."""
+
+    def __init__(self, model: TabularMDP, *, horizon: int, discount: float) -> None:
+        """Prepare the tables of `model`; `horizon` in steps, `discount` per step."""
+        self.model = model
+        self._horizon = horizon
+        self._discount = discount
+        self._matrices = TransitionMatrices(model.next_state)
+        self._reward = model.reward.double()
+        self._goes_on = (model.outcome == NOTHING).double()  # (S, A), 1 where no end is reached
+        num_ends = model.overseen_ends.shape[1]
+        reaches = [model.outcome == k for k in range(num_ends + 1)]
+        self._reach = torch.stack(reaches).double()  # (K + 1, S, A)
+        # A set of overseen ends is a binary number, one bit an outcome.
+        powers = 2 ** torch.arange(num_ends, device=model.next_state.device)
+        numbers = (model.overseen_ends * powers).sum(dim=1)
+        codes, self._condition = numbers.unique(return_inverse=True)  # (conditions,), (S,)
+        self._conditions = [tuple((code & powers > 0).tolist()) for code in codes]
+
+    def evaluate(self, policy: Tensor, *, window: int = WINDOW) -> Evaluation:
+        """Evaluate a policy.
+
+        Args:
+            policy: (S, A) action probabilities.
+            window: of the stepwise return, in steps.
+        """
+        policy = policy.double()
+        values = self._values(policy)
+        ages = self._occupancy(policy)
+        alive = ages.sum(dim=1)  # (H,) probability that an episode reaches each age
+        # P(k) = sum over ages n and states s of f_n(s) * sum_a pi(a | s) [(s, a) reaches k]
+        ends = torch.stack([(ages @ (policy * reach).sum(dim=1)).sum() for reach in self._reach])
+        # Every step that goes on reached "nothing", so their sum is no probability.
+        ends[NOTHING] = 1 - ends[1:].sum()
+        return Evaluation(
+            mean_return=float(self.model.start_probability @ values[-1]),
+            by_condition=self._by_condition(values[-1]),
+            outcomes=tuple(ends.tolist()),
+            mean_length=float(alive.sum()),
+            stepwise_return=_stepwise((ages @ values.T).tolist(), alive.tolist(), window),
+        )
+
+    def mean_return(self, policy: Tensor) -> float:
+        """Return the expected discounted return of an episode, for action probabilities (S, A)."""
+        return float(self.model.start_probability @ self._values(policy.double())[-1])
+
+    def optimum(self) -> tuple[float, Tensor]:
+        """Find the best policy by value iteration.
+
+        Returns:
+            Its expected discounted return, and its action probabilities (S, A) with all steps left;
+            ties are shared.
+        """
+        value = torch.zeros_like(self._reward[:, 0])  # (S,) with no step left
+        action_value = self._reward
+        for _ in range(self._horizon):
+            # Q_n(s, a) = r(s, a) + discount * V_{n-1}(s'), where V_n(s) = max_a Q_n(s, a)
+            onward = self._discount * self._goes_on * value[self.model.next_state]
+            action_value = self._reward + onward
+            value = action_value.amax(dim=1)
+        best = (action_value >= value[:, None] - 1e-12).double()  # equal but for rounding
+        return float(self.model.start_probability @ value), best / best.sum(dim=1, keepdim=True)
+
+    def _values(self, policy: Tensor) -> Tensor:
+        """Return V_n(s), the expected return with n steps left, for n = 0 ... H: (H + 1, S)."""
+        transition = self._matrices.backward(self._discount * policy * self._goes_on)
+        expected_reward = (policy * self._reward).sum(dim=1)  # (S,)
+        values = [torch.zeros_like(policy[:, 0])]
+        for _ in range(self._horizon):
+            values.append(expected_reward + transition @ values[-1])
+        return torch.stack(values)
+
+    def _occupancy(self, policy: Tensor) -> Tensor:
+        """Return f_k(s), the probability to be in s at age k, for k = 0 ... H - 1: (H, S)."""
+        transition = self._matrices.forward(policy * self._goes_on)
+        ages = [self.model.start_probability]
+        for _ in range(self._horizon - 1):
+            ages.append(transition @ ages[-1])
+        return torch.stack(ages)
+
+    def _by_condition(self, value: Tensor) -> dict[tuple[bool, ...], float]:
+        """Average values of states (S,) over the starts of episodes under each condition."""
+        found = torch.zeros(len(self._conditions), dtype=torch.float64, device=value.device)
+        found.index_add_(0, self._condition, self.model.condition_probability * value)
+        return dict(zip(self._conditions, found.tolist(), strict=True))
+
+
+def _stepwise(products: list[list[float]], alive: list[float], window: int) -> float:
+    """Compute the stepwise return of the paper (appendix F).
+
+    Windows of W steps begin with a reset and cut episodes at their edge. Let f_k be the
+    distribution over states at age k, and V_n the value with n steps left. Let q_u be the
+    probability that an episode starts at window time u. Then it is
+    (1 / W) sum_{u < W} q_u sum_{k < min(H, W - u)} <f_k, V_min(H - k, W - u - k)>.
+
+    Args:
+        products: (H, H + 1), <f_k, V_n>.
+        alive: (H,) probability that an episode reaches each age.
+        window: W.
+    """
+    horizon = len(alive)
+    # P(an episode has k + 1 steps) = alive_k - alive_{k + 1}
+    length = [a - b for a, b in zip(alive, [*alive[1:], 0.0], strict=True)]
+    starts = [1.0]  # q_0
+    for u in range(1, window):
+        # One starts where one ends: q_u = sum_k q_{u - k - 1} P(k + 1 steps)
+        starts.append(sum(starts[u - k - 1] * length[k] for k in range(min(u, horizon))))
+    total = 0.0
+    for u, probability in enumerate(starts):
+        left = window - u
+        ages = range(min(horizon, left))
+        total += probability * sum(products[k][min(horizon - k, left - k)] for k in ages)
+    return total / window

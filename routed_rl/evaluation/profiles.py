@@ -1,0 +1,59 @@
+"""Profiles: a policy for each set of allowed outcomes, from one set of experts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from routed_rl.evaluation.evaluator import Evaluator
+from routed_rl.evaluation.report import Report
+from routed_rl.models.policy import Policy
+from routed_rl.models.steering import ablate, profile_weights, profiles
+
+
+@dataclass(frozen=True)
+class ProfileReport:
+    """What a profile's policy does in a world where its outcomes are worth 1 and all others -1."""
+
+    report: Report
+    allowed: float
+    """The share of episodes that end as the profile allows."""
+    forbidden: float
+    """The share that end otherwise."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what json can hold."""
+        shares = {"allowed": self.allowed, "forbidden": self.forbidden}
+        return self.report.to_json() | shares
+
+
+def tabulate(
+    policies: Mapping[str, Policy],
+    deployed: str,
+    outcomes: Sequence[str],
+    evaluator: Callable[[Sequence[str]], Evaluator],
+) -> dict[str, ProfileReport]:
+    """Evaluate each profile's policy.
+
+    Args:
+        policies: of an agent. Experts give a policy for each profile, a single network one for all.
+        deployed: the policy to deploy.
+        outcomes: of the world.
+        evaluator: makes what evaluates, for the good outcomes.
+
+    Returns:
+        The outcomes of a profile, joined by +, -> its report.
+    """
+    source = max(policies.values(), key=lambda policy: len(policy.spec.experts))
+    table = {}
+    for chosen in profiles(outcomes):
+        if len(source.spec.experts) > 1:
+            policy = ablate(source, profile_weights(chosen))
+        else:
+            policy = policies[deployed]
+        report = evaluator(chosen).returns({"": policy})[""]
+        allowed = sum(report.outcomes[name] for name in chosen)
+        forbidden = 1 - report.outcomes["none"] - allowed
+        table["+".join(chosen)] = ProfileReport(report, allowed, forbidden)
+    return table

@@ -1,0 +1,57 @@
+"""What a policy does, as result.json says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What one policy does. Numbers that an evaluation did not look for are None.
+
+    Returns are expected discounted returns of an episode from its start.
+    """
+
+    true_return: float
+    """With sampled actions, at the oversight that was evaluated; "return" in result.json."""
+    exact: bool
+    """Whether it was computed from tables, and not from episodes."""
+    standard_error: float | None = None
+    """Of the return, where episodes were played."""
+    episodes: int | None = None
+    """How many were played."""
+    unwatched: float | None = None
+    """The return where no end is overseen."""
+    greedy: float | None = None
+    """The return of always the likeliest action."""
+    stepwise_return: float | None = None
+    """The paper's measure: the mean over windows of 32 steps of the return to go."""
+    outcomes: Mapping[str, float]
+    """The share of episodes that reach each outcome, or "none"."""
+    mean_length: float
+    """Steps of an episode."""
+    by_oversight: Mapping[str, float] | None = None
+    """The return given which ends are overseen, such as "none", "diamond" or "diamond+ghost"."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what json can hold, without the numbers that were not looked for."""
+        plain: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None:
+                plain[_KEYS.get(field.name, field.name)] = (
+                    dict(value) if isinstance(value, Mapping) else value
+                )
+        return plain
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Report:
+        """Read what `to_json` returned; what is not known to this version is left out."""
+        known = {field.name: _KEYS.get(field.name, field.name) for field in fields(cls)}
+        return cls(**{name: plain[key] for name, key in known.items() if key in plain})
+
+
+_KEYS = {"true_return": "return"}
+"""Field -> its name in json, where these differ."""

@@ -1,0 +1,112 @@
+"""Do the runs of a sweep, each in a process of its own, here or on Ray.
+
+What is finished is skipped, and what was killed is resumed. What fails is reported at the end, and
+stops nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, Literal
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from tqdm import tqdm
+
+from routed_rl.experiments.sweep import Task
+from routed_rl.utils.errors import UserError
+
+Launcher = Literal["local", "ray"]
+Doing = Iterator[tuple[list[Task], list[tuple[Task, str | None]]]]
+"""Again and again: what runs, and what ended since, each with its error."""
+
+_SECONDS = 2.0  # between two looks at what runs
+
+
+def run(
+    tasks: Sequence[Task], *, launcher: Launcher, jobs: int, address: str | None = None
+) -> dict[str, str]:
+    """Do all that is not finished.
+
+    Args:
+        tasks: what to do.
+        launcher: local processes, or tasks of Ray.
+        jobs: how many at a time, locally.
+        address: of a Ray cluster; a Ray of this machine's own unless given.
+
+    Returns:
+        Name -> what went wrong, of the runs that failed.
+    """
+    left = [task for task in tasks if not task.finished]
+    print(f"{len(tasks)} runs, {len(tasks) - len(left)} finished before.", flush=True)
+    failed: dict[str, str] = {}
+    began = time.monotonic()
+    doing = _with_ray(left, address) if launcher == "ray" else _with_processes(left, jobs)
+    console = Console(stderr=True)
+    with Live(console=console, refresh_per_second=1, transient=True) as live:
+        for running, ended in doing:
+            for task, error in ended:
+                if error is not None:
+                    failed[task.name] = error
+                # In a file there is no table that is drawn anew: it gets a line for each run.
+                if not console.is_terminal:
+                    print(f"{task.name}: {error or 'done'}", flush=True)
+            if console.is_terminal:
+                live.update(_table(left, running, failed, time.monotonic() - began))
+    return failed
+
+
+def _with_processes(tasks: Sequence[Task], jobs: int) -> Doing:
+    """Run tasks in processes, some at a time; each has a thread that waits for it."""
+    with ThreadPoolExecutor(jobs) as pool:
+        pending = {pool.submit(task.execute): task for task in tasks}
+        try:
+            while pending:
+                ended = wait(pending, timeout=_SECONDS, return_when="FIRST_COMPLETED").done
+                done = [(pending.pop(future), future.result()) for future in ended]
+                yield [task for future, task in pending.items() if future.running()], done
+        except BaseException:
+            # Without this, leaving the pool would first do all that is left.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _with_ray(tasks: Sequence[Task], address: str | None) -> Doing:
+    """Run tasks as tasks of Ray, one processor each."""
+    try:
+        import ray  # type: ignore[import-not-found]
+    except ImportError:
+        raise UserError(
+            "--launcher ray needs Ray, which is not installed: pip install ray."
+        ) from None
+    ray.init(
+        address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR
+    )
+    try:
+        execute = ray.remote(num_cpus=1)(Task.execute)
+        pending: dict[Any, Task] = {execute.remote(task): task for task in tasks}
+        while pending:
+            ended, _ = ray.wait(list(pending), num_returns=1, timeout=_SECONDS)
+            done = [(pending.pop(reference), ray.get(reference)) for reference in ended]
+            # Ray does not say which tasks have begun, but they have made their folders.
+            yield [task for task in pending.values() if task.folder.exists()], done
+    finally:
+        ray.shutdown()
+
+
+def _table(
+    left: Sequence[Task], running: Sequence[Task], failed: Mapping[str, str], seconds: float
+) -> Group:
+    """Show what runs, how far it is, and how long all will take."""
+    table = Table("run", "steps", "of", title_justify="left")
+    for task in running:
+        table.add_row(task.name, f"{task.env_steps():,}", f"{task.steps:,}")
+    done = sum(task.finished for task in left)
+    # Runs that are done, and parts of those that run; the rest is expected to be as fast.
+    part = done + sum(task.env_steps() / max(task.steps, 1) for task in running)
+    remaining = tqdm.format_interval(seconds / part * (len(left) - part)) if part else "?"
+    return Group(table, f"{done} of {len(left)} done, {len(failed)} failed, {remaining} left")

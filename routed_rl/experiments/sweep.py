@@ -1,0 +1,223 @@
+"""Many runs from one file: a grid of flags and seeds."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from routed_rl.training import builder
+from routed_rl.training.checkpoints import LAST
+from routed_rl.training.settings import DEFAULT_AGENT
+from routed_rl.utils import settings
+from routed_rl.utils.errors import UserError
+from routed_rl.utils.files import locked
+
+Flags = dict[str, Any]
+"""Names of flags, without dashes -> values."""
+PARTS = {"seeds", "flags", "world", "grid"}
+"""Of a sweep's file."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run of a sweep."""
+
+    folder: Path
+    flags: tuple[str, ...]
+    settings: Mapping[str, Any]
+    """What the flags mean, as its config.yaml holds it."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables."""
+        return self.folder.name
+
+    @property
+    def steps(self) -> int:
+        """How many environment steps it shall have."""
+        return self.settings["steps"]
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has its steps and its result."""
+        try:
+            result = json.loads((self.folder / "result.json").read_text())
+            return result["env_steps"] >= self.steps
+        except (OSError, ValueError, KeyError):
+            return False
+
+    @property
+    def started(self) -> bool:
+        """Whether there is something to resume."""
+        return (self.folder / "checkpoints" / LAST).exists()
+
+    def check(self) -> None:
+        """Raise UserError if its folder holds a run of other settings; the steps may grow."""
+        if not self.started:
+            return
+        wanted = settings.flatten(self.settings)
+        there = settings.flatten(builder.settings_of(self.folder))
+        if wanted.keys() - there.keys():
+            # An older run: it had what is the default of a newer setting.
+            path = str(self.folder / "config.yaml")
+            whole = builder.build(("--config", path)).config.to_plain()
+            there = settings.flatten(whole) | there
+        for name, value in wanted.items():
+            if name != "steps" and there.get(name, value) != value:
+                raise UserError(
+                    f"{self.folder} was run with {name} {there[name]}, and now it would be "
+                    f"{value}: remove that folder, or give --out another."
+                )
+
+    def command(self) -> list[str]:
+        """Say how to do it, or to go on with it."""
+        program = [sys.executable, "-m", "routed_rl", "train"]
+        if self.started:
+            return [*program, "--resume", str(self.folder), "--steps", str(self.steps)]
+        return [*program, *self.flags, "--run-dir", str(self.folder)]
+
+    def env_steps(self) -> int:
+        """Say how far it has come."""
+        try:
+            with (self.folder / "metrics.csv").open() as file:
+                return int(float(list(csv.reader(file))[-1][0]))
+        except (OSError, ValueError, IndexError):
+            return 0
+
+    def execute(self) -> str | None:
+        """Do it; return None, or the last line of what went wrong."""
+        if self.folder.exists() and not self.started:
+            try:  # a run that was killed before its first checkpoint
+                with locked(self.folder):
+                    shutil.rmtree(self.folder)
+            except UserError as error:
+                return str(error)
+        one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        done = subprocess.run(
+            self.command(),
+            capture_output=True,
+            text=True,
+            env=os.environ | one_thread,
+            check=False,
+        )
+        if done.returncode == 0:
+            return None
+        lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        return f"exit code {done.returncode}: {lines[-1] if lines else 'it said nothing'}"
+
+
+def read(path: Path, out: Path | None) -> list[Task]:
+    """Read a sweep.
+
+    Args:
+        path: a toml file with `seeds`, `flags` of every run, and tables `[[grid]]` whose lists are
+            multiplied. If it has tables `[[world]]`, each grid is run in each of them; their lists
+            are values of one flag.
+        out: the folder for its runs; runs/NAME unless given.
+
+    Raises:
+        UserError: if the file is not there, or not what it should be, or a run in the folder had
+            other settings.
+    """
+    plain = _read_toml(path)
+    common: Flags = plain.get("flags", {})
+    seeds: list[int] = plain.get("seeds", [0])
+    worlds: list[Flags] = plain.get("world", [{}])
+    points = [w | point for w in worlds for grid in plain["grid"] for point in _points(grid)]
+    first = {"seed": seeds[0]}
+    meant = [builder.build(settings.to_flags(common | point | first)) for point in points]
+    folder = out or Path("runs") / path.stem
+    tasks: dict[str, Task] = {}
+    # All points of one seed come before the next, so that a part of a sweep can be read.
+    for seed, (point, setup) in itertools.product(seeds, zip(points, meant, strict=True)):
+        flags = tuple(settings.to_flags(common | point | {"seed": seed}))
+        name = _name({"agent": common.get("agent", DEFAULT_AGENT)} | point, seed)
+        own = setup.config.to_plain() | {"seed": seed}
+        task = tasks.setdefault(name, Task(folder / name, flags, own))
+        if set(task.flags) != set(flags):
+            raise UserError(
+                f"{path}: two runs are both called {name}: give each other values or another agent."
+            )
+    for task in tasks.values():
+        task.check()
+    return list(tasks.values())
+
+
+def commands(tasks: Sequence[Task]) -> list[str]:
+    """Write the command of every run that is not finished, for any other queue."""
+    return [shlex.join(task.command()) for task in tasks if not task.finished]
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    """Read a sweep's file.
+
+    Raises:
+        UserError: unless it has the parts that it should have.
+    """
+    try:
+        plain = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror}. Give a file such as sweeps/quick.toml."
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path} is no toml file: {error}.") from None
+    wrong = next(_faults(plain), "")
+    if wrong:
+        raise UserError(
+            f"{path} {wrong}: a sweep has `seeds` (a list), `flags`, tables [[grid]] and maybe "
+            "[[world]]."
+        )
+    return plain
+
+
+def _faults(plain: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a sweep."""
+    unknown = sorted(set(plain) - PARTS)
+    if unknown:
+        yield f"has {', '.join(unknown)}"
+    for name, usual in (("grid", None), ("world", [{}])):
+        tables = plain.get(name, usual)
+        are_tables = isinstance(tables, list) and all(isinstance(x, dict) for x in tables)
+        if not tables or not are_tables:
+            yield f"has no table [[{name}]]"
+    seeds = plain.get("seeds", [0])
+    if not isinstance(seeds, list) or not seeds or not all(isinstance(x, int) for x in seeds):
+        yield f"has seeds {seeds}, which is no list of numbers"
+
+
+def _points(table: Flags) -> Iterator[Flags]:
+    """Multiply the lists of a table: one value of each for every run."""
+    lists = [value if isinstance(value, list) else [value] for value in table.values()]
+    for values in itertools.product(*lists):
+        yield dict(zip(table, values, strict=True))
+
+
+def _name(chosen: Flags, seed: int) -> str:
+    """Name a run after what was chosen for it."""
+    words = [str(chosen["agent"])]
+    for flag, value in chosen.items():
+        if flag != "agent":
+            words.append(_word(flag.split(".")[-1], value))
+    return re.sub(r"[^\w.,=+-]+", "-", "_".join([*words, f"seed-{seed}"]))
+
+
+def _word(flag: str, value: Any) -> str:
+    """Write a flag and its value as a part of a name."""
+    if isinstance(value, bool):
+        return flag if value else f"no-{flag}"
+    if isinstance(value, list):
+        return f"{flag}-{'+'.join(map(str, value))}"
+    return f"{flag}-{value}"

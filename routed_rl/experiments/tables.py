@@ -1,0 +1,163 @@
+"""Tables of summaries: markdown to read, and csv to compute with."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from routed_rl.experiments.results import CHECKPOINTS, Result
+from routed_rl.experiments.summaries import (
+    MEASURES,
+    ByOversight,
+    Summary,
+    by_world,
+    differences,
+    summarise,
+    tabulate,
+)
+
+__all__ = [
+    "Summary",
+    "by_world",
+    "differences",
+    "markdown",
+    "summarise",
+    "tabulate",
+    "write_tables",
+]
+
+COLUMNS = ("world", "checkpoint", "measure", "method", "oversight", *Summary._fields)
+"""Of tables.csv."""
+
+
+class _Table(NamedTuple):
+    """A table of one world, at one choice of checkpoint."""
+
+    world: str
+    checkpoint: str
+    measure: str
+    rows: ByOversight
+    paired: bool = False
+    """Whether it is of differences between two methods."""
+
+
+def markdown(
+    table: Mapping[str, Mapping[Any, Summary]],
+    form: str = ".3f",
+    *,
+    corner: str = "method",
+    best_of: Literal["column", "row"] = "column",
+) -> str:
+    """Write a table whose cells are a mean and its interval.
+
+    Args:
+        table: row -> column -> what its cell holds; a cell may be missing.
+        form: how to write numbers.
+        corner: what stands over the names of the rows.
+        best_of: the best mean of each "column" or "row" is bold.
+    """
+    # Rows may have other columns than the first one: not every method is run at every level.
+    columns = sorted({column for row in table.values() for column in row})
+    titles = " | ".join((corner, *map(_title, columns)))
+    lines = [f"| {titles} |", "|---" * (len(columns) + 1) + "|"]
+    for name, row in table.items():
+        cells: list[str] = []
+        for column in columns:
+            if column not in row:
+                cells.append("")
+                continue
+            rivals = list(row.values())
+            if best_of == "column":
+                rivals = [other[column] for other in table.values() if column in other]
+            # Equal means are all bold.
+            best = max(summary.mean for summary in rivals)
+            cells.append(row[column].text(form, bold=row[column].mean == best))
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write_tables(results: Sequence[Result], folder: Path, against: str | None = None) -> list[Path]:
+    """Write tables.md and tables.csv.
+
+    Args:
+        results: of one world or several.
+        folder: where to write.
+        against: a method; there are tables of the differences from it too.
+
+    Returns:
+        The files.
+    """
+    tables = list(_tables(results, against))
+    several = len({result.world for result in results}) > 1
+    # What all worlds have in common comes before the worlds one by one.
+    text = _world_by_world(results) if several else ""
+    for table in tables:
+        if table.rows:  # no run may have a best checkpoint by labels, or the method to compare with
+            text += _section(table, with_world=several)
+    (folder / "tables.md").write_text(text)
+    # In the csv all tables are one, since whoever computes with it can choose rows.
+    with (folder / "tables.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for table in tables:
+            writer.writerows(_csv_rows(table))
+    return [folder / "tables.md", folder / "tables.csv"]
+
+
+def _tables(results: Sequence[Result], against: str | None) -> Iterator[_Table]:
+    """Yield the tables of each world, each followed by that of its differences."""
+    worlds = sorted({result.world for result in results})
+    choices = itertools.product(worlds, CHECKPOINTS.items(), MEASURES)
+    for world, (checkpoint, title), measure in choices:
+        runs = [result for result in results if result.world == world]
+        yield _Table(world, title, measure, tabulate(runs, measure, checkpoint))
+        if against is not None:
+            rows = differences(runs, measure, checkpoint, against)
+            yield _Table(world, title, f"{measure} minus that of {against}", rows, paired=True)
+
+
+def _section(table: _Table, *, with_world: bool) -> str:
+    """Write a table with its heading."""
+    world = f"{table.world}: " if with_world else ""
+    over = "seeds"
+    form = ".3f"
+    if table.paired:
+        over = "pairs of one seed"
+        form = "+.3f"  # of a difference the sign is the point
+    return (
+        f"## {world}{table.measure}, {table.checkpoint} checkpoint\n\n"
+        f"Mean and 95% bootstrap interval over {over}; the best mean is bold.\n\n"
+        f"{markdown(table.rows, form)}\n"
+    )
+
+
+def _csv_rows(table: _Table) -> Iterator[tuple[Any, ...]]:
+    """Yield the cells of a table, a row each, as `COLUMNS` has them."""
+    for method, row in table.rows.items():
+        for oversight, summary in row.items():
+            yield (table.world, table.checkpoint, table.measure, method, oversight, *summary)
+
+
+def _world_by_world(results: Sequence[Result]) -> str:
+    """Write a table of worlds and methods for each level of oversight."""
+    text = ""
+    levels = sorted({result.oversight for result in results})
+    choices = itertools.product(CHECKPOINTS.items(), MEASURES, levels)
+    for (checkpoint, title), measure, level in choices:
+        table = by_world(results, measure, checkpoint, level)
+        if any(table.values()):
+            text += (
+                f"## World by world: {measure}, {title} checkpoint, {level:g} oversight\n\n"
+                "Mean and 95% bootstrap interval over seeds; "
+                "the best mean of each world is bold.\n\n"
+                f"{markdown(table, corner='world', best_of='row')}\n"
+            )
+    return text
+
+
+def _title(column: object) -> str:
+    """Write the name of a column."""
+    return f"{column:g}" if isinstance(column, float) else str(column)

@@ -1,0 +1,51 @@
+"""The settings of a Gymnasium environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from routed_rl.worlds.episode_oversight import OversightConfig
+from routed_rl.worlds.spec import check_outcome_names
+
+
+@dataclass(frozen=True)
+class Config(OversightConfig):
+    """A Gymnasium environment's arguments, its outcomes, and how much is overseen."""
+
+    kwargs: tuple[str, ...] = ()
+    """Arguments for gymnasium.make, as key=value; a value is read as in yaml."""
+    outcomes: tuple[str, ...] = ("good", "bad")
+    """Names of the ends; the first is the good one."""
+    outcome_fn: str | None = None
+    """What names the outcomes, as module:function or file.py:function of what a step returned."""
+    horizon: int | None = None
+    """Steps after which an episode is cut off; the environment's own limit unless given."""
+    discount: float = 0.99
+    """Discount per step."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.arguments  # raises if one cannot be read
+        if not self.outcomes or len(set(self.outcomes)) < len(self.outcomes):
+            raise ValueError(f"outcomes are {self.outcomes}: give at least one name, each once.")
+        check_outcome_names(self.outcomes)
+        if self.horizon is not None and self.horizon < 1:
+            raise ValueError(f"horizon is {self.horizon}: it must be above 0.")
+        if not 0.0 <= self.discount <= 1.0:
+            raise ValueError(f"discount is {self.discount}: give a number from 0 to 1.")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of `kwargs`, read."""
+        found: dict[str, Any] = {}
+        for pair in self.kwargs:
+            key, equals, value = pair.partition("=")
+            if not equals:
+                raise ValueError(
+                    f"cannot read kwargs {pair!r}: write key=value, such as is_slippery=false."
+                )
+            found[key] = yaml.safe_load(value)
+        return found

@@ -1,0 +1,165 @@
+"""Any Gymnasium environment as a world of ours.
+
+`--env FrozenLake-v1`, `--env package.module:Id-v0` or `--env file.py`. The truth about an episode
+is its outcome: the reward is 1 for the good one and -1 for any other. The environment's own reward
+only decides which outcome it was, and only where nothing else does. Who is overseen is drawn once
+an episode.
+
+Left out: tables, boards and saving. The states of somebody else's environment cannot be listed or
+saved, so a resumed run begins new episodes.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.envs.registration import EnvSpec as Registered
+from numpy.typing import NDArray
+from torch import Tensor
+
+from routed_rl.gym.config import Config
+from routed_rl.gym.copies import Copies
+from routed_rl.gym.encoders import Array
+from routed_rl.gym.names import find, ids
+from routed_rl.gym.outcome_reader import OutcomeReader
+from routed_rl.utils.errors import UserError
+from routed_rl.worlds.episode_oversight import EpisodeOversight
+from routed_rl.worlds.outcomes import NOTHING
+from routed_rl.worlds.spec import EnvSpec
+from routed_rl.worlds.vec_env import Step, VecEnv
+
+__all__ = ["Config", "GymWorld", "as_module", "find", "ids", "make"]
+
+
+def as_module(registered: Registered) -> ModuleType:
+    """Return what `envs/NAME.py` would be for an environment: a module with `Config` and `make`."""
+    made = ModuleType(registered.id, f"{registered.id}, of Gymnasium.")
+    vars(made).update(Config=Config, make=partial(make, registered))
+    return made
+
+
+def make(
+    registered: Registered, config: Config, num_envs: int, *, seed: int, device: torch.device
+) -> GymWorld:
+    """Make `num_envs` copies of a Gymnasium environment."""
+    return GymWorld(registered, config, num_envs, seed=seed, device=device)
+
+
+class GymWorld(VecEnv):
+    """B copies of a Gymnasium environment, stepped on the processor with NumPy."""
+
+    def __init__(
+        self,
+        registered: Registered,
+        config: Config,
+        num_envs: int,
+        *,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        """Make them; `seed` decides their starts, their own draws and the oversight."""
+        self.config = config
+        self.num_envs = num_envs
+        self.device = torch.device(device)
+        self._name = registered.id
+        self._copies = Copies(registered, config, num_envs)
+        self._outcomes = OutcomeReader(registered.id, config.outcomes, config.outcome_fn)
+        self.spec = self._describe()
+        num_ends = len(config.outcomes)
+        generator = torch.Generator().manual_seed(seed)
+        self._oversight = EpisodeOversight(config.overseer, num_envs, num_ends, generator)
+        self._rewards = torch.tensor((0.0, *self.spec.outcome_rewards))  # by the outcome's number
+        self._seed: int | None = seed
+        self._age = np.zeros(num_envs, dtype=np.int64)  # (B,) steps of the running episodes
+
+    def reset(self) -> Tensor:
+        """Start new episodes everywhere and return their first observations (B, *obs_shape)."""
+        shown = self._copies.reset(self._seed)
+        # The next episodes go on from where the copies' own generators stand.
+        self._seed = None
+        self._age[:] = 0
+        self._oversight.renew(torch.ones(self.num_envs, dtype=torch.bool))
+        return self._show(shown)
+
+    def step(self, actions: Tensor) -> Step:
+        """Take one action in each environment; an ended one starts anew in the same step."""
+        result = self._copies.step(actions.cpu().numpy())
+        late = self._cut_off(result.terminated | result.truncated)
+        outcome = self._outcomes.read(result.reward, result.terminated, result.infos)
+        # An outcome ends an episode, whether or not the environment would go on.
+        terminated = outcome != NOTHING
+        truncated = (late | result.truncated) & ~terminated
+        done = terminated | truncated
+        self._age[done] = 0
+        shown = self._copies.renew(done)
+
+        reached = torch.from_numpy(outcome)
+        overseen, reported = self._oversight.see(reached)  # each (B,)
+        final_obs = self._show(result.final)  # with the oversight that the ended episodes had
+        self._oversight.renew(torch.from_numpy(done))
+        return Step(
+            obs=self._show(shown),
+            final_obs=final_obs,
+            reward=self._rewards[reached].to(self.device),
+            terminated=torch.from_numpy(terminated).to(self.device),
+            truncated=torch.from_numpy(truncated).to(self.device),
+            outcome=reached.to(self.device),
+            overseen=overseen.to(self.device),
+            reported=reported.to(self.device),
+        )
+
+    def render(self, index: int = 0, mode: str = "rgb_array", *, final: bool = False) -> Any:
+        """Draw one environment, or with `final` what its last action led to before any reset.
+
+        Returns:
+            (H, W, 3) uint8; None where there is nothing to draw.
+        """
+        return self._copies.render(index, mode, final=final)
+
+    def _describe(self) -> EnvSpec:
+        """Describe the world. The oversight, a number or a channel, comes behind the rest."""
+        config = self.config
+        encoder = self._copies.encoder
+        channels, *rest = encoder.shape
+        low, high = encoder.span
+        return EnvSpec(
+            obs_shape=(channels + config.show_oversight, *rest),
+            num_actions=self._copies.actions.num_actions,
+            outcomes=config.outcomes,
+            target=config.outcomes[0],
+            outcome_rewards=(1.0, *[-1.0] * (len(config.outcomes) - 1)),  # the good one is first
+            discount=config.discount,
+            horizon=config.horizon or self._copies.limit,
+            oversight_channel=channels if config.show_oversight else None,
+            continuous=self._copies.actions.continuous,
+            image=encoder.image,
+            obs_range=(min(low, 0.0), max(high, 1.0)),  # the oversight is 0 or 1
+        )
+
+    def _cut_off(self, ended: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Count a step, and return which episodes have reached the horizon and did not end, (B,).
+
+        Raises:
+            UserError: if there are any in environments that reset themselves.
+        """
+        # The environment's own limit need not be this one, nor need it have any.
+        self._age += 1
+        late = (self._age >= self.spec.horizon) & ~ended
+        if self._copies.reset_themselves and late.any():
+            raise UserError(
+                f"an episode of {self._name} went on for {self.spec.horizon} steps: "
+                "let it truncate its episodes then, or let its autoreset_mode be DISABLED; "
+                "--env.horizon gives it more steps."
+            )
+        return late
+
+    def _show(self, encoded: Array) -> Tensor:
+        """Turn an encoded batch into observations, with the oversight if it is shown."""
+        obs = torch.from_numpy(encoded)
+        if self.config.show_oversight:
+            obs = self._oversight.show(obs)
+        return obs.to(self.device)

@@ -1,0 +1,134 @@
+"""Copies of a Gymnasium environment that are stepped together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec as Registered
+from gymnasium.envs.registration import load_env_creator
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+
+from routed_rl.gym.config import Config
+from routed_rl.utils.errors import UserError
+from routed_rl.utils.imports import load_module
+
+HORIZON = 1000
+"""Steps after which an episode is cut off if nothing else says when: evaluation needs an end."""
+OutcomeFn = Callable[[Any, float, bool, bool, dict[str, Any]], str | None]
+"""What `step` gave (obs, reward, terminated, truncated, info) -> name of the outcome, or None."""
+
+_MODES = (AutoresetMode.SAME_STEP, AutoresetMode.DISABLED)
+"""How vector environments may reset. With NEXT_STEP an action would be lost after every end."""
+
+
+class _OutcomeNamer(gym.Wrapper[Any, Any, Any, Any]):
+    """Lets a person's function name the outcome of each step."""
+
+    def __init__(self, env: gym.Env[Any, Any], outcome_fn: OutcomeFn) -> None:
+        super().__init__(env)
+        self._outcome_fn = outcome_fn
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        name = self._outcome_fn(obs, float(reward), terminated, truncated, info)
+        return obs, reward, terminated, truncated, info | {"outcome": name}
+
+
+def vectorise(registered: Registered, config: Config, num_envs: int) -> VectorEnv[Any, Any, Any]:
+    """Make B copies that are stepped together, or one after the other.
+
+    The environment's own vector entry point is used if it gives the last frame of an episode that
+    ended; one that resets a step late does not.
+
+    Raises:
+        UserError: if that cannot be.
+    """
+    as_a_whole = _steps_as_a_whole(registered, config)
+    try:
+        if as_a_whole:
+            return _own_vectors(registered, config, num_envs)
+        if registered.entry_point is None:
+            raise UserError(
+                f"{registered.id} is stepped as a whole: "
+                "let it name outcomes itself, in info['outcome']."
+            )
+        # Never reset by Gymnasium itself: a step can then say when an episode ends.
+        makers = [_maker(registered, config)] * num_envs
+        return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)
+    except (gym.error.Error, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"cannot make {registered.id} ({reason}): see --env.kwargs.") from error
+
+
+def limit_of(registered: Registered, vec: VectorEnv[Any, Any, Any]) -> int:
+    """Return the environment's own horizon."""
+    if registered.max_episode_steps:
+        return registered.max_episode_steps
+    own: Any = vec
+    if isinstance(vec, SyncVectorEnv):
+        own = vec.envs[0].unwrapped
+    # An attribute that only some have: MiniGrid's limit stands there.
+    return min(getattr(own, "max_steps", HORIZON), HORIZON)
+
+
+def _steps_as_a_whole(registered: Registered, config: Config) -> bool:
+    """Return whether the environment's own vector entry point is to be used."""
+    own = registered.vector_entry_point
+    mode = _metadata(own).get("autoreset_mode")
+    if own is None or config.outcome_fn is not None:
+        return False
+    return mode in _MODES or registered.entry_point is None
+
+
+def _own_vectors(registered: Registered, config: Config, num_envs: int) -> VectorEnv[Any, Any, Any]:
+    """Make B copies by the environment's own vector entry point."""
+    limit: dict[str, Any] = {}
+    if config.horizon is not None:
+        limit["max_episode_steps"] = config.horizon
+    vec = gym.make_vec(registered, num_envs, "vector_entry_point", **limit, **config.arguments)
+    if vec.metadata.get("autoreset_mode") not in _MODES:
+        raise UserError(
+            f"{registered.id} resets a step late: let its autoreset_mode be SAME_STEP or DISABLED."
+        )
+    return vec
+
+
+def _maker(registered: Registered, config: Config) -> Callable[[], gym.Env[Any, Any]]:
+    """Return what makes one copy."""
+    arguments = config.arguments
+    if "rgb_array" in _metadata(registered.entry_point).get("render_modes", ()):
+        arguments = {"render_mode": "rgb_array"} | arguments
+    limit = config.horizon or registered.max_episode_steps or HORIZON
+    outcome_fn = None if config.outcome_fn is None else _function(config.outcome_fn)
+
+    def one() -> gym.Env[Any, Any]:
+        env = gym.make(registered, limit, disable_env_checker=True, **arguments)
+        if outcome_fn is None:
+            return env
+        return _OutcomeNamer(env, outcome_fn)
+
+    return one
+
+
+def _metadata(entry_point: Any) -> dict[str, Any]:
+    """Return the metadata of an entry point: a class, the name of one, or a function."""
+    creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    return getattr(creator, "metadata", {})  # a function, or None, has none
+
+
+def _function(where: str) -> OutcomeFn:
+    """Load what is named as module:function.
+
+    Raises:
+        UserError: if it is not there.
+    """
+    module, _, name = where.rpartition(":")
+    # Whether a person's module has the function is only known when it is looked up.
+    function: Any = getattr(load_module(module), name, None) if module else None
+    if function is None:
+        raise UserError(
+            f"there is no function {where!r}: write module:function or file.py:function."
+        )
+    return function

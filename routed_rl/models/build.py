@@ -1,0 +1,58 @@
+"""Builds policies and critics from a `PolicySpec`, with weights from torch's global generator."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from routed_rl.models.conditioned import ConditionedNetwork, ConditionedTorso
+from routed_rl.models.distributions import GaussianHead
+from routed_rl.models.experts import Gate, MixtureOfExperts
+from routed_rl.models.networks import DropChannel, linear, network
+from routed_rl.models.policy import Policy
+from routed_rl.models.policy_spec import PolicySpec
+
+
+def build_policy(spec: PolicySpec) -> Policy:
+    """Build a policy. Weights are drawn in this order: experts, gate, head."""
+    torso = _conditioned_torso(spec) if spec.conditioned else _mixture(spec)
+    # One head for all experts, so that an ablated policy needs nothing of those that are gone.
+    head: nn.Module = linear(spec.hidden[-1], spec.num_actions)
+    if spec.continuous:
+        head = GaussianHead(head, spec.num_actions)
+    return Policy(spec, _preprocess(spec), torso, head)
+
+
+def build_critic(spec: PolicySpec) -> nn.Module:
+    """Build a value network over what the policy sees: (N, *visible_shape) -> (N, 1).
+
+    Where the policy is steered, it takes the expert weights (N, E) too.
+    """
+    critic = network(spec.visible_shape, spec.hidden, 1, image=spec.image)
+    return ConditionedNetwork(critic, len(spec.experts)) if spec.steered else critic
+
+
+def _preprocess(spec: PolicySpec) -> nn.Module:
+    """Build what leaves the dropped channel out."""
+    if spec.dropped_channel is None:
+        return nn.Identity()
+    return DropChannel(spec.obs_shape[0], spec.dropped_channel)
+
+
+def _mixture(spec: PolicySpec) -> MixtureOfExperts:
+    """Build the experts and the gate."""
+    shape = spec.visible_shape
+    count = len(spec.experts)
+    experts = {name: network(shape, spec.hidden, image=spec.image) for name in spec.experts}
+    gate = None
+    if spec.gate:
+        gate_network = network(shape, spec.hidden, Gate.logits_of(count), image=spec.image)
+        gate = Gate(gate_network, count)
+    return MixtureOfExperts(experts, gate, spec.weights)
+
+
+def _conditioned_torso(spec: PolicySpec) -> ConditionedTorso:
+    """Build the one network in the place of the experts."""
+    count = len(spec.experts)
+    inner = network(spec.visible_shape, spec.hidden, image=spec.image)
+    even = (1 / count,) * count
+    return ConditionedTorso(ConditionedNetwork(inner, count), spec.weights or even)

@@ -1,0 +1,95 @@
+"""Policies as files that stand on their own. No code in a file is run when it is loaded."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from routed_rl.models.build import build_policy
+from routed_rl.models.policy import Policy
+from routed_rl.models.policy_spec import PolicySpec
+from routed_rl.utils.errors import UserError
+
+FORMER = {"dropped_plane": "dropped_channel", "told": "conditioned"}
+"""Names that fields of a spec had in files of before version 0.2."""
+
+
+def export(policy: Policy, path: str | Path) -> None:
+    """Write a policy to a file.
+
+    Args:
+        policy: what to write.
+        path: ends in .safetensors (weights and spec; `load_policy` reads it back) or in .pt2 (a
+            `torch.export` program from (N, *obs_shape) to action logits, which runs without this
+            package).
+
+    Raises:
+        UserError: if the file exists or its name ends otherwise.
+    """
+    path = Path(path)
+    if path.exists():
+        raise UserError(f"{path} exists: give another name, or remove it first.")
+    if path.suffix == ".safetensors":
+        state = policy.state_dict().items()
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state}
+        save_file(tensors, path, metadata={"policy_spec": json.dumps(asdict(policy.spec))})
+    elif path.suffix == ".pt2":
+        torch.export.save(_program(policy), path)
+    else:
+        raise UserError(f"cannot export to {path.name!r}: end the name in .safetensors or .pt2.")
+
+
+def load_policy(path: str | Path) -> Policy:
+    """Read a policy that `export` wrote as .safetensors.
+
+    Raises:
+        UserError: if the file is missing or holds no policy of ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            spec = _spec(file.metadata() or {})
+            names = file.keys()  # it is no dict: one cannot iterate over it
+            tensors = {name: file.get_tensor(name) for name in names}
+        policy = build_policy(spec)
+        policy.load_state_dict(tensors)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0][:80]
+        raise UserError(f"{path} holds no exported policy ({reason}).") from None
+    return policy.eval().requires_grad_(False)
+
+
+def _spec(metadata: Mapping[str, str]) -> PolicySpec:
+    """Read the spec of a policy, which was once called its blueprint."""
+    plain: dict[str, Any] = json.loads(metadata.get("policy_spec") or metadata["blueprint"])
+    fields: dict[str, Any] = {}
+    for name, value in plain.items():
+        fields[FORMER.get(name) or name] = tuple(value) if isinstance(value, list) else value
+    return PolicySpec(**fields)
+
+
+def _program(policy: Policy) -> torch.export.ExportedProgram:
+    """Trace a policy into a program for any number of observations."""
+    obs = torch.zeros(2, *policy.spec.obs_shape)
+    number = torch.export.Dim("n")
+    logits = _ActionLogits(copy.deepcopy(policy)).cpu()
+    return torch.export.export(logits, (obs,), dynamic_shapes=({0: number},))
+
+
+class _ActionLogits(nn.Module):
+    """A policy that answers with action logits alone."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.policy = policy
+
+    def forward(self, obs: Tensor) -> Tensor:
+        return self.policy(obs).actions

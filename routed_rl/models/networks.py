@@ -1,0 +1,136 @@
+"""Torsos and value networks, and the channel that an agent may be denied."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from routed_rl.models import sparse
+from routed_rl.models.sparse import Sparse
+
+SMALLEST_IMAGE = 36
+"""Pictures with fewer pixels on a side than this are too small for the convolutions."""
+
+
+def mlp(
+    obs_shape: Sequence[int], hidden: Sequence[int], outputs: int | None = None
+) -> nn.Sequential:
+    """Build Linear and ReLU for each hidden size, then a last Linear if `outputs` is given.
+
+    Biases start at 0 and weights as torch draws them, as in the paper's released code.
+
+    Args:
+        obs_shape: shape of one observation.
+        hidden: widths of the hidden layers.
+        outputs: width of a last layer without ReLU; None for a torso that ends in its features.
+
+    Returns:
+        A module from (N, *obs_shape), dense or sparse, to (N, hidden[-1]) or (N, outputs).
+    """
+    layers: list[nn.Module] = []
+    width = math.prod(obs_shape)
+    for size in hidden:
+        layers += [linear(width, size) if layers else FirstLayer(width, size)]
+        layers += [nn.ReLU(inplace=True)]
+        width = size
+    if outputs is not None:
+        layers.append(linear(width, outputs))
+    return nn.Sequential(*layers)
+
+
+def cnn(
+    obs_shape: Sequence[int], hidden: Sequence[int], outputs: int | None = None
+) -> nn.Sequential:
+    """Build the three convolutions of Mnih et al. (Nature 518, 2015), then an `mlp` behind them.
+
+    Args:
+        obs_shape: (C, H, W); H and W at least `SMALLEST_IMAGE`.
+        hidden: widths of the hidden layers behind the convolutions.
+        outputs: as of `mlp`.
+    """
+    layers: list[nn.Module] = []
+    channels, *sides = obs_shape
+    for size, kernel, stride in ((32, 8, 4), (64, 4, 2), (64, 3, 1)):
+        layer = nn.Conv2d(channels, size, kernel, stride)
+        assert layer.bias is not None
+        nn.init.zeros_(layer.bias)
+        layers += [layer, nn.ReLU(inplace=True)]
+        channels = size
+        sides = [(side - kernel) // stride + 1 for side in sides]  # no padding
+    return nn.Sequential(*layers, mlp((channels, *sides), hidden, outputs))
+
+
+def network(
+    obs_shape: Sequence[int],
+    hidden: Sequence[int],
+    outputs: int | None = None,
+    *,
+    image: bool = False,
+) -> nn.Sequential:
+    """Build an `mlp`, or for an `image` a `cnn`, of the same arguments."""
+    return (cnn if image else mlp)(obs_shape, hidden, outputs)
+
+
+def linear(inputs: int, outputs: int) -> nn.Linear:
+    """Build a Linear layer whose bias starts at 0."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class FirstLayer(nn.Module):
+    """A linear layer over flattened observations, dense or sparse.
+
+    Its weight is (inputs, outputs), a row for each input: a sparse product is a sum of rows.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        """Draw weights as torch draws those of a Linear layer; the bias starts at 0."""
+        super().__init__()
+        drawn = torch.empty(inputs, outputs).uniform_(-1, 1)  # U(-1, 1) / sqrt(inputs), as Linear's
+        self.weight = nn.Parameter(drawn / math.sqrt(inputs))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, obs: Tensor | Sparse) -> Tensor:
+        """Map observations (N, ...) to (N, outputs)."""
+        if isinstance(obs, Sparse):
+            # The product is nobody else's yet, so the bias can be added in place.
+            return sparse.product(obs, self.weight).add_(self.bias)
+        return torch.addmm(self.bias, obs.flatten(1), self.weight)
+
+
+class Cells(nn.Module):
+    """One small network over every cell of a board, its outputs summed.
+
+    What is learnt of one cell holds for all, so tens of labels do what else takes hundreds.
+    """
+
+    def __init__(self, channels: int, hidden: Sequence[int], outputs: int) -> None:
+        """Map boards (N, channels, ...) to (N, outputs)."""
+        super().__init__()
+        self.network = mlp((channels,), hidden, outputs)
+
+    def forward(self, obs: Tensor) -> Tensor:
+        """Sum over the cells of boards (N, C, ...): (N, outputs)."""
+        cells = obs.flatten(2).transpose(1, 2)  # (N, cells, C)
+        outputs = self.network(cells.flatten(0, 1))
+        return outputs.unflatten(0, cells.shape[:2]).sum(dim=1)
+
+
+class DropChannel(nn.Module):
+    """Leave one channel out of (N, C, ...) observations: so a policy can be denied a flag."""
+
+    kept: Tensor  # (C - 1,) int64
+
+    def __init__(self, channels: int, dropped: int) -> None:
+        """Keep all of `channels` but number `dropped`."""
+        super().__init__()
+        kept = torch.tensor([i for i in range(channels) if i != dropped])
+        self.register_buffer("kept", kept, persistent=False)
+
+    def forward(self, obs: Tensor) -> Tensor:
+        """Return observations (N, C - 1, ...)."""
+        return obs.index_select(1, self.kept)

@@ -1,0 +1,89 @@
+"""Matrices of mostly zeros, such as grid observations: products with them as sums of a few rows.
+
+A board of 100 numbers holds 3 to 5 ones. Its product with a first layer's weights is then the sum
+of 3 to 5 rows of weights. That is several times less work than a dense product, and the weights'
+gradient is as cheap.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+MOST = 0.1
+"""A larger share of numbers other than 0 makes the dense product faster."""
+
+
+class Bags(NamedTuple):
+    """Which rows of a table to sum, and with what weights, for each of N sums."""
+
+    member: Tensor  # (Z,) int64, the rows to sum, sum after sum
+    start: Tensor  # (N,) int64, where in `member` each sum begins
+    weight: Tensor  # (Z,)
+
+    def sum(self, table: Tensor) -> Tensor:
+        """Sum rows of a table (D, F) into (N, F)."""
+        if not len(self.member):  # embedding_bag refuses
+            return table.new_zeros(len(self.start), table.shape[1])
+        return functional.embedding_bag(
+            self.member, table, self.start, mode="sum", per_sample_weights=self.weight
+        )
+
+
+class Sparse(NamedTuple):
+    """A matrix (N, D) of mostly zeros, ready to be multiplied."""
+
+    rows: Bags  # the N rows, as sums over D
+    columns: Bags | None  # the D columns, as sums over N; needed for gradients only
+
+
+def compact(x: Tensor) -> Sparse | Tensor:
+    """Return observations as they are multiplied fastest.
+
+    Args:
+        x: (N, ...).
+
+    Returns:
+        Sparse (N, D), if x is on a CPU and mostly 0; else the dense x, flat or as it was.
+    """
+    # On a GPU a dense product is fast, and counting zeros would make the host wait for it.
+    if x.device.type != "cpu" or not x.numel():
+        return x
+    x = x.flatten(1)
+    if torch.count_nonzero(x) > MOST * x.numel():
+        return x
+    columns = _bags(x.t().contiguous()) if torch.is_grad_enabled() else None
+    return Sparse(_bags(x), columns)
+
+
+def product(x: Sparse, table: Tensor) -> Tensor:
+    """Compute x @ table, of (N, D) and (D, F); the gradient goes into the table."""
+    if not torch.is_grad_enabled():
+        return x.rows.sum(table)
+    return _Product.apply(x, table)  # type: ignore[no-any-return]
+
+
+def _bags(x: Tensor) -> Bags:
+    """List the numbers other than 0 of each row of x (N, D)."""
+    row, column = x.nonzero(as_tuple=True)
+    # `row` ascends, so a search finds where each row's numbers begin, also of a row without any.
+    start = torch.searchsorted(row, torch.arange(len(x)))
+    return Bags(member=column, start=start, weight=x[row, column])
+
+
+class _Product(torch.autograd.Function):
+    """The gradient of x @ table is x.T @ gradient: sums of rows once more."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Sparse, table: Tensor) -> Tensor:
+        ctx.columns = x.columns
+        return x.rows.sum(table)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
+        (gradient,) = gradients  # (N, F)
+        # Observations get no gradient: nobody learns what is seen.
+        return None, ctx.columns.sum(gradient.contiguous())

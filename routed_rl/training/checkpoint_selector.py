@@ -1,0 +1,84 @@
+"""Which checkpoint to deploy: the last, the best by labels, or the best by truth, which cheats.
+
+An overseer can choose by what it saw, and no more: the returns of labelled episodes that the
+deployed policy acted in. Choosing by the true return needs what no overseer has; it is kept because
+others report it, and says so.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from routed_rl.algorithms.advantages import returns_to_go
+from routed_rl.rollouts.rewards import seen
+from routed_rl.rollouts.rollout import VisibleRollout
+from routed_rl.worlds.outcomes import names_outcome
+
+CHOICES = {"best_by_labels": "best by labels", "best_by_truth": "best by truth (cheats)"}
+WINDOW = 256
+"""Labelled episodes of the running mean."""
+FEWEST = 16
+"""With fewer labelled episodes there is nothing to choose by."""
+
+
+class CheckpointSelector:
+    """Remembers the best scores of a run, and where they were."""
+
+    def __init__(self, discount: float) -> None:
+        """Start with no labelled episode."""
+        self._discount = discount
+        self._returns: deque[float] = deque(maxlen=WINDOW)
+        self.best: dict[str, tuple[float, int]] = {}
+        """Choice -> the best score, and the environment step it was at."""
+
+    def observe(self, rollout: VisibleRollout) -> None:
+        """Note the labelled episodes of a rollout that the deployed policy acted in."""
+        self._returns.extend(labelled_returns(rollout, self._discount).tolist())
+
+    def consider(self, env_steps: int, truth: float) -> list[str]:
+        """Compare the policy as it is now with the best so far.
+
+        Args:
+            env_steps: how far the run has come.
+            truth: the true return of the deployed policy.
+
+        Returns:
+            The choices, of `CHOICES`, by which it is the best so far.
+        """
+        scores = {"best_by_truth": truth}
+        if len(self._returns) >= FEWEST:
+            scores["best_by_labels"] = self.score
+        better = []
+        for name, score in scores.items():
+            if name not in self.best or score > self.best[name][0]:
+                better.append(name)
+                self.best[name] = (score, env_steps)
+        return better
+
+    @property
+    def score(self) -> float:
+        """The mean return of the latest labelled episodes; NaN before the first."""
+        return sum(self._returns) / len(self._returns) if self._returns else float("nan")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that `load_state_dict` needs."""
+        best = {name: list(found) for name, found in self.best.items()}
+        return {"returns": list(self._returns), "best": best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        self._returns.clear()
+        self._returns.extend(state["returns"])
+        self.best = {name: (score, steps) for name, (score, steps) in state["best"].items()}
+
+
+def labelled_returns(rollout: VisibleRollout, discount: float) -> Tensor:
+    """Return the discounted reported returns (n,) of labelled episodes that began in a rollout."""
+    to_go = returns_to_go(seen(rollout), rollout.done, discount=discount)  # (T, B)
+    # An episode begins behind an end: the rollout's first steps may be in the middle of one.
+    begins = torch.cat((torch.zeros_like(rollout.done[:1]), rollout.done[:-1]))
+    return to_go[begins & names_outcome(rollout.label)]

@@ -1,0 +1,75 @@
+"""Checkpoints: written whole or not at all, loaded without running code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from routed_rl.utils.errors import UserError
+from routed_rl.utils.files import write_whole
+
+LAST = "last.pt"
+"""The checkpoint that a run goes on from."""
+PREVIOUS = "previous.pt"
+"""The one before it."""
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain values to `path`.
+
+    Whatever interrupts it, the file is the old one or the new. A last.pt that was there stays
+    beside it as previous.pt.
+    """
+    temporary = write_whole(path, lambda file: torch.save(state, file))
+    if path.name == LAST and path.exists():
+        path.replace(path.with_name(PREVIOUS))
+    temporary.replace(path)
+
+
+def load(path: Path, device: torch.device) -> dict[str, Any]:
+    """Read what `save` wrote.
+
+    Only tensors and plain values are accepted: no code in the file is run.
+
+    Raises:
+        UserError: if the file is missing, truncated or not a checkpoint of ours.
+    """
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise UserError(
+            f"there is no checkpoint {path}: give the folder of a run that has saved one."
+        ) from None
+    except Exception as error:  # torch raises many kinds for a broken file
+        said = str(error).strip()
+        reason = said.splitlines()[0].rstrip(".")[:80] if said else type(error).__name__
+        raise UserError(f"{path} is no readable checkpoint ({reason}): {_remedy(path)}.") from None
+    if not isinstance(state, dict) or "agent" not in state or "env_steps" not in state:
+        raise UserError(
+            f"{path} is not a checkpoint of this program: give one that train.py wrote."
+        )
+    return _renamed(state)
+
+
+def _remedy(path: Path) -> str:
+    """Say what to do about a broken checkpoint."""
+    previous = path.with_name(PREVIOUS)
+    if previous.exists() and path.name == LAST:
+        return f"copy {previous} over it"
+    return "start a new run"
+
+
+def _renamed(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a checkpoint of before version 0.2 the names that its parts have now."""
+    renamed = dict(state)
+    if "stopping" in renamed:
+        renamed["selector"] = renamed.pop("stopping")
+    env = renamed.get("env")
+    if isinstance(env, dict) and "watched" in env:
+        renamed["env"] = {
+            "overseen_ends" if name == "watched" else name: value for name, value in env.items()
+        }
+    return renamed

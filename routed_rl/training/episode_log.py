@@ -1,0 +1,87 @@
+"""A row for each episode of training: what the overseer knew, what learnt, and what was.
+
+`route` names the experts that the episode trained, or says all; `gate` is the first expert's weight
+at the episode's last decision, after the update.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from routed_rl.algorithms.agent import Agent
+from routed_rl.rollouts.rollout import Rollout
+from routed_rl.utils.files import rows_until
+from routed_rl.worlds.outcomes import NOTHING, Label
+from routed_rl.worlds.spec import EnvSpec
+
+COLUMNS: tuple[str, ...] = ("env_steps", "env", "outcome", "overseen", "label", "route", "gate")
+
+
+class EpisodeLog:
+    """Writes episodes.csv."""
+
+    def __init__(self, path: Path, spec: EnvSpec, *, up_to: int) -> None:
+        """Continue the file at `path`, forgetting episodes after env step `up_to`."""
+        kept = rows_until(path, up_to)
+        self._path = path
+        self._experts = spec.outcomes
+        names = {k + 1: name for k, name in enumerate(spec.outcomes)}
+        self._outcomes = {NOTHING: "none"} | names
+        self._labels = {label.value: label.name.lower() for label in Label} | names
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(kept)
+
+    @torch.no_grad()
+    def write(self, rollout: Rollout, label: Tensor, agent: Agent[Any], env_steps: int) -> None:
+        """Add the episodes that ended in a rollout.
+
+        Args:
+            rollout: with the truth in it.
+            label: (T, B) int64, what the overseer knows of each step's episode.
+            agent: what learnt from it.
+            env_steps: at the rollout's end.
+        """
+        time, env = rollout.done.nonzero(as_tuple=True)
+        steps, num_envs = rollout.done.shape
+        columns = {
+            # Steps are counted over all environments: each step of the rollout adds B.
+            "ended": env_steps - (steps - 1 - time) * num_envs,
+            "env": env,
+            "outcome": rollout.outcome[time, env],
+            "overseen": rollout.overseen[time, env],
+            "label": label[time, env],
+        }
+        numbers = zip(*(column.tolist() for column in columns.values()), strict=True)
+        routes = self._routes(agent.grad_mask, time, env)
+        gates = _gates(agent, rollout.obs[time, env])
+        with self._path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            for row, route, gate in zip(numbers, routes, gates, strict=True):
+                ended, number, outcome, overseen, known = row
+                said = (self._outcomes[outcome], int(overseen), self._labels[known])
+                writer.writerow((ended, number, *said, route, gate))
+
+    def _routes(self, grad_mask: Tensor | None, time: Tensor, env: Tensor) -> list[str]:
+        """Name the experts that the episodes trained which ended at these times in these envs."""
+        if grad_mask is None:
+            return ["all"] * len(time)
+        rows = grad_mask[time, env, : len(self._experts)].tolist()
+        return [
+            "all" if all(row) else "+".join(self._experts[k] for k, may in enumerate(row) if may)
+            for row in rows
+        ]
+
+
+def _gates(agent: Agent[Any], obs: Tensor) -> list[str]:
+    """Write the first expert's weight for each of n observations; nothing without a gate."""
+    logits = agent.policies()[agent.acting](obs).gate
+    if logits is None:
+        return [""] * len(obs)
+    return [f"{weight:.3f}" for weight in logits.softmax(dim=1)[:, 0].tolist()]

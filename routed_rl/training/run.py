@@ -1,0 +1,250 @@
+"""A run in its folder: its training, its result, and what is deployed of it."""
+
+from __future__ import annotations
+
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from routed_rl.algorithms.agent import Agent
+from routed_rl.evaluation.evaluator import Evaluator, Reports
+from routed_rl.models.policy import Policy
+from routed_rl.rollouts.attribution import ContractError
+from routed_rl.training import builder, checkpoints
+from routed_rl.training.episode_log import EpisodeLog
+from routed_rl.training.logger import Logger
+from routed_rl.training.run_folder import (
+    BestCheckpoint,
+    RunResult,
+    charts,
+    describe,
+    new_folder,
+    read_result,
+    write_result,
+)
+from routed_rl.training.settings import DEFAULT_AGENT, RunSettings
+from routed_rl.training.setup import Setup
+from routed_rl.training.trainer import Trainer, TrainerConfig
+from routed_rl.utils.errors import UserError
+from routed_rl.utils.files import locked
+
+
+def train(
+    env: Any,
+    agent: Any = DEFAULT_AGENT,
+    *,
+    steps: int = RunSettings.steps,
+    seed: int = 0,
+    folder: str | Path | None = None,
+    **settings: Any,
+) -> Run:
+    """Train an agent in an environment, as train.py does.
+
+    Args:
+        env: an environment's `Config`, its name, or both as `routed_rl.Named`.
+        agent: an agent's, likewise.
+        steps: environment steps to train for.
+        seed: decides everything random.
+        folder: for the run's files; a new one under runs/ unless given.
+        settings: the other fields of `RunSettings`, such as `num_envs` and `evaluations`.
+
+    Returns:
+        The run, trained.
+
+    Raises:
+        UserError: if a name or a value is wrong, or the folder holds something already.
+        KeyboardInterrupt: if Ctrl-C or SIGTERM stopped it. The run is saved:
+            `load(folder).resume()`.
+    """
+    own = builder.run_settings(steps=steps, seed=seed, **settings)
+    setup = builder.from_configs(env, agent, own)
+    run = Run(setup, claim(setup, folder))
+    if run.train():
+        raise KeyboardInterrupt(f"stopped and saved: go on with load({str(run.folder)!r}).resume()")
+    return run
+
+
+def load(folder: str | Path) -> Run:
+    """Reopen a run by its folder.
+
+    Raises:
+        UserError: if there is no run in it.
+    """
+    return Run(builder.reopen(Path(folder)), Path(folder))
+
+
+def claim(setup: Setup, folder: str | Path | None) -> Path:
+    """Make the folder of a new run.
+
+    Raises:
+        UserError: if it holds something already.
+    """
+    if folder is None:
+        return new_folder(setup.config.names, setup.config.settings.seed)
+    path = Path(folder)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(
+            f"{path} exists already: give a new --run-dir, or go on with --resume {path}."
+        )
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+class Run:
+    """A run in its folder."""
+
+    def __init__(self, setup: Setup, folder: Path) -> None:
+        """Take what the folder's run is made of."""
+        self.setup = setup
+        self.folder = folder
+        self._last = folder / "checkpoints" / checkpoints.LAST
+
+    @property
+    def result(self) -> RunResult:
+        """What result.json holds.
+
+        Raises:
+            UserError: if the run has not come to its end.
+        """
+        try:
+            return read_result(self.folder / "result.json")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{self.folder} has no readable result.json ({error}): go on with --resume."
+            ) from None
+
+    @cached_property
+    def agent(self) -> Agent[Any]:
+        """The agent of the last checkpoint."""
+        agent = self.setup.make_agent(self.setup.make_env(1, seed=0))
+        state = checkpoints.load(self._last, self.setup.device)
+        self.setup.restore(agent, state, self._last)
+        return agent
+
+    def policies(self) -> dict[str, Policy]:
+        """Return the agent's policies, by name."""
+        return self.agent.policies()
+
+    def deploy(self) -> Policy:
+        """Return the policy to deploy: of experts the good outcome's alone, all others ablated."""
+        return self.policies()[self.agent.deployed]
+
+    def evaluate(self, **settings: Any) -> Reports:
+        """Evaluate every policy; for `settings` see `Setup.make_evaluator` and `Evaluator`."""
+        return self.setup.make_evaluator(**settings).full(self.policies())
+
+    def resume(self, *, steps: int | None = None) -> Run:
+        """Go on with the run, to more steps if they are given."""
+        flags = [] if steps is None else ["--steps", str(steps)]
+        run = Run(builder.reopen(self.folder, flags), self.folder)
+        if run.train(resume=True):
+            raise KeyboardInterrupt(f"stopped and saved in {self.folder}")
+        return run
+
+    def train(self, *, resume: bool = False) -> int:
+        """Train, and leave result.json in the folder.
+
+        Args:
+            resume: continue from the last checkpoint; otherwise the folder is empty.
+
+        Returns:
+            0, or the number of the signal that stopped the run.
+
+        Raises:
+            UserError: if there is nothing to resume, or nothing left to do.
+        """
+        with locked(self.folder):
+            self.__dict__.pop("agent", None)  # the one of an earlier checkpoint
+            state = checkpoints.load(self._last, self.setup.device) if resume else None
+            return self._train(state)
+
+    def _train(self, state: dict[str, Any] | None) -> int:
+        """Train from a checkpoint's state, or from the beginning."""
+        settings = self.setup.config.settings
+        path = self.folder / "result.json"
+        start = 0 if state is None else state["env_steps"]
+        if state is not None and start >= settings.steps and path.exists():
+            raise UserError(
+                f"{self.folder} has its {start:,} steps: give more with --steps to go on."
+            )
+        env = self.setup.make_env(settings.num_envs, seed=self.setup.env_seed)
+        agent = self.setup.make_agent(env)
+        if state is not None:
+            self.setup.restore(agent, state, self._last)
+        episodes = _episodes(settings, env.spec.horizon, len(agent.policies()))
+        evaluator = self.setup.make_evaluator(**episodes)
+        path.unlink(missing_ok=True)  # it is of fewer steps
+        plain = self.setup.config.to_plain()
+        describe(self.folder, plain)
+        logger = Logger(self.folder, total=settings.steps, start=start)
+        logger.settings(plain)
+        logger.layout(charts(list(agent.policies())))
+        log = None
+        if settings.episode_log:
+            log = EpisodeLog(self.folder / "episodes.csv", env.spec, up_to=start)
+        config = TrainerConfig(self._last.parent, self.setup.names, self.setup.selection_seed)
+        trainer = Trainer(env, agent, evaluator, logger, config, log)
+        if state is not None:
+            trainer.load(state)
+        try:
+            stopped_by = trainer.run(settings.steps, evaluations=settings.evaluations)
+        finally:
+            logger.close()
+        if not stopped_by:
+            write_result(path, self._judge(agent, evaluator, trainer))
+        return stopped_by
+
+    def _judge(self, agent: Agent[Any], evaluator: Evaluator, trainer: Trainer) -> RunResult:
+        """Evaluate what was trained; what the environment does wrong loses nothing."""
+        try:
+            return self._result(agent, evaluator, trainer)
+        except ContractError as error:
+            steps = trainer.progress.env_steps
+            raise UserError(
+                f"{error} The run is saved at step {steps:,}: go on with --resume {self.folder}."
+            ) from error
+
+    def _result(self, agent: Agent[Any], evaluator: Evaluator, trainer: Trainer) -> RunResult:
+        """Put together what result.json holds."""
+        progress = trainer.progress
+        reports = {progress.env_steps: evaluator.full(agent.policies())}
+        best: dict[str, BestCheckpoint] = {}
+        spare = self.setup.make_agent(self.setup.make_env(1, seed=0))  # the last one stays as it is
+        for name, (_, env_steps) in trainer.selector.best.items():
+            path = self._last.with_name(f"{name}.pt")
+            try:
+                self.setup.restore(spare, checkpoints.load(path, self.setup.device), path)
+            except UserError as error:
+                print(f"left out of result.json: {name}: {error}", file=sys.stderr)
+                continue
+            if env_steps not in reports:  # choices often fall on the same step
+                reports[env_steps] = evaluator.full(spare.policies())
+            best[name] = {"env_steps": env_steps, "policies": reports[env_steps]}
+        result: Any = {
+            "env": self.setup.config.names.env,
+            "agent": self.setup.config.names.agent,
+            "seed": self.setup.config.settings.seed,
+            "env_steps": progress.env_steps,
+            "train_seconds": round(progress.train_seconds, 3),
+            "labelled_episodes": progress.labelled_episodes,
+            "sees_everything": agent.sees_everything,
+            "deployed": agent.deployed,
+            "policies": reports[progress.env_steps],
+            "references": evaluator.references(),
+        }
+        return result | best
+
+
+def _episodes(settings: RunSettings, horizon: int, policies: int) -> dict[str, Any]:
+    """Say how many episodes to play, lest evaluation outlast training where a world is slow.
+
+    A play takes at most a tenth of the run's steps, and so does a whole learning curve, unless
+    these would be too few episodes to say anything.
+    """
+    tenth = settings.steps // (10 * horizon)
+    plays = max(settings.evaluations, 1) * policies
+    return {
+        "episodes": min(settings.episodes, max(tenth, 100)),
+        "curve_episodes": min(settings.episodes, max(tenth // plays, 20)),
+    }

@@ -1,0 +1,133 @@
+"""What a run's folder says of the run, beside its curves and its checkpoints."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+from routed_rl.evaluation.report import Report
+from routed_rl.training.checkpoint_selector import CHOICES
+from routed_rl.training.settings import RunNames
+from routed_rl.utils.files import write_text
+from routed_rl.utils.settings import write_yaml
+
+PACKAGES = (
+    *("torch", "numpy", "gymnasium", "stable-baselines3", "minigrid", "tensorboard"),
+    "safetensors",
+)
+"""Whose versions are noted."""
+
+
+class BestCheckpoint(TypedDict):
+    """A checkpoint that was the best by some choice."""
+
+    env_steps: int
+    policies: dict[str, Report]
+
+
+class RunResult(TypedDict):
+    """What result.json holds."""
+
+    env: str
+    agent: str
+    seed: int
+    env_steps: int
+    train_seconds: float
+    labelled_episodes: int
+    sees_everything: bool
+    deployed: str
+    policies: dict[str, Report]
+    references: dict[str, float]
+    best_by_labels: NotRequired[BestCheckpoint]
+    best_by_truth: NotRequired[BestCheckpoint]
+
+
+def write_result(path: Path, result: RunResult) -> None:
+    """Write result.json."""
+    plain: dict[str, Any] = dict(result)
+    plain["policies"] = _to_json(result["policies"])
+    for name in CHOICES:
+        if name in plain:
+            plain[name] = plain[name] | {"policies": _to_json(plain[name]["policies"])}
+    write_text(path, json.dumps(plain, indent=2) + "\n")
+
+
+def read_result(path: Path) -> RunResult:
+    """Read result.json.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError: if it is not there or not what it should be.
+    """
+    plain: Any = json.loads(path.read_text())
+    plain["policies"] = _from_json(plain["policies"])
+    plain.setdefault("references", {})
+    for name in CHOICES:
+        if name in plain:
+            plain[name]["policies"] = _from_json(plain[name]["policies"])
+    return plain
+
+
+def _to_json(reports: Mapping[str, Report]) -> dict[str, Any]:
+    return {name: report.to_json() for name, report in reports.items()}
+
+
+def _from_json(plain: Mapping[str, Any]) -> dict[str, Report]:
+    return {name: Report.from_json(report) for name, report in plain.items()}
+
+
+def new_folder(names: RunNames, seed: int, parent: Path = Path("runs")) -> Path:
+    """Make a folder that was not there before: runs/ENV-AGENT-SEED, and a number if need be."""
+    base = f"{Path(names.env.removesuffix('.py')).name}-{names.agent}-{seed}"
+    for number in itertools.count(1):
+        folder = parent / (base if number == 1 else f"{base}-{number}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
+    raise AssertionError("unreachable")
+
+
+def describe(folder: Path, plain: Mapping[str, Any]) -> None:
+    """Write config.yaml, command.txt and versions.txt of a run with these settings."""
+    (folder / "checkpoints").mkdir(exist_ok=True)
+    write_yaml(folder / "config.yaml", plain)
+    with (folder / "command.txt").open("a") as file:
+        file.write(shlex.join(sys.argv) + "\n")
+    versions = {"python": platform.python_version(), "commit": _commit()}
+    versions |= {package: metadata.version(package) for package in PACKAGES}
+    lines = [f"{name} {version}\n" for name, version in versions.items()]
+    (folder / "versions.txt").write_text("".join(lines))
+
+
+def charts(policies: list[str]) -> dict[str, dict[str, list[Any]]]:
+    """Arrange TensorBoard's custom charts: each measure with all policies in one chart."""
+    measures = {
+        "return": "return",
+        "unwatched": "return unwatched",
+        "mean_length": "steps per episode",
+    }
+    return {
+        "policies": {
+            title: ["Multiline", [f"^eval/{name}/{tag}$" for name in policies]]
+            for tag, title in measures.items()
+        }
+    }
+
+
+def _commit() -> str:
+    """Return the commit of the checkout, if this is one."""
+    folder = str(Path(__file__).parent)
+    command = ["git", "-C", folder, "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()

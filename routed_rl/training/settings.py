@@ -1,0 +1,122 @@
+"""What a run is made from: names of its environment and agent, and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, make_dataclass
+from types import ModuleType
+from typing import Any
+
+from routed_rl.algorithms.config import LearnerConfig
+from routed_rl.utils import settings
+
+DEFAULT_ENV = "gridworld"
+DEFAULT_AGENT = "routed"
+
+FORMER = {
+    "trace": "episode_log",
+    "agent.trace": "gae_lambda",
+    "agent.clip": "clip_range",
+    "agent.entropy": "ent_coef",
+    "agent.value": "vf_coef",
+    "agent.epochs": "n_epochs",
+    "agent.minibatch": "batch_size",
+    "agent.told": "conditioned",
+}
+"""What settings were called before version 0.2: yaml files of older runs go on working."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a run needs beside its environment and its agent."""
+
+    steps: int = 1_200_000
+    """Environment steps to train for; the last rollout may go past it."""
+    num_envs: int = 256
+    """How many environments are stepped together."""
+    seed: int = 0
+    """Decides everything random: worlds, weights, actions, evaluation."""
+    device: str = "auto"
+    """auto (a GPU if there is one), cpu, cuda, cuda:1, ..."""
+    evaluations: int = 5
+    """How many times to evaluate on the way, evenly spaced; the last is at the end."""
+    episodes: int = 1000
+    """Episodes of an evaluation, where it cannot be exact; fewer if they could take over a tenth of
+    the steps."""
+    good: tuple[str, ...] = ()
+    """Outcomes that are worth 1, all others -1; as the environment says unless given."""
+    episode_log: bool = False
+    """Write episodes.csv: for each episode its outcome, label, route and gate."""
+
+    def __post_init__(self) -> None:
+        least = {"steps": 1, "num_envs": 1, "episodes": 1, "seed": 0, "evaluations": 0}
+        for name, bound in least.items():
+            value = getattr(self, name)
+            if value < bound:
+                flag = name.replace("_", "-")
+                raise ValueError(f"{flag} is {value}: it must be at least {bound}.")
+        if self.seed >= 2**63:
+            raise ValueError(f"seed is {self.seed}: it must be below 2 to the power of 63.")
+
+
+@dataclass(frozen=True)
+class RunNames:
+    """Which environment and which agent, by name, and where to look for more of them."""
+
+    env: str = DEFAULT_ENV
+    agent: str = DEFAULT_AGENT
+    plugins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All that a run is made from."""
+
+    names: RunNames
+    env: Any
+    """The environment's `Config`, which has at least a field `oversight`."""
+    agent: LearnerConfig
+    settings: RunSettings
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return names and settings as config.yaml holds them."""
+        plain = settings.to_plain(self.settings)
+        plain["env"] = {"name": self.names.env} | settings.to_plain(self.env)
+        plain["agent"] = {"name": self.names.agent} | settings.to_plain(self.agent)
+        plugins = {"plugins": list(self.names.plugins)} if self.names.plugins else {}
+        return plain | plugins
+
+
+def flags_class(env: ModuleType, agent: ModuleType) -> type[RunSettings]:
+    """Join the run's settings with those of an environment and an agent: all flags of train."""
+    parts = [
+        (name, module.Config, field(default_factory=module.Config))
+        for name, module in (("env", env), ("agent", agent))
+    ]
+    return make_dataclass("Flags", parts, bases=(RunSettings,), frozen=True)
+
+
+def split(names: RunNames, flags: Any) -> RunConfig:
+    """Take apart what was read as an instance of `flags_class`."""
+    own = {field.name: getattr(flags, field.name) for field in fields(RunSettings)}
+    return RunConfig(names, flags.env, flags.agent, RunSettings(**own))
+
+
+def renamed(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Give settings of an older run's yaml file the names that they have now.
+
+    A setting keeps its name where the new one stands beside it: then it is somebody else's own.
+    """
+    found = dict(plain)
+    agent = found.get("agent")
+    parts: dict[str, dict[str, Any]] = {"": found}
+    if isinstance(agent, Mapping):
+        found["agent"] = parts["agent"] = dict(agent)
+    for former, name in FORMER.items():
+        part, _, key = former.rpartition(".")
+        section = parts.get(part, {})
+        if key in section and name not in section:
+            items = {name if k == key else k: value for k, value in section.items()}
+            section.clear()
+            section.update(items)  # in the same order
+    return found

@@ -1,0 +1,286 @@
+"""The loop: collect, hide, update, log; evaluate and save now and then; stop when asked to."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from routed_rl.algorithms.agent import Agent
+from routed_rl.evaluation.evaluator import Evaluator
+from routed_rl.evaluation.pictures import arrows
+from routed_rl.rollouts import labels
+from routed_rl.rollouts.attribution import ContractError
+from routed_rl.rollouts.checked_world import CheckedWorld
+from routed_rl.rollouts.rollout import Decision, Frames, Rollout, VisibleRollout, collect
+from routed_rl.training import checkpoints
+from routed_rl.training.checkpoint_selector import CheckpointSelector
+from routed_rl.training.episode_log import EpisodeLog
+from routed_rl.training.interrupts import stop_requests
+from routed_rl.training.logger import Logger, Value
+from routed_rl.utils.errors import UserError
+from routed_rl.worlds.vec_env import VecEnv
+
+OBSERVE_PERIOD = 20
+"""A deployed policy that does not act in training acts for one horizon in so many: 5%."""
+SAVE_SECONDS = 60.0
+"""A crash loses at most this much training."""
+
+
+@dataclass
+class Progress:
+    """How far a run has come."""
+
+    env_steps: int = 0
+    labelled_episodes: int = 0
+    train_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """Where a trainer saves, and under which names."""
+
+    folder: Path
+    """For checkpoints."""
+    names: list[str]
+    """Of environment and agent, to know the checkpoints by."""
+    seed: int
+    """Decides the actions of a deployed policy that does not act in training."""
+
+
+class Trainer:
+    """One run of one agent in one environment."""
+
+    def __init__(
+        self,
+        env: VecEnv,
+        agent: Agent[Any],
+        evaluator: Evaluator,
+        logger: Logger,
+        config: TrainerConfig,
+        episode_log: EpisodeLog | None = None,
+    ) -> None:
+        """Start at the beginning; `load` continues a run.
+
+        Args:
+            env: the environments to train in.
+            agent: what is trained.
+            evaluator: evaluates its policies.
+            logger: where to report to.
+            config: where to save.
+            episode_log: where to write a row for each episode, if anywhere.
+        """
+        self._env = CheckedWorld(env, *config.names)
+        self._agent = agent
+        self._evaluator = evaluator
+        self._logger = logger
+        self._config = config
+        self._episode_log = episode_log
+        self.selector = CheckpointSelector(env.spec.discount)
+        self.progress = Progress()
+        self._generator = torch.Generator(env.device).manual_seed(config.seed)
+        self._obs = self._env.reset()
+        self._scenes = self._env.scenes()
+        self._frames = Frames.like(self._obs, agent.rollout_steps)
+        self._saved_at = time.monotonic()
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state` was saved, with an agent that is restored already."""
+        self.progress = Progress(**{name: state[name] for name in vars(self.progress)})
+        self._env.begin_rollout(self.progress.env_steps)
+        self.selector.load_state_dict(state["selector"])
+        self._generator.set_state(state["generator"].cpu())
+        if state["env"] is not None:
+            self._env.load_state_dict(state["env"])
+            self._obs = state["obs"]
+        else:
+            print("No running episodes were saved: episodes begin anew.", file=sys.stderr)
+
+    def save(self, name: str = "last", *, episodes: bool = True) -> None:
+        """Write a checkpoint; without `episodes`, a run that goes on from it starts new ones."""
+        state = {
+            "names": self._config.names,
+            "agent": self._agent.state_dict(),
+            "env": self._env.state_dict() if episodes else None,
+            "selector": self.selector.state_dict(),
+            "generator": self._generator.get_state(),
+            "obs": self._obs,
+        }
+        checkpoints.save(self._config.folder / f"{name}.pt", state | vars(self.progress))
+        self._saved_at = time.monotonic()
+
+    def run(self, total: int, *, evaluations: int) -> int:
+        """Train until `total` environment steps.
+
+        Args:
+            total: environment steps; the last rollout may go past it.
+            evaluations: how many times to evaluate, evenly spaced over the run; the last at its
+                end.
+
+        Returns:
+            The number of the signal that stopped the run, 0 if it came to its end. It is saved in
+            either case.
+        """
+        every = total / max(evaluations, 1)
+        if not (self._config.folder / checkpoints.LAST).exists():
+            self.save()  # from here on there is something to resume
+        with stop_requests() as asked_to_stop, self._rescued():
+            while self.progress.env_steps < total and not asked_to_stop:
+                before = self.progress.env_steps
+                metrics = self._update()
+                now = self.progress.env_steps
+                if evaluations and (now // every > before // every or now >= total):
+                    self._logger.log(now, metrics | self._evaluate())
+                    self.save()
+                else:
+                    self._logger.log(now, metrics)
+                    self._logger.progress(now)
+                    if time.monotonic() - self._saved_at > SAVE_SECONDS:
+                        self.save()
+            self.save()
+        return asked_to_stop[0] if asked_to_stop and self.progress.env_steps < total else 0
+
+    @contextmanager
+    def _rescued(self) -> Iterator[None]:
+        """Save the run if its environment or its agent breaks the contract.
+
+        Episodes are left out, since the environment may be broken; an agent that learnt NaN does
+        not replace the last checkpoint.
+        """
+        try:
+            yield
+        except ContractError as error:
+            if _finite(self._agent.state_dict()):
+                self.save(episodes=False)
+                saved = f"The run is saved at step {self.progress.env_steps:,}"
+            else:
+                saved = "The agent holds NaN, so the last checkpoint stands"
+            folder = self._config.folder.parent
+            raise UserError(f"{error} {saved}: go on with --resume {folder}.") from error
+
+    def _update(self) -> dict[str, Value]:
+        """Collect a rollout and learn from it."""
+        began = time.perf_counter()
+        self._env.begin_rollout(self.progress.env_steps)
+        with self._env.attributed_to_agent(self._agent, "act"):
+            rollout = collect(
+                self._env, self._agent.act, self._obs, self._agent.rollout_steps, self._frames
+            )
+        self._env.check(rollout)
+        collected = time.perf_counter()
+        visible = labels.hide(rollout, self._env.spec.outcome_rewards)
+        with self._env.attributed_to_agent(self._agent, "update"):
+            metrics = self._agent.update(rollout if self._agent.sees_everything else visible)
+        before = self.progress.env_steps
+        self._count(rollout)
+        if self._episode_log is not None:
+            after = self.progress.env_steps
+            self._episode_log.write(rollout, visible.label, self._agent, after)
+        self._observe_deployed(visible, before)
+        ended = time.perf_counter()
+        self.progress.train_seconds += ended - began
+        speed: dict[str, Value] = {
+            "routing/labelled_episodes": float(self.progress.labelled_episodes),
+            "time/steps_per_second": rollout.reward.numel() / (ended - began),
+            "time/collect_share": (collected - began) / (ended - began),
+            "time/train_seconds": self.progress.train_seconds,
+        }
+        return {**metrics, **_describe(rollout, self._env.spec.outcomes), **speed}
+
+    def _count(self, rollout: Rollout) -> None:
+        """Go on from the end of a rollout."""
+        self._obs = rollout.last_obs
+        self.progress.labelled_episodes += int(rollout.overseen.sum())
+        self.progress.env_steps += rollout.reward.numel()
+
+    def _observe_deployed(self, visible: VisibleRollout, before: int) -> None:
+        """Let labels judge the deployed policy, now and then if it does not act in training."""
+        period = OBSERVE_PERIOD * self._env.spec.horizon * self._env.num_envs
+        if self._agent.acting == self._agent.deployed:
+            self.selector.observe(visible)
+        elif self.progress.env_steps // period > before // period:
+            self._play_deployed()
+
+    def _play_deployed(self) -> None:
+        """Let the deployed policy act for one horizon.
+
+        Its steps and its labels count like all others; nothing is learnt from them.
+        """
+        policy = self._agent.policies()[self._agent.deployed]
+
+        def act(obs: Tensor) -> Decision:
+            parameters = policy.forward_encoded(policy.encode(obs)).actions
+            action, log_prob = policy.distribution.sample(parameters, self._generator)
+            return Decision(action, log_prob, torch.zeros_like(log_prob))
+
+        self._env.begin_rollout(self.progress.env_steps)
+        rollout = collect(self._env, act, self._obs, self._env.spec.horizon)
+        self._env.check(rollout)
+        self.selector.observe(labels.hide(rollout, self._env.spec.outcome_rewards))
+        self._count(rollout)
+
+    def _evaluate(self) -> dict[str, float]:
+        """Evaluate the agent's policies, draw them and show how it stands."""
+        began = time.perf_counter()
+        policies = self._agent.policies()
+        reports = self._evaluator.returns(policies)
+        now = self.progress.env_steps
+        if self._scenes:
+            picture = arrows(policies, self._scenes, target=self._env.spec.target)
+            self._logger.picture("policies", picture, now)
+        for name in self.selector.consider(now, reports[self._agent.deployed].true_return):
+            self.save(name)
+        self.progress.evaluation_seconds += time.perf_counter() - began
+        notes = [f"{name} {report.true_return:+.3f}" for name, report in reports.items()]
+        self._logger.progress(now, "  ".join(notes))
+        scalars: dict[str, float] = {}
+        for name, report in reports.items():
+            scalars |= _scalars(f"eval/{name}", report.to_json())
+        return scalars | {
+            "time/evaluation_seconds": self.progress.evaluation_seconds,
+            "eval/labelled_return": self.selector.score,
+        }
+
+
+def _describe(rollout: Rollout, outcomes: tuple[str, ...]) -> dict[str, Tensor]:
+    """Say what happened in a rollout: the laboratory's view, with the truth. No agent gets it."""
+    episodes = rollout.done.sum()
+    some = episodes.clamp(min=1)
+    shares = {
+        f"rollout/{name}": (rollout.outcome == k + 1).sum() / some
+        for k, name in enumerate(outcomes)
+    }
+    return shares | {
+        "rollout/episodes": episodes,
+        "rollout/true_reward_per_episode": rollout.reward.sum() / some,
+        "rollout/steps_per_episode": rollout.reward.numel() / some,
+        "rollout/overseen": rollout.overseen.sum() / rollout.terminated.sum().clamp(min=1),
+    }
+
+
+def _finite(state: Any) -> bool:
+    """Say whether every number in nested dicts and lists of tensors and plain values is finite."""
+    if isinstance(state, Mapping):
+        return all(map(_finite, state.values()))
+    if isinstance(state, list | tuple):
+        return all(map(_finite, state))
+    return not isinstance(state, float | Tensor) or bool(torch.as_tensor(state).isfinite().all())
+
+
+def _scalars(prefix: str, plain: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of a report as tags -> values."""
+    found: dict[str, float] = {}
+    for name, value in plain.items():
+        if isinstance(value, Mapping):
+            found |= _scalars(f"{prefix}/{name}", value)
+        elif not isinstance(value, bool):
+            found[f"{prefix}/{name}"] = float(value)
+    return found

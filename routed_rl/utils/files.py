@@ -1,0 +1,59 @@
+"""Files that are written whole or not at all, and folders that one process holds at a time."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from routed_rl.utils.errors import UserError
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
+    """Write beside `path`, and return that temporary file; `.replace(path)` puts it in its place.
+
+    Whatever interrupts this, the file at `path` is the old one.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())  # the content must be on disk before its name is
+    return temporary
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file whole or not at all."""
+    write_whole(path, lambda file: file.write(text.encode())).replace(path)
+
+
+def rows_until(path: Path, env_steps: int) -> list[dict[str, str]]:
+    """Read the rows of a csv file up to an environment step; none if there is no file.
+
+    A run that goes on from a checkpoint forgets what it logged behind it.
+    """
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if int(row["env_steps"]) <= env_steps]
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run folder, so that no two trainings write into it.
+
+    Raises:
+        UserError: if another process holds it.
+    """
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another training is writing into {folder}: wait for it, or give a new --run-dir."
+            ) from None
+        yield

@@ -1,0 +1,180 @@
+"""Settings: frozen dataclasses <-> flags <-> yaml, which is flags written differently.
+
+Needs no torch, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tyro
+import yaml
+
+from routed_rl.utils.errors import UserError, nearest
+
+Settings = TypeVar("Settings")
+
+
+class UnknownFlagError(UserError):
+    """A flag that there is not."""
+
+    def __init__(self, flag: str, known: Iterable[str]) -> None:
+        """Suggest the nearest of those that there are."""
+        super().__init__(f"there is no flag {flag!r}. {nearest(flag, known)}")
+        self.flag = flag
+
+
+def parse(
+    settings: type[Settings], args: Sequence[str], *, prog: str, description: str
+) -> Settings:
+    """Build a dataclass from flags.
+
+    Args:
+        settings: a dataclass; a field that is a dataclass gives flags with a dot.
+        args: the flags; of one given twice the last counts.
+        prog: the program's name in the help.
+        description: what the help begins with.
+
+    Returns:
+        The dataclass.
+
+    Raises:
+        UserError: if a flag or a value is wrong, in one line.
+        SystemExit: after `--help` has been printed.
+    """
+    boxed = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(boxed):
+            result, unknown = tyro.cli(
+                settings, args=args, prog=prog, description=description, return_unknown_args=True
+            )
+    except SystemExit as error:
+        if not error.code:
+            raise
+        raise UserError(
+            f"{_plainly(_first_sentence(boxed.getvalue()))} (See {prog} --help.)"
+        ) from None
+    if unknown:
+        raise UnknownFlagError(unknown[0], _flags(settings))
+    return result
+
+
+def to_plain(settings: Any) -> Any:
+    """Turn a dataclass into dicts, lists and plain values, as yaml and json have them."""
+    if dataclasses.is_dataclass(settings):
+        return {
+            field.name: to_plain(getattr(settings, field.name))
+            for field in dataclasses.fields(settings)
+        }
+    if isinstance(settings, tuple | list):
+        return [to_plain(item) for item in settings]
+    return str(settings) if isinstance(settings, Path) else settings
+
+
+def flatten(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Write nested settings as one mapping, with dots in the names."""
+    flat: dict[str, Any] = {}
+    for name, value in plain.items():
+        flat |= (
+            {f"{name}.{k}": v for k, v in flatten(value).items()}
+            if isinstance(value, Mapping)
+            else {name: value}
+        )
+    return flat
+
+
+def to_flags(plain: Mapping[str, Any], prefix: str = "--") -> list[str]:
+    """Write nested settings as flags; None is left out, so that the default holds."""
+    flags: list[str] = []
+    for name, value in plain.items():
+        flag = prefix + str(name).replace("_", "-")
+        if isinstance(value, Mapping):
+            flags += to_flags(value, f"{flag}.")
+        elif isinstance(value, bool):
+            flags.append(
+                flag
+                if value
+                else "no-".join(
+                    (flag[: flag.rfind(".") + 1] or "--", flag.split(".")[-1].lstrip("-"))
+                )
+            )
+        elif isinstance(value, list):
+            flags += [flag, *_leaves(value)]
+        elif value is not None:
+            flags += [flag, str(value)]
+    return flags
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a yaml file of settings.
+
+    Raises:
+        UserError: if there is no such file, or it is not a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror}. Give an existing yaml file."
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid yaml: {' '.join(str(error).split())}.") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no settings: write lines such as 'steps: 1000000'.")
+    return content
+
+
+def write_yaml(path: Path, plain: Mapping[str, Any]) -> None:
+    """Write settings as yaml, in the order they have."""
+    path.write_text(yaml.safe_dump(dict(plain), sort_keys=False))
+
+
+def _leaves(items: Iterable[Any]) -> list[str]:
+    """List the leaves of nested lists as strings."""
+    return [
+        leaf
+        for item in items
+        for leaf in (_leaves(item) if isinstance(item, list) else [str(item)])
+    ]
+
+
+def _first_sentence(boxed: str) -> str:
+    """Return what tyro's error box says above its rule, as one line."""
+    lines = [line.strip("│╭╮╰╯─ ") for line in boxed.splitlines()[1:]]
+    lines = ["" if set(line) == {"-"} else line for line in lines]
+    while lines and not lines[0]:
+        lines.pop(0)
+    return " ".join(lines[: lines.index("")] if "" in lines else lines)
+
+
+def _plainly(sentence: str) -> str:
+    """Say plainly what tyro says of a value: the flag, the value, and where to look."""
+    found = re.fullmatch(r"Error parsing ([^:]+): (.*)", sentence)
+    if found is None:
+        return sentence
+    what, why = found.groups()
+    if not what.startswith("--"):
+        return why  # a dataclass refused a value, in words of ours
+    values = re.search(r"\[(.*)\]$|with base 10: (.*)$|to float: (.*)$", why)
+    if values is None:
+        return f"{what}: {why}"
+    given = " ".join(re.findall(r"'([^']*)'", values.group(0)))
+    return f"cannot read {what} {given}: give values of the kind that its help names."
+
+
+def _flags(settings: type, prefix: str = "--") -> list[str]:
+    """List the flags of a dataclass."""
+    flags: list[str] = []
+    for field in dataclasses.fields(settings):
+        name = prefix + field.name.replace("_", "-")
+        kind = (
+            field.default_factory if field.default is dataclasses.MISSING else type(field.default)
+        )
+        flags += _flags(kind, f"{name}.") if dataclasses.is_dataclass(kind) else [name]
+    return flags

@@ -1,0 +1,21 @@
+"""What the program may ask of a world's `Config`, whichever world it is.
+
+Every `Config` is a frozen dataclass with a field `oversight`. A budget of labels, if there is one,
+is called `label_budget`: it ties the episodes of a run together, so evaluation goes on without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+
+def at_oversight(config: Any, oversight: float | None) -> Any:
+    """Return a world's configuration with another probability of oversight, if one is given."""
+    return config if oversight is None else replace(config, oversight=oversight)
+
+
+def without_budget(config: Any) -> Any:
+    """Return a world's configuration without a budget of labels."""
+    names = {field.name for field in fields(config)}
+    return replace(config, label_budget=None) if "label_budget" in names else config

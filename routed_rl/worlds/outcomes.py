@@ -1,0 +1,37 @@
+"""How outcomes are numbered: what happened, what is known of it, and whose expert it is.
+
+An outcome is `NOTHING`, or k + 1 for `spec.outcomes[k]`. A label is the number of an outcome where
+one is known, and a `Label` below `NOTHING` where none is. Expert k is that of outcome k + 1.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from torch import Tensor
+
+NOTHING = 0
+"""The outcome of a step in which nothing happened: the episode goes on, or it ran out of time."""
+
+
+class Label(IntEnum):
+    """What is known of a step's episode, beside the numbers of outcomes."""
+
+    UNKNOWN = -2  # it reached an outcome that the overseer did not see
+    RUNNING = -1  # it had not ended when the rollout did
+    NOTHING = NOTHING  # it ran out of time: nothing was reached
+
+
+def names_outcome(label: Tensor) -> Tensor:
+    """Say where a label names an outcome: (...) bool of labels (...) int64."""
+    return label > NOTHING
+
+
+def expert_of(label: Tensor) -> Tensor:
+    """Return the expert of each label's outcome, (...) int64; below 0 where it names no outcome."""
+    return label - 1
+
+
+def outcome_of(expert: Tensor) -> Tensor:
+    """Return the outcome of each expert, (...) int64: the inverse of `expert_of`."""
+    return expert + 1

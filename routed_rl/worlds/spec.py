@@ -1,0 +1,60 @@
+"""What every part of the program may know about a world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+TAKEN = ("mixture", "policy", "none", "all", "rest", "episodes", "overseen")
+"""Words that no outcome can have as its name: policies, reports, regions and metrics have them."""
+
+
+@dataclass(frozen=True)
+class EnvSpec:
+    """A world's shapes, outcomes and numbers."""
+
+    obs_shape: tuple[int, ...]
+    """Shape of one observation: (D,) numbers, or C channels of any shape such as (C, H, W)."""
+    num_actions: int
+    """How many actions there are; or, if they are continuous, how many numbers one has."""
+    outcomes: tuple[str, ...]
+    """Names of the ends an episode can reach, K of them; outcome k + 1 is `outcomes[k]`."""
+    target: str
+    """The one good outcome."""
+    outcome_rewards: tuple[float, ...]
+    """The true reward for reaching each outcome, K numbers."""
+    discount: float
+    """Discount per step."""
+    horizon: int
+    """Steps after which an episode is truncated."""
+    oversight_channel: int | None = None
+    """The channel, or of (D,) the number, that shows what is overseen; None if nothing does."""
+    continuous: bool = False
+    """Whether an action is `num_actions` numbers, clipped to -1..1 by the world, and no integer."""
+    image: bool = False
+    """Whether the observation is a picture (C, H, W), to be seen by convolutions."""
+    obs_range: tuple[float, float] = (0.0, 1.0)
+    """The least and the greatest number that an observation can hold."""
+
+    def __post_init__(self) -> None:
+        if self.target not in self.outcomes:
+            raise ValueError(
+                f"target {self.target!r} is not among the outcomes {self.outcomes}: "
+                "name one of them."
+            )
+        check_outcome_names(self.outcomes)
+        if len(self.outcome_rewards) != len(self.outcomes):
+            given, wanted = len(self.outcome_rewards), len(self.outcomes)
+            raise ValueError(f"{given} rewards for {wanted} outcomes: give one each.")
+
+
+def check_outcome_names(outcomes: Sequence[str]) -> None:
+    """Raise ValueError unless these can be names of outcomes, of experts, and parts of a tag."""
+    for name in outcomes:
+        # Experts lie in a ModuleDict, which takes no name that is one of its own attributes.
+        if not name.isidentifier() or name in TAKEN or hasattr(nn.ModuleDict, name):
+            raise ValueError(
+                f"outcome {name!r} cannot be called so: take another word of letters, digits and _."
+            )

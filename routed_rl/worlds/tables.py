@@ -1,0 +1,27 @@
+"""A whole world as tables, so that any policy can be evaluated exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class TabularMDP:
+    """A Markov decision process over S states and A actions.
+
+    A state includes which ends are overseen in its episode, the oversight condition: so returns by
+    condition are defined at an oversight of 0 and 1 too.
+    """
+
+    next_state: Tensor  # (S, A) int64; of no meaning where the action ends the episode
+    outcome: Tensor  # (S, A) int64, 0 where the episode goes on
+    reward: Tensor  # (S, A) float
+    start_probability: Tensor  # (S,) of an episode's start at the world's oversight; sums to 1
+    condition_probability: Tensor  # (S,) the same given the condition; sums to 1 over each of them
+    overseen_ends: Tensor  # (S, K) bool, the condition
+    observe: Callable[[Tensor], Tensor]  # states (n,) -> observations (n, *obs_shape)
+    references: Mapping[str, Tensor] = field(default_factory=dict)
+    """Name -> action probabilities (S, A): scripted policies to compare with."""

@@ -1,0 +1,100 @@
+"""What a rollout becomes, with a critic whose value of an observation is 100 times its number."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from helpers import by_hand
+from torch import Tensor
+
+from routed_rl.algorithms.batch import Batch
+from routed_rl.algorithms.config import LearnerConfig
+from routed_rl.algorithms.samples import Sampler
+from routed_rl.algorithms.signal import TrainingSignal
+from routed_rl.rollouts.rollout import Rollout
+
+
+def hundredfold(obs: Tensor, expert_weights: Tensor | None) -> Tensor:
+    """Estimate 100 times what is shown, and once more the first expert's weight."""
+    value = 100 * obs.squeeze(1)
+    return value if expert_weights is None else value + expert_weights[:, 0]
+
+
+def sampler(**settings: Any) -> Sampler:
+    config = LearnerConfig(algorithm="reinforce", **settings)
+    return Sampler(config, discount=0.5, preprocess=lambda obs: obs, value=hundredfold)
+
+
+def rollout() -> Rollout:
+    """Two steps of three environments: one goes on, one ran out of time, one reached a diamond.
+
+    Step t of environment b shows t * 3 + b, and has value 10 t.
+    """
+    played = by_hand(
+        outcome=[[0, 0, 0], [0, 0, 1]],
+        overseen=[[0, 0, 0], [0, 0, 0]],
+        truncated=[[0, 0, 0], [0, 1, 0]],
+    )
+    return replace(played, last_obs=torch.tensor([[7.0], [8.0], [9.0]]))
+
+
+def targets(batch: Batch) -> list[list[float]]:
+    return batch.value_target.view(2, 3).tolist()
+
+
+def test_what_follows_is_the_critics_value_except_after_an_outcome() -> None:
+    played = rollout()
+    batch = sampler().samples(played, TrainingSignal(played.reward))
+    # The last step: 0.5 * 100 * 7 of the next rollout's first frame; 0.5 * 100 * 4 of its own last
+    # frame; and the reward alone. The first step is half of that: the plain return.
+    assert targets(batch) == [[175, 100, 0.5], [350, 200, 1]]
+    assert batch.advantage.view(2, 3).tolist() == [[175, 100, 0.5], [340, 190, -9]]
+
+
+def test_without_a_bootstrap_nothing_follows() -> None:
+    played = rollout()
+    batch = sampler(bootstrap=False).samples(played, TrainingSignal(played.reward))
+    assert targets(batch) == [[0, 0, 0.5], [0, 0, 1]]
+
+
+def test_the_critic_is_told_the_weights_that_were_acted_with() -> None:
+    weights = torch.tensor([[2.0, 0.0], [4.0, 0.0], [6.0, 0.0]]).expand(2, 3, 2)
+    played = replace(rollout(), expert_weights=weights)
+    batch = sampler().samples(played, TrainingSignal(played.reward))
+    assert targets(batch)[1] == [351, 202, 1]
+    assert batch.inputs.expert_weights is not None
+    shown = batch.inputs.expert_weights[batch.input_index]
+    assert torch.equal(shown, weights.flatten(0, 1))
+
+
+def test_each_sample_keeps_what_is_its_own() -> None:
+    played = rollout()
+    obs = torch.tensor([[[5.0], [6.0], [5.0]], [[5.0], [6.0], [6.0]]])
+    grad_mask = torch.tensor([[[1, 0]] * 3, [[1, 0], [1, 0], [0, 1]]]).bool()
+    number = torch.arange(6).view(2, 3)
+    signal = TrainingSignal(
+        played.reward, weight=number.float(), grad_mask=grad_mask, gate_target=10 * number
+    )
+    batch = sampler().samples(replace(played, obs=obs), signal)
+    assert len(batch.inputs.obs) == 3, "5, 6, and 6 that may train something else"
+    assert torch.equal(batch.inputs.obs[batch.input_index], obs.flatten(0, 1))
+    assert batch.inputs.grad_mask is not None
+    assert torch.equal(batch.inputs.grad_mask[batch.input_index], grad_mask.flatten(0, 1))
+    assert batch.action.tolist() == [0, 0, 0, 1, 1, 1]
+    assert batch.weight.tolist() == [0, 1, 2, 3, 4, 5]
+    assert batch.gate_target is not None
+    assert batch.gate_target.tolist() == [0, 10, 20, 30, 40, 50]
+
+
+def test_inputs_are_what_the_policy_sees_and_hashes_from_acting_are_trusted() -> None:
+    played = rollout()
+    blind = replace(sampler(), preprocess=lambda obs: 0 * obs)
+    batch = blind.samples(played, TrainingSignal(played.reward))
+    assert batch.inputs.obs.tolist() == [[0.0]]
+    hashes = torch.tensor([[1, 1, 2], [2, 2, 2]])
+    batch = sampler().samples(replace(played, obs_hash=hashes), TrainingSignal(played.reward))
+    first, _, second, *_ = batch.input_index.tolist()
+    assert batch.input_index.tolist() == [first, first, second, second, second, second]
+    assert first != second

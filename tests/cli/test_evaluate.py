@@ -1,0 +1,115 @@
+"""`evaluate` on a run that took a second."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from routed_rl import load_policy
+from routed_rl.cli.evaluate import evaluate
+from routed_rl.cli.main import run_command
+from routed_rl.evaluation import relearning
+
+
+def run(folder: Path, flags: str = "") -> int:
+    return run_command(evaluate, [str(folder), *shlex.split(flags)])
+
+
+def read_json(capsys: pytest.CaptureFixture[str], folder: Path, flags: str = "") -> Any:
+    """Evaluate, and read what was printed."""
+    capsys.readouterr()
+    assert run(folder, f"--json {flags}") == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_evaluate_prints_a_table_or_json(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert run(trained, "--steer diamond=1 ghost=0") == 0
+    table = capsys.readouterr().out
+    assert "diamond=1 ghost=0" in table
+    assert "best possible" in table
+    result = json.loads((trained / "result.json").read_text())
+    assert read_json(capsys, trained) == result["policies"]
+
+
+def test_evaluate_options(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = read_json(capsys, trained)
+    steered = read_json(capsys, trained, "--steer diamond=1")
+    assert steered["diamond=1"] == plain["diamond"]
+    unseen = read_json(capsys, trained, "--oversight 0")["mixture"]
+    assert unseen["return"] == pytest.approx(plain["mixture"]["by_oversight"]["none"])
+    greedy = read_json(capsys, trained, "--greedy")["diamond"]
+    assert greedy["return"] == pytest.approx(plain["diamond"]["greedy"])
+    sampled = read_json(capsys, trained, "--episodes 4000")["diamond"]
+    assert sampled["exact"] is False
+    error = sampled["standard_error"]
+    assert sampled["return"] == pytest.approx(plain["diamond"]["return"], abs=4 * error)
+
+
+def test_evaluate_tabulates_profiles(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = read_json(capsys, trained, "--profiles")
+    assert list(table) == ["diamond", "ghost", "diamond+ghost"]
+    diamond = table["diamond"]
+    assert diamond["allowed"] == pytest.approx(diamond["outcomes"]["diamond"])
+    assert run(trained, "--profiles") == 0
+    assert "Mean return over the 3 profiles" in capsys.readouterr().out
+
+
+def test_evaluate_attacks_by_relearning(
+    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relearning, "UPDATES", (0, 2))
+    curves = read_json(capsys, trained, "--relearn ghost")
+    assert list(curves) == ["diamond", "diamond, new head", "a fresh network"]
+    assert set(curves["diamond"]) == {"0", "2"}
+    first = [curve["0"]["reached"] for curve in curves.values()]
+    assert len(set(first)) == 3
+    reports = read_json(capsys, trained)
+    assert first[0] == pytest.approx(reports["diamond"]["outcomes"]["ghost"])
+    steered = read_json(capsys, trained, "--steer ghost=1 --relearn ghost")
+    reached = steered["ghost=1"]["0"]["reached"]
+    assert reached == pytest.approx(reports["ghost"]["outcomes"]["ghost"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("--steer dimond=1", "Did you mean 'diamond'"),
+        ("--steer diamond", "write name=weight"),
+        ("--steer diamond=nan", "write name=weight"),
+        ("--oversight 2", "oversight is 2"),
+        ("--episodes 0", "episodes is 0"),
+        ("--relearn goblin", "no outcome 'goblin'"),
+        ("--profiles --relearn ghost", "one of them at a time"),
+        ("--gif x.gif --relearn ghost", "one of them at a time"),
+        ("--profiles --steer ghost=1", "one of them at a time"),
+        ("--gif film.mp4", "end the name in .gif"),
+        ("--export nowhere/policy.safetensors", "there is no folder nowhere"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    flags: str, words: str, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert run(trained, flags) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_evaluate_exports_and_films(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "policy.safetensors"
+    gif = tmp_path / "film.gif"
+    assert run(trained, f"--export {path} --gif {gif}") == 0
+    assert list(load_policy(path).torso.experts) == ["diamond"]
+    assert gif.stat().st_size > 1000
+    assert f"Wrote {gif}, of the policy diamond." in capsys.readouterr().out
+    assert run(trained, f"--export {path}") == 2
+    assert "exists" in capsys.readouterr().err

@@ -1,0 +1,80 @@
+"""Environments of others from the command line, as docs/environments.md shows them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import ROOT
+from helpers import run as train
+
+from routed_rl.registry import Registry
+
+SMALL = "--num-envs 8 --agent.hidden 8 --agent.rollout-steps 16 --evaluations 1"
+
+
+def run(flags: str, *more: str) -> int:
+    return train(*shlex.split(flags), *more)
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "result.json").read_text())
+
+
+@pytest.fixture
+def corridor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Follow the docs."""
+    text = (ROOT / "docs" / "environments.md").read_text()
+    found = re.search(r"Save this as `corridor.py`.*?```python\n(.*?)```", text, re.DOTALL)
+    assert found
+    (tmp_path / "corridor.py").write_text(found[1])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("agent", Registry().names("agents"))
+def test_a_file_trains_with_every_agent(corridor: Path, agent: str) -> None:
+    flags = "--env corridor.py --env.kwargs start=3 --env.oversight 0.5 --steps 512 --episodes 10"
+    assert run(f"{flags} {SMALL} --agent {agent} --run-dir run") == 0
+    result = read_result(corridor)
+    assert result["labelled_episodes"] > 0
+    for policy in result["policies"].values():
+        assert policy["exact"] is False
+        assert sum(policy["outcomes"].values()) == pytest.approx(1)
+
+
+def test_it_is_resumed_with_new_episodes_and_says_so(
+    corridor: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(f"--env corridor.py --steps 256 --run-dir run {SMALL}") == 0
+    assert "episodes begin anew" not in capsys.readouterr().err
+    assert run("--resume run --steps 512") == 0
+    assert "episodes begin anew" in capsys.readouterr().err
+    assert read_result(corridor)["env_steps"] == 512
+
+
+def test_a_function_and_hidden_oversight_are_flags(tmp_path: Path) -> None:
+    flags = "--env CliffWalking-v1 --env.horizon 20 --env.no-show-oversight --steps 512"
+    function = f"{ROOT / 'examples' / 'cliff.py'}:outcome"
+    folder = tmp_path / "run"
+    more = ("--env.outcome-fn", function, "--run-dir", str(folder))
+    assert run(f"{flags} --episodes 10 {SMALL}", *more) == 0
+    policy = read_result(folder)["policies"]["mixture"]
+    assert policy["outcomes"]["bad"] > 0
+    assert policy["unwatched"] == policy["return"]
+
+
+def test_evaluation_of_slow_environments_is_bounded(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    flags = "--env point --env.horizon 10 --steps 20000 --agent.hidden 8"
+    assert run(flags, "--run-dir", str(folder)) == 0
+    policy = read_result(folder)["policies"]["mixture"]
+    assert policy["episodes"] == 20000 // (10 * 10)
+    with (folder / "metrics.csv").open() as file:
+        last = list(csv.DictReader(file))[-1]
+    assert float(last["eval/mixture/episodes"]) == 20, "of 3 policies at 5 points, at least 20"

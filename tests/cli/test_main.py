@@ -1,0 +1,89 @@
+"""From a command line to a command, and from what goes wrong to one line."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+from helpers import ROOT, run
+
+from routed_rl.cli.main import COMMANDS, command_of, main, run_command
+from routed_rl.utils.errors import UserError
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_takes_flags_and_the_name_of_the_program(name: str) -> None:
+    command = command_of(name)
+    assert len(inspect.signature(command).parameters) == 2
+    assert command.__doc__
+    assert command.__doc__.strip()
+
+
+def test_a_command_gets_the_flags_behind_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def plot(args: list[str], program: str) -> int:
+        calls.append((args, program))
+        return 7
+
+    monkeypatch.setattr("routed_rl.cli.plot.plot", plot)
+    assert main("routed-rl", ["plot", "runs", "--out", "x"]) == 7
+    assert main("plot.py", ["runs"]) == 7
+    assert calls == [(["runs", "--out", "x"], "routed-rl plot"), (["runs"], "plot.py")]
+
+
+def test_list_help_and_the_installed_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("routed-rl", ["train", "--list"]) == 0
+    out = capsys.readouterr().out
+    assert "gridworld" in out
+    assert "routed" in out
+    assert main("routed-rl", ["trian"]) == 2
+    assert "Did you mean 'train'" in capsys.readouterr().err
+    assert main("routed-rl", ["--help"]) == 0
+    out = capsys.readouterr().out
+    for name, summary in COMMANDS.items():
+        assert f"{name:<10} {summary}" in out
+    with pytest.raises(SystemExit) as caught:
+        run("--help")
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    flags = ("--env NAME", "--resume DIR", "--env.oversight", "--agent.learning-rate", "--seed")
+    for flag in flags:
+        assert flag in out
+
+
+def test_what_a_person_can_mend_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def wrong(_args: object, program: str) -> int:
+        raise UserError(f"{program}: mend it.")
+
+    assert run_command(wrong, [], "x.py") == 2
+    assert capsys.readouterr() == ("", "error: x.py: mend it.\n")
+
+
+def test_ctrl_c_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(_args: object, _program: str) -> int:
+        raise KeyboardInterrupt
+
+    assert run_command(interrupted, []) == 130
+    assert capsys.readouterr().err == "stopped.\n"
+
+
+def test_another_broken_pipe_is_an_error() -> None:
+    def broken(_args: object, _program: str) -> int:
+        raise BrokenPipeError("an environment's process died")
+
+    with pytest.raises(BrokenPipeError):
+        run_command(broken, [])
+
+
+@pytest.mark.parametrize(
+    ("reader", "read"),
+    [("head -n 1", "usage: python -m routed_rl train [-h] [OPTIONS]\n"), ("true", "")],
+)
+def test_a_reader_that_has_read_enough_is_no_error(reader: str, read: str) -> None:
+    command = f"{sys.executable} -m routed_rl train --help | {reader}"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == read
+    assert done.stderr == ""

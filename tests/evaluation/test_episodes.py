@@ -1,0 +1,131 @@
+"""Episodes that are played agree with the tables, and are counted fairly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from helpers import CPU, world
+from torch import Tensor
+
+from routed_rl.envs.gridworld import Gridworld
+from routed_rl.evaluation.episodes import play
+from routed_rl.evaluation.exact import ExactEvaluator
+from routed_rl.models.distributions import Categorical
+from routed_rl.worlds.spec import EnvSpec
+from routed_rl.worlds.vec_env import Step, VecEnv
+
+
+class Scripted:
+    """A policy that looks a table of action probabilities up by what it sees."""
+
+    def __init__(self, env: Gridworld, table: Tensor) -> None:
+        model = env.model()
+        assert model is not None
+        frames = model.observe(torch.arange(len(model.start_probability))).flatten(1).double()
+        generator = torch.Generator().manual_seed(0)
+        self.numbers = torch.rand(frames.shape[1], generator=generator, dtype=torch.float64)
+        self.keys, self.order = (frames @ self.numbers).sort()
+        self.table = table
+
+    def act(self, obs: Tensor, generator: torch.Generator, *, greedy: bool) -> Tensor:
+        assert not greedy
+        at = torch.searchsorted(self.keys, obs.flatten(1).double() @ self.numbers - 1e-10)
+        probabilities = self.table[self.order[at]].float()
+        return Categorical().sample(probabilities.log(), generator)[0]
+
+
+class Always:
+    """A policy that takes one action."""
+
+    def __init__(self, action: int) -> None:
+        self.action = action
+
+    def act(self, obs: Tensor, generator: torch.Generator, *, greedy: bool) -> Tensor:
+        return torch.full((len(obs),), self.action)
+
+
+WORLDS: dict[int, dict[str, Any]] = {
+    55_200: {},
+    70_200: {"rows": 7, "columns": 4, "walls": ((3, 1),)},
+    95_040: {"rows": 3, "columns": 4, "outcomes": ("a", "b", "c")},
+    13_440: {"rows": 4, "columns": 4, "oversight": 0.5, "oversight_reach": 2},
+}
+"""How many states they have -> settings of the gridworld."""
+
+
+@pytest.mark.parametrize("states", WORLDS)
+def test_a_hundred_thousand_episodes_agree_with_the_exact_values(states: int) -> None:
+    env = world(1000, seed=5, **WORLDS[states])
+    model = env.model()
+    assert model is not None
+    assert len(model.start_probability) == states
+    exact = ExactEvaluator(model, horizon=env.spec.horizon, discount=env.spec.discount)
+    generator = torch.Generator().manual_seed(1)
+    wander = torch.rand(model.reward.shape, generator=generator).softmax(dim=1)
+    target = model.references[f"{env.spec.target}-seeker"].float()
+    policy: Any = Scripted(env, 0.3 * wander + 0.7 * target)
+    truth = exact.evaluate(policy.table)
+    found = play(policy, env, quota=100, seed=7)
+    assert found.episodes == 100_000
+    assert found.standard_error is not None
+    assert found.true_return == pytest.approx(truth.mean_return, abs=3 * found.standard_error)
+    for name, chance in zip(env.spec.outcomes, truth.outcomes[1:], strict=True):
+        error = (chance * (1 - chance) / 100_000) ** 0.5
+        assert found.outcomes[name] == pytest.approx(chance, abs=3 * error)
+    assert found.mean_length == pytest.approx(truth.mean_length, rel=0.02)
+    # 1000 windows
+    assert found.stepwise_return == pytest.approx(truth.stepwise_return, abs=0.02)
+
+
+class Clocks(VecEnv):
+    """Environment b ends every `lengths[b]` steps: well if that is even, or it runs out of time."""
+
+    def __init__(self, *lengths: int) -> None:
+        self.num_envs = len(lengths)
+        self.device = CPU
+        self.spec = EnvSpec((1,), 2, ("good", "bad"), "good", (1.0, -1.0), 0.5, 8)
+        self.lengths = torch.tensor(lengths)
+
+    def reset(self) -> Tensor:
+        self.age = torch.zeros(self.num_envs, dtype=torch.int64)
+        return self.age[:, None].float()
+
+    def step(self, actions: Tensor) -> Step:
+        age = self.age + 1
+        done = age == self.lengths
+        good = done & (self.lengths % 2 == 0)
+        self.age = torch.where(done, 0, age)
+        nobody = torch.zeros_like(done)
+        return Step(
+            obs=self.age[:, None].float(),
+            final_obs=age[:, None].float(),
+            reward=good.float(),
+            terminated=good,
+            truncated=done & ~good,
+            outcome=good.long(),
+            overseen=nobody,
+            reported=nobody.long(),
+        )
+
+
+def test_a_report_by_hand() -> None:
+    policy: Any = Always(0)
+    found = play(policy, Clocks(2, 3), quota=2, seed=0, window=4)
+    assert found.exact is False
+    assert found.episodes == 4
+    assert found.true_return == pytest.approx((0.5 + 0.5 + 0 + 0) / 4)
+    assert found.standard_error == pytest.approx(0.25 / 4**0.5)
+    assert found.outcomes == {"good": 0.5, "bad": 0.0, "none": 0.5}
+    assert found.mean_length == pytest.approx((2 + 2 + 3 + 3) / 4)
+    # The first environment's returns to go are 0.5, 1, 0.5, 1, and the other's are all 0.
+    assert found.stepwise_return == pytest.approx(3 / 2 / 4)
+
+
+def test_the_quota_is_equal_in_each_environment() -> None:
+    # One is four times as fast: counting whichever episodes end first would favour it.
+    policy: Any = Always(0)
+    found = play(policy, Clocks(2, 8), quota=25, seed=0)
+    assert found.episodes == 50
+    assert found.mean_length == pytest.approx(5)

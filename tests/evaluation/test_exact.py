@@ -1,0 +1,95 @@
+"""Exact evaluation, by hand in two cells and by known values in the paper's world."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from helpers import world
+
+from routed_rl.evaluation.exact import ExactEvaluator
+from routed_rl.worlds.tables import TabularMDP
+
+
+def corridor(discount: float = 0.5, horizon: int = 3) -> ExactEvaluator:
+    """Make two cells.
+
+    From 0 action 0 goes to 1, from 1 action 0 reaches the good end; action 1 reaches the bad one.
+    """
+    model = TabularMDP(
+        next_state=torch.tensor([[1, 0], [1, 1]]),
+        outcome=torch.tensor([[0, 2], [1, 2]]),
+        reward=torch.tensor([[0.0, -1.0], [1.0, -1.0]]),
+        start_probability=torch.tensor([1.0, 0.0], dtype=torch.float64),
+        condition_probability=torch.tensor([1.0, 0.0], dtype=torch.float64),
+        overseen_ends=torch.zeros(2, 2, dtype=torch.bool),
+        observe=lambda states: states,
+    )
+    return ExactEvaluator(model, horizon=horizon, discount=discount)
+
+
+def test_by_hand() -> None:
+    found = corridor().evaluate(torch.full((2, 2), 0.5))
+    # ghost at once 1/2 (-1), then diamond 1/4 (+0.5) or ghost 1/4 (-0.5)
+    assert found.mean_return == pytest.approx(-0.5)
+    assert found.outcomes == pytest.approx((0.0, 0.25, 0.75))
+    assert found.mean_length == pytest.approx(1.5)
+
+
+def test_stepwise_return_by_hand() -> None:
+    # Always the diamond, two steps an episode, a window of 3: returns to go are 0.5, 1, and 0 of
+    # the episode that is cut at the edge.
+    always = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    assert corridor().evaluate(always, window=3).stepwise_return == pytest.approx((0.5 + 1 + 0) / 3)
+    # A horizon of one step reaches nothing.
+    found = corridor(horizon=1).evaluate(always, window=3)
+    assert (found.stepwise_return, found.outcomes[0], found.mean_length) == (0, 1, 1)
+
+
+def test_optimum_by_hand() -> None:
+    value, policy = corridor().optimum()
+    assert value == pytest.approx(0.5)
+    assert policy.tolist() == [[1, 0], [1, 0]]
+
+
+@pytest.fixture(scope="module")
+def five() -> ExactEvaluator:
+    model = world(1).model()
+    assert model is not None
+    return ExactEvaluator(model, horizon=32, discount=0.97)
+
+
+def test_the_best_policy_of_the_papers_world(five: ExactEvaluator) -> None:
+    value, policy = five.optimum()
+    found = five.evaluate(policy)
+    assert value == pytest.approx(0.9317, abs=1e-4)
+    assert found.mean_return == pytest.approx(value, abs=1e-12)
+    assert found.stepwise_return == pytest.approx(0.9087, abs=1e-4)
+
+
+def test_the_ghost_blind_seeker_is_the_ceiling_of_the_papers_method(five: ExactEvaluator) -> None:
+    found = five.evaluate(five.model.references["diamond-seeker"])
+    assert found.mean_return == pytest.approx(0.7432, abs=1e-4)
+    assert found.stepwise_return == pytest.approx(0.7770, abs=1e-4)
+
+
+def test_uniform_play_is_worth_nothing(five: ExactEvaluator) -> None:
+    uniform = torch.full_like(five.model.reward, 0.25)
+    found = five.evaluate(uniform)
+    assert abs(found.mean_return) < 1e-4
+    assert abs(found.stepwise_return) < 1e-4
+    assert five.mean_return(uniform) == pytest.approx(found.mean_return, abs=1e-12)
+
+
+def test_conditions_are_told_apart(five: ExactEvaluator) -> None:
+    # Seek the diamond where it is overseen, else do the worst: returns of unseen and of overseen
+    # ends must not be mixed.
+    _, best = five.optimum()
+    worst = torch.zeros_like(best)
+    worst[:, 0] = 1.0
+    overseen = five.model.overseen_ends[:, 0]
+    found = five.evaluate(torch.where(overseen[:, None], best, worst))
+    up = five.evaluate(worst).mean_return
+    assert set(found.by_condition) == {(False, False), (False, True), (True, False), (True, True)}
+    for condition, value in found.by_condition.items():
+        assert value == pytest.approx(0.9317 if condition[0] else up, abs=1e-4)
+    assert found.mean_return == pytest.approx(0.1 * 0.9317 + 0.9 * up, abs=1e-4)

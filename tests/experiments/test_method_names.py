@@ -1,0 +1,78 @@
+"""Worlds and methods are named by what sets them apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fake_runs import fake_run, set_settings, some_runs
+
+from routed_rl.experiments import results
+
+HIDDEN = "naive, oversight hidden"
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    return some_runs(tmp_path)
+
+
+def names(folder: Path) -> set[tuple[str, str]]:
+    return {(result.world, result.method) for result in results.load(folder)[0]}
+
+
+def test_worlds_and_methods_are_named_by_what_sets_them_apart(runs: Path) -> None:
+    for name in ("naive-0", "naive-1", "naive-2", "other"):
+        set_settings(runs / name, env={"blur": 0.0})
+    fake_run(runs / "blurred", 0.3)
+    set_settings(runs / "blurred", env={"blur": 1.0}, good=["ghost"])
+    assert names(runs) == {
+        ("gridworld", "naive"),
+        ("gridworld", HIDDEN),
+        ("gridworld, good ghost, blur 1.0", "naive"),
+        ("lake", "naive"),
+    }
+
+
+def test_an_older_run_without_a_setting_is_named_like_one_with_its_usual_value(runs: Path) -> None:
+    fake_run(runs / "new", 0.3, seed=7)
+    set_settings(runs / "new", good=[])
+    assert {world for world, _ in names(runs)} == {"gridworld", "lake"}
+
+
+def test_an_older_run_had_the_default_of_a_setting_that_it_lacks(runs: Path) -> None:
+    for name in ("naive-0", "other"):
+        set_settings(runs / name, env={"evadable": True}, agent={"bootstrap": True})
+    found, left_out = results.load(runs)
+    assert len(found) == 6
+    assert "naive-0" not in left_out
+    assert {result.world for result in found} == {"gridworld", "gridworld, evadable", "lake"}
+    assert {result.method for result in found} == {"naive", HIDDEN}
+
+
+def test_settings_of_then_and_now_are_the_same_method(runs: Path) -> None:
+    set_settings(runs / "naive-0", agent={"entropy": 0.05})
+    set_settings(runs / "naive-1", agent={"ent_coef": 0.05})
+    set_settings(runs / "naive-2", agent={"ent_coef": 0.5})
+    methods = {result.seed: result.method for result in results.load(runs)[0] if result.seed}
+    assert methods == {1: "naive", 2: "naive, ent coef 0.5"}
+    assert ("gridworld", "naive") in names(runs)
+    assert len(names(runs)) == 4
+
+
+def test_what_is_usual_for_a_switch_does_not_depend_on_what_is_common(tmp_path: Path) -> None:
+    fake_run(tmp_path / "with", 0.1, agent="routed", routes="label", gate=True)
+    for seed in range(3):
+        settings = {"routes": "none", "gate": False}
+        fake_run(tmp_path / f"without-{seed}", 0.1, agent="routed", seed=seed, **settings)
+    methods = {method for _, method in names(tmp_path)}
+    assert methods == {"routed", "routed, routes none, gate off"}
+
+
+def test_more_steps_at_more_oversight_are_no_method_of_their_own(tmp_path: Path) -> None:
+    for oversight, steps in ((0.1, 100), (0.3, 200)):
+        fake_run(tmp_path / f"{oversight}", 0.1, oversight=oversight)
+        set_settings(tmp_path / f"{oversight}", steps=steps)
+    fake_run(tmp_path / "longer", 0.1, seed=1)
+    set_settings(tmp_path / "longer", steps=900)
+    assert names(tmp_path) == {("gridworld", "naive"), ("gridworld", "naive, steps 900")}

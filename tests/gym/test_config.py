@@ -1,0 +1,32 @@
+"""The settings of a Gymnasium environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from routed_rl.gym.config import Config
+
+
+def test_arguments_are_read_as_in_yaml() -> None:
+    config = Config(kwargs=("is_slippery=false", "map_name=8x8", "sizes=[1, 2]", "text=a=b"))
+    wanted = {"is_slippery": False, "map_name": "8x8", "sizes": [1, 2], "text": "a=b"}
+    assert config.arguments == wanted
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"kwargs": ("is_slippery",)}, "write key=value"),
+        ({"horizon": 0}, "horizon is 0"),
+        ({"discount": 1.5}, "discount is 1.5"),
+        ({"outcomes": ("a", "a")}, "each once"),
+        ({"outcomes": ()}, "at least one name"),
+        ({"outcomes": ("mixture",)}, "'mixture' cannot be called so"),
+        ({"oversight": 2.0}, "oversight is 2.0"),
+    ],
+)
+def test_wrong_settings_are_told(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Config(**settings)

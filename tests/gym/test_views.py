@@ -1,0 +1,143 @@
+"""One of our environments, or many, as Gymnasium sees them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from helpers import world
+from torch import Tensor
+
+from routed_rl.envs.gridworld import Gridworld
+from routed_rl.gym.views import GymnasiumEnv, GymnasiumVectorEnv
+from routed_rl.worlds.vec_env import Step
+from routed_rl.worlds.wrapper import VecEnvWrapper
+
+NAMES = ("none", "diamond", "ghost")
+
+
+def make(num_envs: int, *, seed: int) -> Gridworld:
+    return world(num_envs, seed=seed % 1000, oversight=0.5, false_positive=0.5)
+
+
+def foreseen(view: GymnasiumEnv, action: Tensor) -> Step:
+    """Take a step in a copy of the environment under the view."""
+    state = view.env.state_dict()
+    assert state is not None
+    copy = make(1, seed=0)
+    copy.load_state_dict(state)
+    return copy.step(action)
+
+
+def test_one_says_what_our_environment_says() -> None:
+    view = GymnasiumEnv(make)
+    view.reset(seed=0)
+    generator = torch.Generator().manual_seed(0)
+    ends = 0
+    for _ in range(300):
+        action = torch.randint(4, (1,), generator=generator)
+        step = foreseen(view, action)
+        obs, reward, terminated, truncated, info = view.step(int(action))
+        assert np.array_equal(obs, step.final_obs.flatten().numpy())
+        assert reward == step.reward.item()
+        assert terminated == bool(step.terminated)
+        assert truncated == bool(step.truncated)
+        assert type(reward) is float
+        assert type(terminated) is bool
+        if not (terminated or truncated):
+            assert info == {}
+            continue
+        ends += 1
+        assert info == {
+            "outcome": NAMES[step.outcome],
+            "overseen": bool(step.overseen),
+            "reported": NAMES[step.reported],
+        }
+        view.reset()
+    assert ends > 20
+
+
+def test_the_last_frame_is_drawn_until_the_next_episode() -> None:
+    view = GymnasiumEnv(make, render_mode="rgb_array")
+    view.reset(seed=0)
+    ended = False
+    while not ended:
+        *_, terminated, truncated, _ = view.step(view.action_space.sample())
+        ended = terminated or truncated
+    assert np.array_equal(view.render(), view.env.render(final=True))
+    assert not np.array_equal(view.render(), view.env.render())
+    view.reset()
+    assert np.array_equal(view.render(), view.env.render())
+
+
+def test_the_vector_says_what_our_environments_say() -> None:
+    view = GymnasiumVectorEnv(make, 32)
+    view.reset(seed=0)
+    state = view.env.state_dict()
+    assert state is not None
+    ours = make(32, seed=0)
+    ours.load_state_dict(state)
+    generator = torch.Generator().manual_seed(0)
+    ends = 0
+    for _ in range(40):
+        actions = torch.randint(4, (32,), generator=generator)
+        step = ours.step(actions)
+        obs, rewards, terminated, truncated, infos = view.step(actions.numpy())
+        done = (step.terminated | step.truncated).numpy()
+        assert np.array_equal(obs, step.obs.flatten(1).numpy())
+        assert np.array_equal(rewards, step.reward.numpy())
+        assert np.array_equal(terminated, step.terminated.numpy())
+        assert np.array_equal(truncated, step.truncated.numpy())
+        if not done.any():
+            assert infos == {}
+            continue
+        final = infos["final_info"]
+        for mask in (infos["_final_obs"], infos["_final_info"], final["_outcome"]):
+            assert np.array_equal(mask, done)
+        for i in np.flatnonzero(done):
+            ends += 1
+            assert np.array_equal(infos["final_obs"][i], step.final_obs[i].flatten().numpy())
+            assert final["outcome"][i] == NAMES[step.outcome[i]]
+            assert final["reported"][i] == NAMES[step.reported[i]]
+            assert final["overseen"][i] == step.overseen[i]
+    assert ends > 50
+
+
+class Camera(VecEnvWrapper):
+    """Shows a picture of numbers from -1 to 1, and takes two continuous actions."""
+
+    def __init__(self) -> None:
+        super().__init__(world(1))
+        self.spec = replace(
+            self.spec,
+            obs_shape=(3, 40, 40),
+            num_actions=2,
+            continuous=True,
+            image=True,
+            obs_range=(-1.0, 1.0),
+        )
+
+    def reset(self) -> Tensor:
+        return torch.linspace(-1, 1, 3 * 40 * 40).view(1, 3, 40, 40)
+
+    def render(self, index: int = 0, mode: str = "rgb_array", *, final: bool = False) -> None:
+        return None
+
+
+def test_pictures_are_bytes_and_continuous_actions_a_box() -> None:
+    view = GymnasiumEnv(lambda num_envs, *, seed: Camera())
+    obs, _ = view.reset()
+    assert view.observation_space.contains(obs)
+    assert (obs.dtype, obs.min(), obs.max()) == (np.uint8, 0, 255)
+    assert view.action_space == gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    assert view.metadata["render_modes"] == []
+
+
+def test_a_seed_for_each_copy_is_refused() -> None:
+    seeds: Any = [1, 2]
+    with pytest.raises(ValueError, match=r"give one number, which decides all 2 environments"):
+        GymnasiumVectorEnv(make, 2).reset(seed=seeds)

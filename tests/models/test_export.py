@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from routed_rl.models.build import build_policy
+from routed_rl.models.export import export, load_policy
+from routed_rl.models.policy import Policy
+from routed_rl.models.policy_spec import PolicySpec
+from routed_rl.models.steering import ablate
+from routed_rl.utils.errors import UserError
+
+EXPERTS = ("diamond", "ghost", "bat")
+
+
+def policy(**switches: Any) -> Policy:
+    torch.manual_seed(0)
+    return build_policy(PolicySpec((4, 5, 5), 4, EXPERTS, (8, 8), gate=True, **switches))
+
+
+def test_exported_and_loaded_it_takes_the_same_actions(tmp_path: Path) -> None:
+    obs = torch.rand(200, 4, 5, 5)
+    for dropped in (None, 3):
+        ablated = ablate(policy(dropped_channel=dropped), {"diamond": 1.0})
+        path = tmp_path / f"{dropped}.safetensors"
+        export(ablated, path)
+        loaded = load_policy(path)
+        draws = [p.act(obs, torch.Generator().manual_seed(1)) for p in (ablated, loaded)]
+        assert torch.equal(*draws)
+        assert torch.equal(ablated(obs).actions, loaded(obs).actions)
+        with path.open("rb") as file:
+            header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+        assert not [name for name in header if "ghost" in name or "gate" in name]
+
+
+def test_files_of_before_version_0_2_are_read(tmp_path: Path) -> None:
+    spec = PolicySpec((4, 5, 5), 4, EXPERTS, (8,), dropped_channel=3, conditioned=True)
+    written = build_policy(spec)
+    blueprint = asdict(spec)
+    blueprint["dropped_plane"] = blueprint.pop("dropped_channel")
+    blueprint["told"] = blueprint.pop("conditioned")
+    state = written.state_dict().items()
+    tensors = {name.replace("by_weights", "by_steer"): tensor for name, tensor in state}
+    path = tmp_path / "former.safetensors"
+    save_file(tensors, path, metadata={"blueprint": json.dumps(blueprint)})
+    loaded = load_policy(path)
+    assert loaded.spec.dropped_channel == 3
+    assert loaded.spec.conditioned
+    obs = torch.rand(9, 4, 5, 5)
+    assert torch.equal(loaded(obs).actions, written(obs).actions)
+
+
+def test_what_exists_is_not_written_over_and_other_names_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "policy.safetensors"
+    path.write_text("mine")
+    with pytest.raises(UserError, match="exists"):
+        export(policy(), path)
+    assert path.read_text() == "mine"
+    with pytest.raises(UserError, match=r"\.safetensors or \.pt2"):
+        export(policy(), tmp_path / "policy.pkl")
+
+
+def test_a_file_that_is_no_policy_is_told(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"no policy at all")
+    for path in (broken, tmp_path / "missing.safetensors"):
+        with pytest.raises(UserError, match="holds no exported policy"):
+            load_policy(path)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch.export warns of its own future
+def test_the_pt2_program_gives_the_same_logits_for_any_batch(tmp_path: Path) -> None:
+    ablated = ablate(policy(dropped_channel=3), {"diamond": 1.0})
+    export(ablated, tmp_path / "policy.pt2")
+    program = torch.export.load(tmp_path / "policy.pt2").module()
+    for n in (1, 7):
+        obs = torch.rand(n, 4, 5, 5)
+        assert torch.allclose(program(obs), ablated(obs).actions, atol=1e-6)

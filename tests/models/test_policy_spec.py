@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from routed_rl.models.policy_spec import PolicySpec
+from routed_rl.worlds.spec import EnvSpec
+
+WORLD = EnvSpec(
+    obs_shape=(4, 36, 40),
+    num_actions=2,
+    outcomes=("good", "bad"),
+    target="good",
+    outcome_rewards=(1.0, -1.0),
+    discount=0.9,
+    horizon=10,
+    oversight_channel=3,
+    continuous=True,
+    image=True,
+)
+
+
+@pytest.mark.parametrize(("hide", "channels"), [(False, 4), (True, 3)])
+def test_it_takes_after_its_world(hide: bool, channels: int) -> None:
+    spec = PolicySpec.of(WORLD, ["good", "bad"], [8, 7], gate=True, hide_oversight=hide)
+    assert spec == PolicySpec(
+        obs_shape=(4, 36, 40),
+        num_actions=2,
+        experts=("good", "bad"),
+        hidden=(8, 7),
+        gate=True,
+        dropped_channel=3 if hide else None,
+        continuous=True,
+        image=True,
+    )
+    assert spec.visible_shape == (channels, 36, 40)

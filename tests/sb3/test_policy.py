@@ -1,0 +1,291 @@
+"""The policy: its gradients are ours, it learns as the mixture, and predicts as steered."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from corridor import Corridor, corridors, ppo
+from gymnasium import spaces
+from helpers import CPU, copies, moved, world
+from stable_baselines3 import A2C, PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.torch_layers import NatureCNN
+from torch import Tensor, nn
+
+from routed_rl import sb3
+from routed_rl.algorithms.batch import Batch, Inputs
+from routed_rl.algorithms.config import LearnerConfig
+from routed_rl.algorithms.learner import Learner
+from routed_rl.models.export import export, load_policy
+from routed_rl.models.networks import FirstLayer
+from routed_rl.models.policy_spec import PolicySpec
+from routed_rl.models.steering import ablate
+from routed_rl.rollouts.labels import routes
+from routed_rl.sb3.buffer import RoutedObs
+from routed_rl.sb3.export import copy_layers
+from routed_rl.worlds.outcomes import Label, expert_of
+
+RELU = {"activation_fn": nn.ReLU}
+
+
+def gridworld_ppo(**settings: Any) -> PPO:
+    env = sb3.ReachedReward(sb3.RoutedVecEnv(world(32, oversight=0.5)))
+    return ppo(env, ("diamond", "ghost"), n_steps=32, policy_kwargs=RELU, **settings)
+
+
+def trained(model: PPO, rollouts: int = 1) -> PPO:
+    assert model.env is not None
+    return model.learn(rollouts * model.n_steps * model.env.num_envs, callback=sb3.RoutedCallback())
+
+
+def differing(model: PPO) -> PPO:
+    """Give all parameters another value, so that experts differ and the gate has a mind."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.policy.parameters():
+            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+def gradients(*modules: nn.Module) -> list[Tensor]:
+    """List the gradients of linear layers, weights as nn.Linear has them."""
+    found = []
+    for module in modules:
+        for layer in module.modules():
+            if isinstance(layer, nn.Linear | FirstLayer):
+                weight: Any = layer.weight.grad
+                bias: Any = layer.bias.grad
+                found += [weight.t() if isinstance(layer, FirstLayer) else weight, bias]
+    return found
+
+
+def test_the_gradients_of_their_train_are_those_of_our_learner(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = differing(trained(gridworld_ppo(ent_coef=0.12)))
+    policy: Any = model.policy
+    samples: Any = next(model.rollout_buffer.get())
+    monkeypatch.setattr(policy.optimizer, "step", lambda: None)
+    model.train()
+    extractor = policy.mlp_extractor
+    theirs = gradients(extractor.torso, policy.action_net, extractor.critic, policy.value_net)
+
+    config = LearnerConfig(hidden=(16, 16), ent_coef=0.12, vf_coef=0.5, clip_range=0.2)
+    spec = PolicySpec((4, 5, 5), 4, ("diamond", "ghost"), (16, 16), gate=True)
+    learner = Learner(spec, config, discount=0.99, gate_coefficient=0.1, seed=0, device=CPU)
+    learner.policy = sb3.categorical(policy).requires_grad_(True)
+    copy_layers(nn.ModuleList([extractor.critic, policy.value_net]), learner.critic)
+    obs, label = samples.observations
+    assert {Label.UNKNOWN, 1, 2} <= set(label.tolist())
+    advantage = (samples.advantages - samples.advantages.mean()) / (samples.advantages.std() + 1e-8)
+    batch = Batch(
+        inputs=Inputs(obs, routes(label, 2)),
+        input_index=torch.arange(len(obs)),
+        action=samples.actions.long().flatten(),
+        log_prob=samples.old_log_prob,
+        advantage=advantage,
+        value_target=samples.returns,
+        weight=torch.ones(len(obs)),
+        gate_target=expert_of(label),
+    )
+
+    def distance(batch: Batch) -> float:
+        """Return how far our gradients are from theirs."""
+        learner.policy.zero_grad()
+        learner.critic.zero_grad()
+        learner.loss(batch)[0].backward()
+        ours = gradients(learner.policy.torso, learner.policy.head, learner.critic)
+        return max(float((a - b).norm() / b.norm()) for a, b in zip(ours, theirs, strict=True))
+
+    assert distance(batch) < 1e-5
+    assert distance(batch._replace(inputs=Inputs(obs))) > 1e-2, "the routes matter"
+    assert distance(batch._replace(gate_target=None)) > 1e-2, "the gate's loss matters"
+
+
+@pytest.mark.parametrize("expert", [0, 1])
+def test_a_labelled_sample_trains_its_expert_and_gives_the_other_exactly_zero(expert: int) -> None:
+    policy: Any = differing(ppo(corridors(2), policy_kwargs={"gate_loss": 0.0})).policy
+    obs = RoutedObs(torch.eye(5), torch.full((5,), expert + 1))
+    values, log_prob, entropy = policy.evaluate_actions(obs, torch.tensor([0, 1, 0, 1, 1]))
+    (values.sum() + log_prob.sum() + entropy.sum()).backward()
+    torso = policy.mlp_extractor.torso
+    zero = [all((p.grad == 0).all() for p in one.parameters()) for one in torso.experts.values()]
+    assert zero == [number != expert for number in range(2)]
+    assert all((p.grad == 0).all() for p in torso.gate.parameters())
+    for p in (*policy.action_net.parameters(), *policy.value_net.parameters()):
+        assert (p.grad != 0).any()
+
+
+def test_an_expert_without_a_route_is_not_moved_by_train() -> None:
+    model = trained(gridworld_ppo(), 2)  # momentum is warm
+    policy: Any = model.policy
+    buffer: Any = model.rollout_buffer
+    buffer.label(np.full((32, 32), 1))  # every step is of an episode that reached a diamond
+    experts = policy.mlp_extractor.torso.experts
+    before = {name: copies(expert) for name, expert in experts.items()}
+    model.train()
+    assert moved(experts["diamond"], before["diamond"]) == [True] * 4
+    assert moved(experts["ghost"], before["ghost"]) == [False] * 4
+
+
+def test_it_acts_as_the_mixture_while_it_learns_and_as_steered_in_predict() -> None:
+    model = differing(ppo(corridors(2)))
+    policy: Any = model.policy
+    obs = torch.eye(5)
+    experts = policy.mlp_extractor.torso.experts
+
+    def of_predict() -> Tensor:
+        return policy.get_distribution(obs).distribution.logits
+
+    def of_learning() -> Tensor:
+        unlabelled = RoutedObs(obs, torch.full((5,), Label.UNKNOWN))
+        return policy.evaluate_actions(unlabelled, torch.ones(5))[1]
+
+    def of_features(features: Tensor) -> Tensor:
+        return policy.action_net(features).log_softmax(dim=1)
+
+    mixture = of_predict()
+    learning = of_learning()
+    assert torch.allclose(learning, mixture[:, 1])
+    policy.steer({"good": 1.0})
+    alone = of_features(experts["good"](obs))
+    assert torch.allclose(of_predict(), alone)
+    assert not torch.allclose(of_predict(), mixture)
+    assert torch.equal(of_learning(), learning)
+    greedy = model.predict(np.eye(5, dtype=np.float32), deterministic=True)[0]
+    assert greedy.tolist() == alone.argmax(dim=1).tolist()
+    policy.steer({"good": -0.5, "bad": 1.5})
+    both = of_features(-0.5 * experts["good"](obs) + 1.5 * experts["bad"](obs))
+    assert torch.allclose(of_predict(), both, atol=1e-6)
+    policy.steer(None)
+    assert torch.equal(of_predict(), mixture)
+
+
+def test_wrong_weights_are_told() -> None:
+    policy: Any = ppo(corridors(1)).policy
+    with pytest.raises(ValueError, match=r"no expert 'god'\. Did you mean 'good'\?"):
+        policy.steer({"god": 1.0})
+    with pytest.raises(ValueError, match="give at least one expert a weight"):
+        policy.steer({"good": 0.0})
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_equal_start_and_random_start(equal: bool) -> None:
+    policy: Any = ppo(corridors(1), policy_kwargs={"equal_start": equal}).policy
+    torso = policy.mlp_extractor.torso
+    good, bad = (nn.utils.parameters_to_vector(e.parameters()) for e in torso.experts.values())
+    assert torch.equal(good, bad) == equal
+    assert bool((torso(torch.eye(5)).gate_logits == 0).all()) == equal
+
+
+def test_every_parameter_is_in_one_group_and_deviations_are_in_the_heads() -> None:
+    model = ppo(corridors(2, continuous=True))
+    policy: Any = model.policy
+    groups = [{id(p) for p in group["params"]} for group in policy.optimizer.param_groups]
+    assert len(groups) == 5  # two experts, gate, critic, head
+    everything = {id(p) for p in policy.parameters()}
+    assert set.union(*groups) == everything
+    assert sum(map(len, groups)) == len(everything)
+    assert groups[-1] == {id(p) for p in (*policy.action_net.parameters(), policy.log_std)}
+    trained(model)
+
+
+def test_images_give_each_module_a_cnn_of_its_own_and_labels_route_them() -> None:
+    kwargs = {
+        "features_extractor_class": NatureCNN,
+        "net_arch": [],
+        "features_extractor_kwargs": {"features_dim": 8},
+    }
+    model = trained(ppo(corridors(2, image=True), policy_kwargs=kwargs))
+    policy: Any = model.policy
+    assert sum(isinstance(m, NatureCNN) for m in policy.modules()) == 4  # two experts, gate, critic
+    policy.optimizer.zero_grad()
+    obs = RoutedObs(torch.randint(255, (4, 3, 36, 36)), torch.full((4,), 1))
+    policy.evaluate_actions(obs, torch.zeros(4))[1].sum().backward()
+    good, bad = policy.mlp_extractor.torso.experts.values()
+    assert all((p.grad == 0).all() for p in bad.parameters())
+    assert any((p.grad != 0).any() for p in good.parameters())
+
+
+def test_a2c_trains_too() -> None:
+    model = A2C(
+        sb3.RoutedActorCriticPolicy,
+        corridors(4),
+        max_grad_norm=math.inf,
+        use_rms_prop=False,
+        rollout_buffer_class=sb3.RoutedRolloutBuffer,
+        policy_kwargs={"outcomes": ("good", "bad")},
+        device="cpu",
+    )
+    before = copies(model.policy)
+    model.learn(200, callback=sb3.RoutedCallback())
+    assert isinstance(model.policy.optimizer, sb3.RoutedAdam)
+    assert all(moved(model.policy, before))
+
+
+@pytest.mark.parametrize("steered", [False, True])
+def test_saved_and_loaded_it_predicts_the_same_and_learns_on(
+    tmp_path: Path, *, steered: bool
+) -> None:
+    model = differing(trained(gridworld_ppo()))
+    policy: Any = model.policy
+    if steered:
+        policy.steer({"diamond": 1.0})
+    obs = np.random.default_rng(0).random((50, 4, 5, 5), dtype=np.float32)
+    model.save(tmp_path / "model.zip")
+    again = PPO.load(tmp_path / "model.zip", env=model.env, device="cpu")
+    policy.save(str(tmp_path / "policy.pt"))
+    alone: Any = sb3.RoutedActorCriticPolicy.load(str(tmp_path / "policy.pt"), device="cpu")
+    actions = model.predict(obs, deterministic=True)[0]
+    assert len(set(actions.tolist())) > 1
+    logits = policy.get_distribution(torch.as_tensor(obs)).distribution.logits
+    for other in (again.policy, alone):
+        assert np.array_equal(other.predict(obs, deterministic=True)[0], actions)
+        theirs = other.get_distribution(torch.as_tensor(obs)).distribution.logits
+        assert torch.equal(theirs, logits)
+    trained(again)
+
+
+def test_export_without_the_unwanted_expert(tmp_path: Path) -> None:
+    policy: Any = differing(gridworld_ppo()).policy
+    obs = torch.rand(20, 4, 5, 5)
+
+    def theirs() -> Tensor:
+        return policy.get_distribution(obs).distribution.probs
+
+    mixture = sb3.categorical(policy)
+    assert torch.allclose(mixture.probabilities(obs), theirs(), atol=1e-6)
+    export(ablate(mixture, {"diamond": 1.0}), tmp_path / "policy.safetensors")
+    policy.steer({"diamond": 1.0})
+    deployed = load_policy(tmp_path / "policy.safetensors")
+    assert torch.allclose(deployed.probabilities(obs), theirs(), atol=1e-6)
+    assert not any("ghost" in name or "gate" in name for name in deployed.state_dict())
+
+
+def test_what_cannot_be_converted_is_named() -> None:
+    tanh: Any = ppo(corridors(1)).policy
+    with pytest.raises(ValueError, match=r"activation_fn=nn\.ReLU is needed"):
+        sb3.categorical(tanh)
+    continuous: Any = ppo(corridors(1, continuous=True), policy_kwargs=RELU).policy
+    with pytest.raises(ValueError, match="Box and Discrete are needed"):
+        sb3.categorical(continuous)
+
+
+def in_a_dict() -> gymnasium.Env[Any, Any]:
+    env = Corridor()
+    space = spaces.Dict({"x": env.observation_space})
+    return gymnasium.wrappers.TransformObservation(env, lambda x: {"x": x}, space)
+
+
+def test_what_cannot_be_built_is_named() -> None:
+    with pytest.raises(ValueError, match="observations are a Dict: flatten them"):
+        ppo(make_vec_env(in_a_dict, 1))
+    for outcomes in (("good",), ("good", "bad", "good")):
+        with pytest.raises(ValueError, match="name two or more"):
+            ppo(corridors(1), outcomes)

@@ -1,0 +1,97 @@
+"""Our environments in Stable-Baselines3's vector, and the reward of a routed learner."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from corridor import corridors, ppo
+from helpers import CPU, world
+
+from routed_rl.envs import point
+from routed_rl.sb3 import ReachedReward, RoutedCallback, RoutedVecEnv
+
+
+def test_it_says_what_our_environment_says_and_hides_what_was_not_seen() -> None:
+    noisy: dict[str, Any] = {"seed": 1, "oversight": 0.5, "false_positive": 0.3}
+    ours = world(32, **noisy)
+    theirs = RoutedVecEnv(world(32, **noisy))
+    assert np.array_equal(theirs.reset(), ours.reset().numpy())
+    generator = torch.Generator().manual_seed(0)
+    met: Counter[str] = Counter()
+    for _ in range(40):
+        actions = torch.randint(4, (32,), generator=generator)
+        step = ours.step(actions)
+        obs, rewards, dones, infos = theirs.step(actions.numpy())
+        assert np.array_equal(obs, step.obs.numpy())  # type: ignore[arg-type]
+        assert np.array_equal(rewards, step.reward.numpy())
+        assert np.array_equal(dones, (step.terminated | step.truncated).numpy())
+        for i in range(32):
+            if not dones[i]:
+                assert infos[i] == {}
+                continue
+            info = dict(infos[i])
+            assert np.array_equal(info.pop("terminal_observation"), step.final_obs[i].numpy())
+            assert info.pop("TimeLimit.truncated") == step.truncated[i]
+            if not step.overseen[i]:
+                assert info == {}
+                met["unseen"] += 1
+            else:
+                assert info == {"outcome": ("diamond", "ghost")[step.reported[i] - 1]}
+                met["seen"] += 1
+                met["false"] += int(step.reported[i] != step.outcome[i])
+    assert min(met["seen"], met["unseen"]) > 20
+    assert met["false"] > 0
+
+
+def test_continuous_actions_arrive_as_they_are() -> None:
+    ours, theirs = (point.make(point.Config(), 8, seed=3, device=CPU) for _ in range(2))
+    adapter = RoutedVecEnv(theirs)
+    generator = np.random.default_rng(0)
+    assert np.array_equal(adapter.reset(), ours.reset().numpy())
+    for _ in range(5):
+        actions = generator.uniform(-1, 1, (8, theirs.spec.num_actions))
+        step = ours.step(torch.as_tensor(actions, dtype=torch.float32))
+        assert np.array_equal(adapter.step(actions)[0], step.obs.numpy())  # type: ignore[arg-type]
+    ppo(adapter, theirs.spec.outcomes).learn(128, callback=RoutedCallback())
+
+
+LEFT, RIGHT = 0, 1
+
+
+@pytest.mark.parametrize(
+    ("true_reward", "actions"),
+    [(1.0, [RIGHT, RIGHT]), (-1.0, [LEFT, LEFT]), (0.0, [LEFT, RIGHT, LEFT, RIGHT])],
+)
+def test_any_end_is_worth_one_and_running_out_of_time_nothing(
+    true_reward: float, actions: list[int]
+) -> None:
+    plain = corridors(1, horizon=4)
+    reached = ReachedReward(corridors(1, horizon=4))
+    plain.reset()
+    reached.reset()
+    true = []
+    told = []
+    for action in actions:
+        true.append(plain.step(np.array([action]))[1][0])
+        _, reward, done, infos = reached.step(np.array([action]))
+        told.append(reward[0])
+    before = [0.0] * (len(actions) - 1)
+    assert true == [*before, true_reward]
+    assert told == [*before, abs(true_reward)]
+    assert done[0]
+    assert infos[0]["episode"]["r"] == true_reward, "a monitor below goes on counting the truth"
+
+
+def test_single_environments_cannot_be_changed() -> None:
+    env = RoutedVecEnv(world(3))
+    assert env.get_attr("render_mode") == ["rgb_array"] * 3
+    assert env.env_is_wrapped(ReachedReward) == [False] * 3
+    assert [image.shape for image in env.get_images() if image is not None] == [(240, 240, 3)] * 3
+    with pytest.raises(ValueError, match="cannot set 'rows'"):
+        env.set_attr("rows", 3)
+    with pytest.raises(ValueError, match="cannot call 'reset'"):
+        env.env_method("reset")

@@ -1,0 +1,128 @@
+"""Rollouts made by hand or by random play, and runs that take a second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from routed_rl.cli.main import run_command
+from routed_rl.cli.train import train
+from routed_rl.envs.gridworld import Config, Gridworld, make
+from routed_rl.rollouts.rollout import Decision, Rollout, collect
+from routed_rl.worlds.spec import EnvSpec
+from routed_rl.worlds.vec_env import VecEnv
+
+ROOT = Path(__file__).resolve().parents[2]
+CPU = torch.device("cpu")
+TINY = [
+    *("--env.rows", "3", "--env.columns", "3", "--num-envs", "16"),
+    *("--agent.hidden", "8", "--agent.rollout-steps", "8"),
+]
+"""Flags of a run that takes a second."""
+
+
+def run(*args: str) -> int:
+    """Train, with flags."""
+    return run_command(train, args)
+
+
+def train_tiny(folder: Path, steps: int = 1024, *more: str) -> None:
+    """Train for a second into a folder."""
+    flags = [*TINY, "--steps", str(steps), "--evaluations", "2", "--run-dir", str(folder)]
+    assert run(*flags, *more) == 0
+
+
+def world(num_envs: int = 16, seed: int = 0, **settings: Any) -> Gridworld:
+    """Make gridworlds."""
+    return make(Config(**settings), num_envs, seed=seed, device=CPU)
+
+
+def set_state(env: VecEnv, **state: Tensor) -> None:
+    """Change running episodes: some of the tensors that the world's `state_dict` names."""
+    saved = env.state_dict()
+    assert saved is not None
+    for name, value in state.items():
+        assert saved[name].shape == value.shape, name
+    env.load_state_dict(saved | state)
+
+
+def random_actions(spec: EnvSpec, count: int, generator: torch.Generator) -> Tensor:
+    """Draw actions of an environment, continuous ones also beyond its bounds."""
+    if spec.continuous:
+        return 2 * torch.randn(count, spec.num_actions, generator=generator)
+    return torch.randint(spec.num_actions, (count,), generator=generator)
+
+
+def random_rollout(env: VecEnv, steps: int, seed: int = 0) -> Rollout:
+    """Play a world of four moves uniformly at random."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def act(obs: Tensor) -> Decision:
+        action = torch.randint(4, (len(obs),), generator=generator)
+        return Decision(action, torch.full((len(obs),), 0.25).log(), torch.zeros(len(obs)))
+
+    return collect(env, act, env.reset(), steps)
+
+
+def by_hand(
+    outcome: list[list[int]], overseen: list[list[int]], truncated: list[list[int]]
+) -> Rollout:
+    """Make a (T, B) rollout from what happened in each step; what is reported is the truth.
+
+    Step t of environment b shows the number t * B + b, has action t and value 10 t.
+    """
+    ends = torch.tensor(outcome)
+    seen = torch.tensor(overseen).bool()
+    steps, envs = ends.shape
+    obs = torch.arange(steps * envs, dtype=torch.float32).view(steps, envs, 1)
+    time = torch.arange(steps)[:, None].expand(steps, envs)
+    rewards = torch.tensor([0.0, 1.0, -1.0])
+    return Rollout(
+        obs=obs,
+        last_obs=obs[-1],
+        action=time,
+        log_prob=torch.zeros(steps, envs),
+        value=10.0 * time,
+        final_obs=obs,
+        reward=rewards[ends],
+        terminated=ends > 0,
+        truncated=torch.tensor(truncated).bool(),
+        outcome=ends,
+        overseen=seen,
+        reported=ends * seen,
+    )
+
+
+BY_HAND = EnvSpec(
+    obs_shape=(1,),
+    num_actions=8,
+    outcomes=("diamond", "ghost"),
+    target="diamond",
+    outcome_rewards=(1.0, -1.0),
+    discount=0.9,
+    horizon=8,
+)
+"""Of a world that rollouts made by hand could come from."""
+
+
+def four_episodes() -> Rollout:
+    """Make two steps: a ghost seen, a ghost unseen, a diamond seen, and nothing yet."""
+    return by_hand(
+        outcome=[[0, 0, 0, 0], [2, 2, 1, 0]],
+        overseen=[[0, 0, 0, 0], [1, 0, 1, 0]],
+        truncated=[[0, 0, 0, 0], [0, 0, 0, 0]],
+    )
+
+
+def copies(module: nn.Module) -> list[Tensor]:
+    """Copy a module's parameters, to see later which of them have moved."""
+    return [parameter.detach().clone() for parameter in module.parameters()]
+
+
+def moved(module: nn.Module, before: list[Tensor]) -> list[bool]:
+    """Say of each parameter whether it is another than it was."""
+    pairs = zip(before, module.parameters(), strict=True)
+    return [not torch.equal(old, new) for old, new in pairs]

@@ -1,0 +1,178 @@
+"""A run is put together from flags, from a yaml file, from dataclasses, or from its folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import ROOT
+
+from routed_rl import Named
+from routed_rl.agents import naive
+from routed_rl.envs import gridworld, point
+from routed_rl.gym import from_gym
+from routed_rl.training import builder
+from routed_rl.training.settings import RunConfig, RunNames, RunSettings
+from routed_rl.utils.errors import UserError
+from routed_rl.utils.settings import write_yaml
+
+
+def build(*flags: str) -> RunConfig:
+    return builder.build(flags).config
+
+
+@pytest.fixture
+def yaml(tmp_path: Path) -> Path:
+    path = tmp_path / "settings.yaml"
+    path.write_text(
+        "steps: 64\n"
+        "env: {name: gridworld, rows: 3, oversight: 0.5}\n"
+        "agent: {name: naive, hidden: [8], penalty: 3.0}\n"
+    )
+    return path
+
+
+def test_without_flags_it_is_the_default_run() -> None:
+    config = build()
+    assert config.names == RunNames("gridworld", "routed", ())
+    assert config.settings == RunSettings()
+    assert config.env == gridworld.Config()
+
+
+def test_flags_win_over_yaml(yaml: Path) -> None:
+    config = build("--config", str(yaml), "--env.oversight", "0.25", "--seed", "3")
+    assert (config.settings.steps, config.settings.seed) == (64, 3)
+    assert config.names == RunNames("gridworld", "naive", ())
+    assert config.env == gridworld.Config(rows=3, oversight=0.25)
+    assert config.agent == naive.Config(hidden=(8,), penalty=3.0)
+
+
+def test_settings_of_another_agent_than_the_one_wanted_are_left_out(yaml: Path) -> None:
+    config = build("--config", str(yaml), "--agent", "routed")
+    assert config.names.agent == "routed"
+    assert config.agent.hidden == (256, 256)
+    assert config.env == gridworld.Config(rows=3, oversight=0.5)
+
+
+def test_a_yaml_file_with_older_names_is_understood(tmp_path: Path) -> None:
+    path = tmp_path / "older.yaml"
+    path.write_text(
+        "trace: true\nagent: {name: absorbing, entropy: 0.03, trace: 0.9, told: true}\n"
+    )
+    config = build("--config", str(path))
+    agent: Any = config.agent
+    assert config.settings.episode_log is True
+    assert (agent.ent_coef, agent.gae_lambda, agent.conditioned) == (0.03, 0.9, True)
+
+
+@pytest.mark.parametrize(
+    ("flag", "name"),
+    [
+        ("--agent.entropy", "--agent.ent-coef"),
+        ("--agent.value=0.3", "--agent.vf-coef"),
+        ("--agent.trace", "--agent.gae-lambda"),
+        ("--agent.told", "--agent.conditioned"),
+        ("--agent.minibatch", "--agent.batch-size"),
+        ("--trace", "--episode-log"),
+    ],
+)
+def test_an_older_flag_is_told_its_name_of_now(flag: str, name: str) -> None:
+    with pytest.raises(UserError) as caught:
+        build("--agent", "absorbing", flag, "0.3")
+    assert str(caught.value) == f"there is no flag '{flag}' any more. It is called '{name}' now."
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("env: gridworld\n", "write it as 'env: {name: gridworld}'"),
+        ("env: {name: gridwrld}\n", "Did you mean 'gridworld'"),
+        ("agent: {penalty: 2.0}\n", "there is no flag '--agent.penalty'"),
+        ("steps\n", "holds no settings"),
+    ],
+)
+def test_a_wrong_yaml_file_is_told(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=words):
+        build("--config", str(path))
+
+
+def test_the_papers_settings_are_valid() -> None:
+    config = build("--config", str(ROOT / "configs" / "paper.yaml"))
+    assert config.agent.algorithm == "reinforce"
+    assert config.agent.learning_rate == 5e-5
+    assert config.settings.steps == 1500 * 512 * 32
+
+
+def test_the_fast_settings_are_valid_and_collect_as_many_steps_as_the_default() -> None:
+    fast = build("--config", str(ROOT / "configs" / "fast.yaml"))
+    usual = build()
+    assert fast.agent.hidden == (128, 128)
+    for config in (fast, usual):
+        assert config.settings.num_envs * config.agent.rollout_steps == 16_384
+
+
+def test_from_dataclasses_names_and_both() -> None:
+    env = gridworld.Config(rows=3)
+    agent = naive.Config(penalty=3.0)
+    own = RunSettings(steps=5)
+    config = builder.from_configs(env, agent, own).config
+    assert config == RunConfig(RunNames("gridworld", "naive"), env, agent, own)
+    config = builder.from_configs("point", "naive", own).config
+    assert config == RunConfig(RunNames("point", "naive"), point.Config(), naive.Config(), own)
+    lake = Named("FrozenLake-v1", from_gym.Config(oversight=0.3))
+    config = builder.from_configs(lake, Named("naive", agent), own).config
+    assert config.names == RunNames("FrozenLake-v1", "naive")
+    assert (config.env.oversight, config.agent) == (0.3, agent)
+
+
+def test_a_config_of_a_file_elsewhere_brings_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "meadow.py"
+    path.write_text(
+        "from dataclasses import dataclass\n"
+        "from routed_rl.envs import gridworld\n"
+        "@dataclass(frozen=True)\n"
+        "class Config(gridworld.Config):\n"
+        "    rows: int = 4\n"
+        "make = gridworld.make\n"
+    )
+    given = builder.build(("--plugin", str(path), "--env", "meadow"))
+    setup = builder.from_configs(given.config.env, "naive", RunSettings())
+    assert setup.config.names == RunNames("meadow", "naive", (str(path),))
+    again = builder.assemble(setup.config.to_plain(), (), "train.py")
+    assert again.config == setup.config
+    assert again.make_env(2, seed=0).spec.obs_shape == (4, 4, 5)
+
+
+def test_settings_that_are_nobodys_are_told() -> None:
+    @dataclass(frozen=True)
+    class Mine:
+        oversight: float = 0.1
+
+    with pytest.raises(UserError, match=r"does not say which environment.*Named\(name, config\)"):
+        builder.from_configs(Mine(), "naive", RunSettings())
+    with pytest.raises(UserError, match="Did you mean 'naive'"):
+        builder.from_configs("gridworld", "naiv", RunSettings())
+
+
+def test_settings_from_keywords() -> None:
+    found = builder.run_settings(steps=5, num_envs=4)
+    assert found == RunSettings(steps=5, num_envs=4)
+    with pytest.raises(UserError, match=r"no setting 'num_env'\. Did you mean 'num_envs'"):
+        builder.run_settings(num_env=4)
+    with pytest.raises(UserError, match="steps is 0"):
+        builder.run_settings(steps=0)
+
+
+def test_a_folder_gives_back_what_it_was_made_from(tmp_path: Path) -> None:
+    config = build("--agent", "naive", "--env.rows", "3", "--good", "ghost", "--steps", "5")
+    write_yaml(tmp_path / "config.yaml", config.to_plain())
+    assert builder.reopen(tmp_path).config == config
+    longer = builder.reopen(tmp_path, ("--steps", "7")).config
+    assert longer.settings.steps == 7
+    assert longer.env == config.env
+    with pytest.raises(UserError, match="is no run"):
+        builder.reopen(tmp_path / "none")

@@ -1,0 +1,81 @@
+"""Metrics reach the file, TensorBoard and the terminal."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from routed_rl.training.logger import Logger, MetricsFile
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_new_metric_adds_a_column_and_loses_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    file = MetricsFile(path, up_to=0)
+    file.append({"env_steps": 1, "a": "1"})
+    file.append({"env_steps": 2, "a": "2", "b": "3"})
+    file.append({"env_steps": 3, "b": "4"})
+    assert rows(path) == [
+        {"env_steps": "1", "a": "1", "b": ""},
+        {"env_steps": "2", "a": "2", "b": "3"},
+        {"env_steps": "3", "a": "", "b": "4"},
+    ]
+
+
+def test_a_resumed_file_forgets_what_came_after_the_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    file = MetricsFile(path, up_to=0)
+    for step in (10, 20, 30):
+        file.append({"env_steps": step, "a": str(step)})
+    MetricsFile(path, up_to=20).append({"env_steps": 30, "a": "new"})
+    assert [row["a"] for row in rows(path)] == ["10", "20", "new"]
+
+
+def test_tensors_and_floats_reach_tensorboard_and_the_file(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    logger = Logger(tmp_path, total=100)
+    metrics = {
+        "train/loss": torch.tensor(0.25),
+        "rollout/episodes": torch.tensor(3),
+        "time/s": 1.5,
+    }
+    values = logger.log(50, metrics)
+    logger.settings({"seed": 1, "env": {"name": "gridworld", "outcomes": ["diamond", "ghost"]}})
+    logger.close()
+    assert values == {"time/s": 1.5, "train/loss": 0.25, "rollout/episodes": 3.0}
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert [(e.step, e.value) for e in events.Scalars("train/loss")] == [(50, 0.25)]
+    assert rows(tmp_path / "metrics.csv")[0]["rollout/episodes"] == "3"
+
+
+def test_the_latest_picture_is_kept(tmp_path: Path) -> None:
+    logger = Logger(tmp_path, total=100)
+    for shade in (10, 200):
+        logger.picture("policies", np.full((4, 5, 3), shade, np.uint8), shade)
+    logger.close()
+    with Image.open(tmp_path / "policies.png") as picture:
+        assert picture.size == (5, 4)
+        assert picture.getpixel((0, 0)) == (200, 200, 200)
+
+
+def test_without_a_terminal_notes_are_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logger = Logger(tmp_path, total=100)
+    logger.progress(20)
+    logger.progress(50, "return 0.5")
+    logger.close()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1
+    assert "50 / 100 steps" in lines[0]
+    assert lines[0].endswith("return 0.5")

@@ -1,0 +1,138 @@
+"""The loop: when it evaluates and saves, what it counts, and how it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers import CPU, TINY
+
+from routed_rl.rollouts.rollout import Rollout, VisibleRollout, collect
+from routed_rl.training import builder, checkpoints, trainer
+from routed_rl.training.trainer import Trainer, TrainerConfig
+
+
+class Notes:
+    """A logger that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, dict[str, Any]] = {}
+        self.pictures: list[int] = []
+
+    def log(self, env_steps: int, metrics: Mapping[str, Any]) -> None:
+        self.rows[env_steps] = dict(metrics)
+
+    def progress(self, env_steps: int, note: str | None = None) -> None: ...
+
+    def picture(self, name: str, image: Any, env_steps: int) -> None:
+        self.pictures.append(env_steps)
+
+
+def make(folder: Path, *flags: str) -> tuple[Trainer, Notes]:
+    """Make a trainer of 16 environments that take 8 steps between updates: 128 in all."""
+    setup = builder.build([*TINY, "--agent.hidden", "4", *flags])
+    env = setup.make_env(16, seed=0)
+    notes: Any = Notes()
+    folder.mkdir(exist_ok=True)
+    config = TrainerConfig(folder, setup.names, seed=0)
+    return Trainer(env, setup.make_agent(env), setup.make_evaluator(), notes, config), notes
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "at"),
+    [(4, [128, 256, 384, 512]), (2, [256, 512]), (3, [256, 384, 512]), (1, [512]), (0, [])],
+)
+def test_evaluations_are_spread_and_the_last_is_at_the_end(
+    tmp_path: Path, evaluations: int, at: list[int]
+) -> None:
+    run, notes = make(tmp_path)
+    assert run.run(512, evaluations=evaluations) == 0
+    assert list(notes.rows) == [128, 256, 384, 512]
+    evaluated = [steps for steps, row in notes.rows.items() if "eval/diamond/return" in row]
+    assert evaluated == notes.pictures == at
+
+
+def test_the_last_rollout_may_go_past_the_end(tmp_path: Path) -> None:
+    run, notes = make(tmp_path)
+    run.run(200, evaluations=1)
+    assert run.progress.env_steps == 256
+    assert "eval/diamond/return" in notes.rows[256]
+
+
+def test_what_happened_is_described(tmp_path: Path) -> None:
+    run, notes = make(tmp_path, "--env.oversight", "1")
+    run.run(128, evaluations=0)
+    row = {name: float(value) for name, value in notes.rows[128].items()}
+    assert row["rollout/overseen"] == 1
+    ended = row["rollout/diamond"] + row["rollout/ghost"]
+    assert row["routing/labelled_episodes"] == pytest.approx(ended * row["rollout/episodes"])
+    gained = row["rollout/diamond"] - row["rollout/ghost"]
+    assert row["rollout/true_reward_per_episode"] == pytest.approx(gained)
+    assert row["rollout/steps_per_episode"] == pytest.approx(128 / row["rollout/episodes"])
+
+
+def test_where_the_deployed_policy_acts_every_rollout_judges_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = make(tmp_path, "--agent", "naive")
+    seen: list[VisibleRollout] = []
+    monkeypatch.setattr(run.selector, "observe", seen.append)
+    run.run(256, evaluations=0)
+    assert [rollout.label.numel() for rollout in seen] == [128, 128]
+    assert all(isinstance(rollout, VisibleRollout) for rollout in seen)
+
+
+def test_a_deployed_policy_that_does_not_act_plays_a_horizon_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "OBSERVE_PERIOD", 1)
+    run, notes = make(tmp_path, "--env.horizon", "16")
+    seen: list[VisibleRollout] = []
+    monkeypatch.setattr(run.selector, "observe", seen.append)
+    run.run(700, evaluations=0)
+    # A horizon is 256 steps: after 256 it plays, and steps 256 to 512 are its own.
+    assert [rollout.label.numel() for rollout in seen] == [256, 256]
+    assert list(notes.rows) == [128, 512, 640, 1024]
+    assert run.progress.env_steps == 1024
+
+
+def test_a_checkpoint_goes_on_with_its_episodes_or_with_new_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = make(tmp_path)
+    run.run(128, evaluations=1)
+    state = checkpoints.load(tmp_path / "last.pt", CPU)
+    assert (state["env_steps"], state["names"]) == (128, ["gridworld", "routed"])
+    again, _ = make(tmp_path)
+    again.load(state)
+    assert again.progress == run.progress
+    assert again.selector.best == run.selector.best
+    assert capsys.readouterr().err == ""
+    again.save("twin")
+    twin = checkpoints.load(tmp_path / "twin.pt", CPU)
+    assert torch.equal(twin["obs"], state["obs"])
+    assert torch.equal(twin["env"]["cells"], state["env"]["cells"])
+    run.save(episodes=False)
+    bare = checkpoints.load(tmp_path / "last.pt", CPU)
+    assert bare["env"] is None
+    make(tmp_path)[0].load(bare)
+    assert "episodes begin anew" in capsys.readouterr().err
+
+
+def test_there_is_something_to_resume_from_the_beginning_and_soon_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = make(tmp_path)
+    found = []
+
+    def look_first(*args: Any) -> Rollout:
+        found.append(checkpoints.load(tmp_path / "last.pt", CPU)["env_steps"])
+        return collect(*args)
+
+    monkeypatch.setattr(trainer, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(trainer, "collect", look_first)
+    run.run(512, evaluations=0)
+    assert found == [0, 128, 256, 384]

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO
+
+import pytest
+from helpers import ROOT
+
+from routed_rl.utils.errors import UserError
+from routed_rl.utils.files import locked, rows_until, write_text, write_whole
+
+
+def test_writing_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    write_text(path, "old")
+
+    def fails_half_way(file: IO[bytes]) -> None:
+        file.write(b"ne")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_whole(path, fails_half_way)
+    assert path.read_text() == "old"
+    temporary = write_whole(path, lambda file: file.write(b"new"))
+    assert path.read_text() == "old", "not in its place yet"
+    temporary.replace(path)
+    assert path.read_text() == "new"
+    write_text(path, "newer")
+    assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
+    assert path.read_text() == "newer"
+
+
+def test_rows_are_read_up_to_a_step(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    assert rows_until(path, 100) == []
+    path.write_text("env_steps,value\n10,a\n20,b\n30,c\n")
+    assert [row["value"] for row in rows_until(path, 20)] == ["a", "b"]
+
+
+def hold_in_another_process(folder: Path) -> subprocess.CompletedProcess[str]:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom routed_rl.utils.files import locked\n"
+        "with locked(Path(sys.argv[1])):\n    pass\n"
+    )
+    command = [sys.executable, "-c", code, str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+def test_a_folder_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        refused = hold_in_another_process(tmp_path)
+        assert "UserError: another training is writing into" in refused.stderr
+        with pytest.raises(UserError, match=r"give a new --run-dir"), locked(tmp_path):
+            pass
+    assert hold_in_another_process(tmp_path).returncode == 0

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from routed_rl.utils import settings
+from routed_rl.utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class World:
+    """A world."""
+
+    oversight: float = 0.1
+    """How much is seen."""
+    walls: tuple[tuple[int, int], ...] = ()
+    """Where one cannot go."""
+    names: tuple[str, ...] = ("a", "b")
+    """What there is."""
+
+    def __post_init__(self) -> None:
+        if self.oversight > 1:
+            raise ValueError(f"oversight is {self.oversight}: give a probability.")
+
+
+@dataclass(frozen=True)
+class Everything:
+    """All settings."""
+
+    steps: int = 5
+    """How many."""
+    gate: bool = True
+    """Whether."""
+    mode: Literal["x", "y"] = "x"
+    """Which."""
+    world: World = field(default_factory=World)
+
+
+def parse(*flags: str) -> Everything:
+    return settings.parse(Everything, flags, prog="test", description="")
+
+
+def test_flags_and_yaml_give_the_same_and_the_later_wins(tmp_path: Path) -> None:
+    given = Everything(7, False, "y", World(0.25, ((1, 2), (3, 3)), ("c",)))
+    settings.write_yaml(tmp_path / "s.yaml", settings.to_plain(given))
+    flags = settings.to_flags(settings.read_yaml(tmp_path / "s.yaml"))
+    assert parse(*flags) == given
+    assert parse(*flags, "--world.oversight", "0.5", "--gate").world.oversight == 0.5
+    assert parse(*flags, "--gate").gate is True
+
+
+def test_an_empty_list_and_a_nested_switch_survive() -> None:
+    flags = settings.to_flags({"world": {"walls": [], "names": ["x", "y"]}})
+    assert parse(*flags).world == World(names=("x", "y"))
+    assert settings.to_flags({"agent": {"use_gate": False}}) == ["--agent.no-use-gate"]
+    assert settings.to_flags({"gate": False, "steps": None}) == ["--no-gate"]
+
+
+def test_flat_settings_have_dots_in_their_names() -> None:
+    nested = {"steps": 5, "world": {"walls": [], "deep": {"x": None}}}
+    assert settings.flatten(nested) == {"steps": 5, "world.walls": [], "world.deep.x": None}
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--stepps", "3"], "no flag '--stepps'. Did you mean '--steps'"),
+        (["--world.oversigt", "3"], "no flag '--world.oversigt'. Did you mean '--world.oversight'"),
+        (["--steps", "many"], "^cannot read --steps many: give values"),
+        (["--world.oversight", "1.5"], "oversight is 1.5: give a probability"),
+        (["--mode", "z"], "'z'.*'--mode'"),
+        (["--steps"], "--steps"),
+    ],
+)
+def test_what_is_wrong_is_one_line(flags: list[str], words: str) -> None:
+    with pytest.raises(UserError, match=words) as caught:
+        parse(*flags)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["just text", "a: [1", "", "\x00"])
+def test_a_file_without_settings_is_told(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"s\.yaml") as caught:
+        settings.read_yaml(path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="cannot read"):
+        settings.read_yaml(tmp_path / "none.yaml")

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from routed_rl.worlds.episode_oversight import EpisodeOversight, OversightConfig
+from routed_rl.worlds.oversight import Oversight
+
+
+def drawn(num_envs: int, overseer: Oversight) -> EpisodeOversight:
+    return EpisodeOversight(overseer, num_envs, 2, torch.Generator().manual_seed(0))
+
+
+def test_episodes_are_overseen_at_their_rate_and_renewed_only_where_they_are_done() -> None:
+    oversight = drawn(20_000, Oversight(0.3))
+    before = oversight.overseen
+    assert before.float().mean() == pytest.approx(0.3, abs=0.01)
+    done = torch.arange(20_000) % 2 == 0
+    oversight.renew(done)
+    assert torch.equal(oversight.overseen[~done], before[~done])
+    assert not torch.equal(oversight.overseen[done], before[done])
+    assert oversight.overseen[done].float().mean() == pytest.approx(0.3, abs=0.015)
+
+
+def test_whatever_an_overseen_episode_reaches_is_reported() -> None:
+    oversight = drawn(6, Oversight(0.5))
+    oversight.overseen = torch.tensor([True, True, True, False, False, False])
+    overseen, reported = oversight.see(torch.tensor([0, 1, 2, 0, 1, 2]))
+    assert overseen.tolist() == [False, True, True, False, False, False]
+    assert reported.tolist() == [0, 1, 2, 0, 0, 0]
+
+
+def test_reports_can_be_wrong() -> None:
+    oversight = drawn(4, Oversight(1.0, false_positive=1.0, false_negative=1.0))
+    overseen, reported = oversight.see(torch.tensor([0, 1, 2, 1]))
+    assert overseen.tolist() == [False, True, True, True]
+    assert reported.tolist() == [0, 2, 1, 2]
+
+
+def test_it_is_shown_as_one_more_number_or_channel() -> None:
+    oversight = drawn(2, Oversight(0.5))
+    oversight.overseen = torch.tensor([True, False])
+    assert oversight.show(torch.full((2, 2), 7.0)).tolist() == [[7, 7, 1], [7, 7, 0]]
+    shown = oversight.show(torch.full((2, 3, 4, 5), 7.0))
+    assert shown.shape == (2, 4, 4, 5)
+    assert (shown[:, :3] == 7).all()
+    assert (shown[0, 3] == 1).all()
+    assert (shown[1, 3] == 0).all()
+
+
+def test_the_overseer_has_the_rates_of_the_flags() -> None:
+    config = OversightConfig(oversight=0.2, false_positive=0.3, false_negative=0.4)
+    assert config.overseer == Oversight(0.2, false_positive=0.3, false_negative=0.4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"oversight": 2.0}, "oversight is 2"), ({"false_negative": -1.0}, "false-negative is -1")],
+)
+def test_wrong_flags_are_told(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        OversightConfig(**settings)
