@@ -1,13 +1,13 @@
-"""How long learning takes: seconds of training until the deployed policy's exact return reaches a goal.
+"""How long learning takes: training until the deployed policy's exact return reaches a goal.
 
-Ours learns from partial oversight. Stable-Baselines3's PPO, with its own MLP policy and on the same environment, is
-given the true reward, and for what both have its own defaults or our settings. Evaluation is not counted in either.
+Ours learns from partial oversight. Stable-Baselines3's PPO has its own MLP policy, the same world
+and the true reward. It is run with its own defaults and with our settings, where both have them.
+Evaluation is counted in neither.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -15,19 +15,24 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor, nn
 
-from routed_rl import assembly, labels
-from routed_rl.exact import ExactEvaluator
-from routed_rl.learner import LearnerConfig
-from routed_rl.rollout import Frames, collect
+from routed_rl.algorithms.config import LearnerConfig
+from routed_rl.envs import gridworld
+from routed_rl.evaluation.exact import ExactEvaluator
+from routed_rl.rollouts import labels
+from routed_rl.rollouts.rollout import Frames, collect
 from routed_rl.sb3.vec_env import RoutedVecEnv
+from routed_rl.training.setup import Setup
+from routed_rl.worlds.vec_env import VecEnv
 
 
 class Reached(NamedTuple):
-    """What it took; `seconds` is None if the goal was not reached."""
+    """What it took to reach a goal."""
 
     steps: int
     seconds: float | None
+    """None if the goal was not reached."""
     best: float
+    """The highest return there was."""
 
     def __str__(self) -> str:
         """Say it in a line."""
@@ -36,35 +41,60 @@ class Reached(NamedTuple):
         return f"{self.steps:>9,} steps, {self.seconds:6.1f} s"
 
 
-def ours(flags: Sequence[str], goal: float, limit: int) -> Reached:
-    """Train with the flags of train.py until the goal, or for `limit` steps."""
-    run = assembly.build(flags)
-    env = run.make_env(run.settings.num_envs, seed=run.settings.seed)
-    agent, evaluator = run.make_agent(env), run.make_evaluator()
-    obs, steps = env.reset(), run.settings.agent.rollout_steps
-    frames = Frames.like(obs, steps)
-    seconds, done, best = 0.0, 0, -1.0
-    while done < limit:
+def ours(setup: Setup, goal: float, limit: int) -> Reached:
+    """Train what `setup` says until the goal, or for `limit` steps."""
+    settings = setup.config.settings
+    rollout_steps = setup.config.agent.rollout_steps
+    env = setup.make_env(settings.num_envs, seed=settings.seed)
+    agent = setup.make_agent(env)
+    evaluator = setup.make_evaluator()
+    obs = env.reset()
+    frames = Frames.like(obs, rollout_steps)
+    seconds = 0.0
+    steps = 0
+    best = -1.0
+    while steps < limit:
         began = time.perf_counter()
-        rollout = collect(env, agent.act, obs, steps, frames)
-        agent.update(rollout if agent.sees_everything else labels.hide(rollout, env.spec.outcome_rewards))
+        rollout = collect(env, agent.act, obs, rollout_steps, frames)
+        if agent.sees_everything:
+            agent.update(rollout)
+        else:
+            agent.update(labels.hide(rollout, env.spec.outcome_rewards))
         seconds += time.perf_counter() - began
-        obs, done = rollout.last_obs, done + steps * env.num_envs
+        obs = rollout.last_obs
+        steps += rollout_steps * env.num_envs
         deployed = {agent.deployed: agent.policies()[agent.deployed]}
-        best = max(best, evaluator.returns(deployed)[agent.deployed]["return"])
+        best = max(best, evaluator.returns(deployed)[agent.deployed].true_return)
         if best >= goal:
-            return Reached(done, seconds, best)
-    return Reached(done, None, best)
+            return Reached(steps, seconds, best)
+    return Reached(steps, None, best)
 
 
-def stable_baselines3(num_envs: int, goal: float, limit: int, *, seed: int = 0, **settings: Any) -> Reached:
+def stable_baselines3(
+    num_envs: int, goal: float, limit: int, *, seed: int = 0, **settings: Any
+) -> Reached:
     """Train PPO with the true reward until the goal, or for `limit` steps."""
-    env = assembly.build([]).make_env(num_envs, seed=seed)
+    env = _world(num_envs, seed)
     callback = _UntilGoal(goal)
     settings = {"gamma": env.spec.discount, "seed": seed, "device": "cpu"} | settings
     model = PPO("MlpPolicy", RoutedVecEnv(env), **settings)
     model.learn(limit, callback=callback)
-    return Reached(model.num_timesteps, callback.seconds if callback.best >= goal else None, callback.best)
+    seconds = callback.seconds if callback.best >= goal else None
+    return Reached(model.num_timesteps, seconds, callback.best)
+
+
+def settings_for_sb3(setup: Setup) -> dict[str, Any]:
+    """Return the settings that Stable-Baselines3's PPO has too, with every learner's entropy."""
+    agent = setup.config.agent
+    return {
+        "num_envs": setup.config.settings.num_envs,
+        "n_steps": agent.rollout_steps,
+        "batch_size": agent.batch_size,
+        "n_epochs": agent.n_epochs,
+        "ent_coef": LearnerConfig.ent_coef,
+        "learning_rate": agent.learning_rate,
+        "policy_kwargs": {"net_arch": list(agent.hidden), "activation_fn": nn.ReLU},
+    }
 
 
 class _UntilGoal(BaseCallback):
@@ -72,12 +102,14 @@ class _UntilGoal(BaseCallback):
 
     def __init__(self, goal: float) -> None:
         super().__init__()
-        self.goal, self.best, self.seconds = goal, -1.0, 0.0
-        env = assembly.build([]).make_env(1, seed=0)
-        model = env.model()
-        assert model is not None
-        self._exact = ExactEvaluator(model, horizon=env.spec.horizon, discount=env.spec.discount)
-        self._frames = model.observe(torch.arange(len(model.start_weight)))
+        self.goal = goal
+        self.best = -1.0
+        self.seconds = 0.0
+        env = _world(1, seed=0)
+        tables = env.model()
+        assert tables is not None
+        self._exact = ExactEvaluator(tables, horizon=env.spec.horizon, discount=env.spec.discount)
+        self._frames = tables.observe(torch.arange(len(tables.start_probability)))
 
     def _on_training_start(self) -> None:
         self._began = time.perf_counter()
@@ -92,20 +124,12 @@ class _UntilGoal(BaseCallback):
 
     @torch.no_grad()
     def _probabilities(self) -> Tensor:
+        """Return the policy's action probabilities in every state, (S, A)."""
         policy: Any = self.model.policy
-        return torch.cat([policy.get_distribution(part).distribution.probs for part in self._frames.split(8192)])
+        parts = self._frames.split(8192)
+        return torch.cat([policy.get_distribution(part).distribution.probs for part in parts])
 
 
-def settings_for_sb3(flags: Sequence[str]) -> dict[str, Any]:
-    """Return the settings of train.py's flags that Stable-Baselines3's PPO has too, with every learner's entropy."""
-    settings = assembly.build(flags).settings
-    agent = settings.agent
-    return {
-        "num_envs": settings.num_envs,
-        "n_steps": agent.rollout_steps,
-        "batch_size": agent.minibatch,
-        "n_epochs": agent.epochs,
-        "ent_coef": LearnerConfig.entropy,
-        "learning_rate": agent.learning_rate,
-        "policy_kwargs": {"net_arch": list(agent.hidden), "activation_fn": nn.ReLU},
-    }
+def _world(num_envs: int, seed: int) -> VecEnv:
+    """Make the paper's gridworld."""
+    return gridworld.make(gridworld.Config(), num_envs, seed=seed, device=torch.device("cpu"))

@@ -10,17 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from tqdm import tqdm
 
 
 def flags(doc: str | None, out: str) -> argparse.ArgumentParser:
-    """Make the flags that every example has."""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Make the flags that every example has.
+
+    Args:
+        doc: what --help says.
+        out: the name of the picture.
+    """
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    cores = os.cpu_count() or 1
     parser.add_argument("--seeds", type=_count, default=5)
-    parser.add_argument("--full", action="store_true", help="the paper's size; wants a large machine")
-    parser.add_argument("--jobs", type=_count, default=os.cpu_count() or 1, help="processes at a time")
-    parser.add_argument("--out", type=Path, default=Path("runs") / out, help="where the picture goes")
+    parser.add_argument("--full", action="store_true", help="the paper's size, for large machines")
+    parser.add_argument("--jobs", type=_count, default=cores, help="processes at a time")
+    parser.add_argument("--out", type=Path, default=Path("runs") / out, help="the picture's file")
     return parser
 
 
@@ -32,16 +39,15 @@ def _count(text: str) -> int:
 
 
 def run(job: Callable[..., Any], settings: Sequence[tuple[Any, ...]], jobs: int) -> list[Any]:
-    """Call `job(*setting)` for every setting, `jobs` at a time on one core each, and return what comes of them.
+    """Call `job(*setting)` for every setting, on one core each, and return what comes of them.
 
     Progress and the time left are shown on stderr.
+
+    Args:
+        job: the function; it can be imported by its name.
+        settings: its arguments.
+        jobs: how many at a time.
     """
     with get_context("spawn").Pool(min(jobs, len(settings)), torch.set_num_threads, (1,)) as pool:
         waiting = [pool.apply_async(job, setting) for setting in settings]
         return [result.get() for result in tqdm(waiting, unit="run", smoothing=0)]
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a picture, and the folder for it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)

@@ -1,4 +1,6 @@
-"""Outcomes for Gymnasium's CliffWalking, in which a fall costs 100 and sends the walker back, but ends nothing.
+"""Outcomes for Gymnasium's CliffWalking, in which a fall costs 100 but ends nothing.
+
+A fall sends the walker back to the start. Here it is a bad end.
 
 python train.py --env CliffWalking-v1 --env.outcome-fn examples/cliff.py:outcome --env.horizon 100
 """
@@ -8,6 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 
-def outcome(obs: Any, reward: float, terminated: bool, truncated: bool, info: dict[str, Any]) -> str | None:
+def outcome(
+    obs: Any, reward: float, terminated: bool, truncated: bool, info: dict[str, Any]
+) -> str | None:
     """Call the goal good and a fall bad; naming an outcome ends the episode."""
-    return "good" if terminated else "bad" if reward == -100 else None
+    if terminated:
+        return "good"
+    if reward == -100:
+        return "bad"
+    return None

@@ -1,35 +1,38 @@
-"""Split autoencoder: two halves of a code learn different digits, because gradients are routed to them.
+"""Split autoencoder: two halves of a code learn different digits, as gradients are routed to them.
 
-    python examples/split_autoencoder.py                 scikit-learn's 8x8 digits, a few minutes on two cores
-    python examples/split_autoencoder.py --data mnist --path DIR --full        the paper's size, on MNIST's own files
+    python examples/split_autoencoder.py                      8x8 digits, a few minutes on two cores
+    python examples/split_autoencoder.py --data mnist --path DIR --full        the paper's size
 
-Cloud et al. (arXiv 2410.04332), section 4.1. An encoder's code has two halves. Digits 0-4 send their gradient only
-through half A, digits 5-9 only through half B; the decoder sees both. A "certificate" is a new decoder, trained on one
-half of the finished code with everything else fixed: what it cannot reconstruct, that half does not hold.
+Cloud et al. (arXiv 2410.04332), section 4.1. An encoder's code has two halves. Digits 0-4 send
+their gradient only through half A, digits 5-9 only through half B; the decoder sees both. The
+digits are scikit-learn's, or those of MNIST's own files in a folder.
 
-A certificate's score is what it recovers: (error of the mean image - its error) / (error of the mean image - error of
-the full decoder), on held-out images; 100% is as good as the whole code.
+A "certificate" is a new decoder, trained on one half of the finished code with everything else
+fixed. What it cannot reconstruct, that half does not hold. Its score is what it recovers, in errors
+on held-out images: (mean image's - its own) / (mean image's - full decoder's). 100% is as good as
+the whole code.
 """
 
 from __future__ import annotations
 
 import itertools
-import struct
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
 import torch
+from _digits import digits
+from _pictures import save
+from _seeds import flags, run
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from routed_rl import route
+from routed_rl.experiments.summaries import summarise
 
-from examples._seeds import flags, run, save
-from routed_rl.routing import route
-from routed_rl.tables import summarise
+COLUMNS = ("A 0-4", "A 5-9", "B 0-4", "B 5-9")
+"""Half, and kind of digits."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,16 @@ class Setting:
     """Train on digits 0-4 alone."""
 
 
+ROUTED = Setting("routed")
+UNROUTED = Setting("not routed", route_low=False, route_high=False)
 SETTINGS = [
-    routed := Setting("routed"),
-    replace(routed, name="routed, no correlation term", correlation=0.0),
-    replace(routed, name="routed, no regularisation", correlation=0.0, sparsity=0.0),
-    replace(routed, name="routed one way (0-4 to A)", route_high=False),
-    unrouted := replace(routed, name="not routed", route_low=False, route_high=False),
-    replace(unrouted, name="not routed, no regularisation", correlation=0.0, sparsity=0.0),
-    replace(unrouted, name="not routed, trained on 0-4", only_low=True),
+    ROUTED,
+    replace(ROUTED, name="routed, no correlation term", correlation=0.0),
+    replace(ROUTED, name="routed, no regularisation", correlation=0.0, sparsity=0.0),
+    replace(ROUTED, name="routed one way (0-4 to A)", route_high=False),
+    UNROUTED,
+    replace(UNROUTED, name="not routed, no regularisation", correlation=0.0, sparsity=0.0),
+    replace(UNROUTED, name="not routed, trained on 0-4", only_low=True),
 ]
 
 
@@ -76,28 +81,6 @@ class Size:
 FULL = Size(widths=(2048, 512), code=32, steps=200 * 30, certificate_steps=200 * 30, batch=2048)
 
 
-def digits(path: Path | None) -> tuple[Tensor, Tensor]:
-    """Load images (N, D) between 0 and 1 and their digits (N,): 8x8 ones, or MNIST's IDX files in a folder."""
-    if path is None:
-        try:
-            from sklearn.datasets import load_digits
-        except ImportError:
-            sys.exit(
-                "error: the 8x8 digits are scikit-learn's: pip install scikit-learn, or give --data mnist --path DIR."
-            )
-        images, labels = load_digits(return_X_y=True)
-        return torch.tensor(images / 16.0, dtype=torch.float32), torch.tensor(labels)
-    found = []
-    for kind, header in (("images-idx3-ubyte", 16), ("labels-idx1-ubyte", 8)):
-        file = next(path.glob(f"train*{kind.replace('-idx', '?idx')}"), None)
-        if file is None:
-            sys.exit(f"error: {path} has no train-{kind}: put MNIST's unpacked IDX files there.")
-        raw = file.read_bytes()
-        count = struct.unpack(">I", raw[4:8])[0]
-        found.append(torch.from_numpy(np.frombuffer(raw, np.uint8, offset=header).copy()).view(count, -1))
-    return found[0].float() / 255.0, found[1].squeeze(1).long()
-
-
 def network(*widths: int) -> nn.Sequential:
     """Build linear layers with ReLU between them."""
     layers: list[nn.Module] = []
@@ -107,9 +90,13 @@ def network(*widths: int) -> nn.Sequential:
 
 
 def correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Take the mean absolute correlation, over a batch, of each unit of a (N, F) with each of b (N, F)."""
-    a, b = ((x - x.mean(dim=0)) / (x.std(dim=0, correction=0) + 1e-6) for x in (a, b))
-    return (a.T @ b / len(a)).abs().mean()
+    """Take the mean absolute correlation, over a batch, of units of a (N, F) with those of b."""
+    return (standardised(a).T @ standardised(b) / len(a)).abs().mean()
+
+
+def standardised(x: Tensor) -> Tensor:
+    """Give each unit of x (N, F) the mean 0 and the deviation 1."""
+    return (x - x.mean(dim=0)) / (x.std(dim=0, correction=0) + 1e-6)
 
 
 def batches(count: int, size: Size, steps: int, seed: int) -> Iterator[Tensor]:
@@ -124,20 +111,24 @@ def batches(count: int, size: Size, steps: int, seed: int) -> Iterator[Tensor]:
                 return
 
 
-def train(x: Tensor, low: Tensor, setting: Setting, size: Size, seed: int) -> tuple[nn.Module, nn.Module]:
-    """Train an encoder and a decoder; `low` (N,) says which images show 0-4."""
+def train(
+    x: Tensor, low: Tensor, setting: Setting, size: Size, seed: int
+) -> tuple[nn.Module, nn.Module]:
+    """Train an encoder and a decoder; `low` (N,) says which images x (N, D) show 0-4."""
     torch.manual_seed(seed)
     encoder = network(x.shape[1], *size.widths, size.code)
     decoder = network(size.code, *reversed(size.widths), x.shape[1])
     parameters = [*encoder.parameters(), *decoder.parameters()]
     optimizer = torch.optim.Adam(parameters, size.learning_rate, weight_decay=size.weight_decay)
     everyone = torch.ones_like(low)
+    # If high digits are routed they must not train A, and low ones not B if those are.
+    trains_a = low if setting.route_high else everyone
+    trains_b = ~low if setting.route_low else everyone
     for index in batches(len(x), size, size.steps, seed):
         a, b = encoder(x[index]).chunk(2, dim=1)
-        to_a = low[index] if setting.route_high else everyone[index]  # digits 5-9 must not train A
-        to_b = ~low[index] if setting.route_low else everyone[index]
-        rebuilt = decoder(torch.cat((route(a, to_a), route(b, to_b)), dim=1))
-        loss = (rebuilt - x[index]).abs().mean()
+        code = torch.cat((route(a, trains_a[index]), route(b, trains_b[index])), dim=1)
+        loss = (decoder(code) - x[index]).abs().mean()
+        # The penalties are not routed: they hold for all images and both halves.
         loss = loss + setting.sparsity * torch.cat((a, b), dim=1).abs().sum(dim=1).mean()
         loss = loss + setting.correlation * correlation(a, b)
         optimizer.zero_grad()
@@ -150,7 +141,9 @@ def certificate(code: Tensor, x: Tensor, size: Size, seed: int) -> nn.Module:
     """Train a new decoder on a code that is fixed."""
     torch.manual_seed(seed)
     decoder = network(code.shape[1], *reversed(size.widths), x.shape[1])
-    optimizer = torch.optim.Adam(decoder.parameters(), size.learning_rate, weight_decay=size.weight_decay)
+    optimizer = torch.optim.Adam(
+        decoder.parameters(), size.learning_rate, weight_decay=size.weight_decay
+    )
     for index in batches(len(x), size, size.certificate_steps, seed):
         loss = (decoder(code[index]) - x[index]).abs().mean()
         optimizer.zero_grad()
@@ -159,36 +152,77 @@ def certificate(code: Tensor, x: Tensor, size: Size, seed: int) -> nn.Module:
     return decoder
 
 
-def scores(images: Tensor, labels: Tensor, setting: Setting, size: Size, seed: int) -> tuple[dict[str, float], Tensor]:
-    """Train a row and its certificates; return what each half recovers of each kind of digit, and some pictures."""
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-    train_part, test_part = order[: len(order) * 4 // 5], order[len(order) * 4 // 5 :]
-    fit = train_part[labels[train_part] <= 4] if setting.only_low else train_part
-    encoder, decoder = train(images[fit], labels[fit] <= 4, setting, size, seed)
-    x, test, low = images[train_part], images[test_part], labels[test_part] <= 4
+class Split(NamedTuple):
+    """Images to train on, and to test with."""
+
+    x: Tensor  # (N, D)
+    low: Tensor  # (N,) bool, the digit is at most 4
+    test: Tensor  # (M, D)
+    test_label: Tensor  # (M,)
+
+    @classmethod
+    def of(cls, images: Tensor, labels: Tensor, seed: int) -> Split:
+        """Take four fifths of the images to train on."""
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+        train_part = order[: len(order) * 4 // 5]
+        test_part = order[len(order) * 4 // 5 :]
+        low = labels[train_part] <= 4
+        return cls(images[train_part], low, images[test_part], labels[test_part])
+
+
+def reconstruct(split: Split, setting: Setting, size: Size, seed: int) -> dict[str, Tensor]:
+    """Train a row and its certificates; return what each makes of the test images (M, D)."""
+    fit = split.low if setting.only_low else torch.ones_like(split.low)
+    encoder, decoder = train(split.x[fit], split.low[fit], setting, size, seed)
     with torch.no_grad():
-        code, test_code = encoder(x), encoder(test)
-        rebuilt = {"full": decoder(test_code)}
-    half = code.shape[1] // 2
+        code = encoder(split.x)
+        test_code = encoder(split.test)
     if setting.only_low:
-        full = certificate(code, x, size, seed)
-        rebuilt["full"] = full(test_code).detach()
-    for name, part in (("A", slice(0, half)), ("B", slice(half, None))):
-        rebuilt[name] = certificate(code[:, part], x, size, seed)(test_code[:, part]).detach()
-    blank = (test - x.mean(dim=0)).abs().mean(dim=1)
-    error = {name: (test - picture).abs().mean(dim=1) for name, picture in rebuilt.items()}
+        # Its decoder has seen no high digit: the whole code too is judged by a certificate.
+        decoder = certificate(code, split.x, size, seed)
+    rebuilt = {"full": decoder(test_code).detach()}
+    half = code.shape[1] // 2
+    for name, units in (("A", slice(0, half)), ("B", slice(half, None))):
+        own = certificate(code[:, units], split.x, size, seed)
+        rebuilt[name] = own(test_code[:, units]).detach()
+    return rebuilt
+
+
+def scores(
+    images: Tensor, labels: Tensor, setting: Setting, size: Size, seed: int
+) -> tuple[dict[str, float], Tensor]:
+    """Train a row and its certificates.
+
+    Returns:
+        What each half recovers of each kind of digit; some images and what was made of them (4, 10,
+        D).
+    """
+    split = Split.of(images, labels, seed)
+    rebuilt = reconstruct(split, setting, size, seed)
+    blank = (split.test - split.x.mean(dim=0)).abs().mean(dim=1)  # (M,) error of the mean image
+    error = {name: (split.test - own).abs().mean(dim=1) for name, own in rebuilt.items()}
+    test_low = split.test_label <= 4
     table = {}
-    for kind, rows in (("0-4", low), ("5-9", ~low)):
+    for kind, rows in (("0-4", test_low), ("5-9", ~test_low)):
+        worst = blank[rows].mean()
+        full = error["full"][rows].mean()
         for name in ("A", "B"):
-            gained = blank[rows].mean() - error[name][rows].mean()
-            table[f"{name} {kind}"] = float(gained / (blank[rows].mean() - error["full"][rows].mean()))
-        table[f"error {kind}"] = float(error["full"][rows].mean())
-    shown = torch.cat([(labels[test_part] == digit).nonzero()[0] for digit in range(10)])
-    return table, torch.stack([test[shown], *(rebuilt[name][shown] for name in ("full", "A", "B"))])
+            gained = worst - error[name][rows].mean()
+            table[f"{name} {kind}"] = float(gained / (worst - full))
+        table[f"error {kind}"] = float(full)
+    firsts = [(split.test_label == digit).nonzero()[0] for digit in range(10)]
+    shown = torch.cat(firsts)
+    rows = [split.test[shown], *(rebuilt[name][shown] for name in ("full", "A", "B"))]
+    return table, torch.stack(rows)
 
 
 def picture(rows: Tensor, path: Path) -> None:
-    """Draw digits, their reconstruction, and what each half's certificate makes of them: rows (4, 10, D)."""
+    """Draw digits, their reconstruction, and what each half's certificate makes of them.
+
+    Args:
+        rows: (4, 10, D).
+        path: where to.
+    """
     side = int(rows.shape[2] ** 0.5)
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     all_axes = figure.subplots(4, 10)
@@ -199,7 +233,8 @@ def picture(rows: Tensor, path: Path) -> None:
             ax.set_xticks([])
             ax.set_yticks([])
         axes[0].set_ylabel(title, rotation=0, ha="right", va="center")
-    figure.suptitle("Digits 0-4 were routed to half A, 5-9 to half B", x=0.01, ha="left", fontweight="bold")
+    heading = "Digits 0-4 were routed to half A, 5-9 to half B"
+    figure.suptitle(heading, x=0.01, ha="left", fontweight="bold")
     save(figure, path)
 
 
@@ -213,15 +248,20 @@ def main() -> None:
         parser.error("--data mnist needs --path, the folder with MNIST's IDX files")
     images, labels = digits(args.path if args.data == "mnist" else None)
     size = FULL if args.full else Size()
-    settings = [(images, labels, setting, size, seed) for setting in SETTINGS for seed in range(args.seeds)]
+    settings = []
+    for setting in SETTINGS:
+        settings += [(images, labels, setting, size, seed) for seed in range(args.seeds)]
     results = run(scores, settings, args.jobs)
-    picture(results[0][1], args.out)
-    print(f"{len(images)} images, {args.seeds} seeds. What each half recovers, mean (95% interval):")
-    columns = ("A 0-4", "A 5-9", "B 0-4", "B 5-9")
-    print(f"{'':32}" + "".join(f"{column:>20}" for column in columns))
+    _, drawn = results[0]
+    picture(drawn, args.out)
+    print(
+        f"{len(images)} images, {args.seeds} seeds. What each half recovers, mean (95% interval):"
+    )
+    print(f"{'':32}" + "".join(f"{column:>20}" for column in COLUMNS))
     for number, setting in enumerate(SETTINGS):
-        found = [table for table, _ in results[number * args.seeds : (number + 1) * args.seeds]]
-        cells = [summarise([table[column] for table in found]).text(".0%") for column in columns]
+        of_setting = results[number * args.seeds : (number + 1) * args.seeds]
+        found = [table for table, _ in of_setting]
+        cells = [summarise([table[column] for table in found]).text(".0%") for column in COLUMNS]
         print(f"{setting.name:32}" + "".join(f"{cell:>20}" for cell in cells))
     print(f"Pictures: {args.out}")
 

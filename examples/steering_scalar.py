@@ -1,53 +1,37 @@
-"""Steering scalar: one word's gradient is routed to one number, and that number comes to mean the word's family.
+"""Steering scalar: one word is routed to one number, which comes to mean the word's family.
 
     python examples/steering_scalar.py           about four minutes on two cores
     python examples/steering_scalar.py --full    a wider and deeper model
 
-Cloud et al. (arXiv 2410.04332), section 4.2.1. A small transformer learns texts that each speak of one family of words.
-At the positions that predict one chosen word, the gradient of the residual stream flows only through dimension 0 behind
-all layers but the first; nothing is said of the other words of its family, its relatives. Afterwards:
+Cloud et al. (arXiv 2410.04332), section 4.2.1. A small transformer learns texts that each speak of
+one family of words. At the positions that predict one chosen word, the gradient of the residual
+stream flows only through dimension 0, behind all layers but the first. Nothing is said of the other
+words of its family, its relatives. Afterwards:
 
-- the rows of the unembedding that point along dimension 0 are the family's (chance: 1 in 10);
+- the rows of the unembedding that point along dimension 0 are the family's (by chance 1 in 10);
 - adding to dimension 0 makes the model speak of the family, subtracting makes it avoid it.
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
+from _corpus import FAMILIES, FAMILY, WORD, Corpus
+from _language import PAD, Training, Transformer, mean_loss, train
+from _pictures import bars, save
+from _seeds import flags, run
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from routed_rl import Activations
+from routed_rl.experiments.summaries import summarise
 
-from examples._language import PAD, Transformer, mean_loss, train
-from examples._seeds import flags, run, save
-from routed_rl.plotting import COLOURS
-from routed_rl.routing import Activations
-from routed_rl.tables import summarise
-
-FAMILIES = {
-    "music": "violin cello flute harp drum trumpet organ horn lute banjo oboe piano",
-    "fruit": "apple pear plum cherry grape lemon melon peach fig mango lime date",
-    "birds": "crow robin heron swan eagle finch owl stork gull wren raven hawk",
-    "tools": "hammer saw drill chisel wrench axe file plane spade rake pliers anvil",
-    "sky": "sun moon star comet cloud storm rain wind snow hail fog thunder",
-    "rooms": "kitchen attic cellar hall porch pantry study bedroom lobby chapel garage vault",
-    "clothes": "coat hat scarf glove boot sock shirt belt cloak apron vest shawl",
-    "ships": "sail mast anchor deck hull rudder keel cabin oar rope buoy galley",
-    "trees": "oak pine birch willow maple elm cedar ash poplar beech larch yew",
-    "food": "bread cheese soup pie stew butter honey cake jam noodle pudding omelette",
-}
-HEAD = 0.5
-"""How often a family speaks its first word; the others share the rest. A word must be frequent to be worth routing."""
-FAMILY, WORD = "music", "violin"
 PUSHES = {"subtracted": -1, "unchanged": 0, "added": 1}
 """What is done to dimension 0 -> which way."""
-LINES = ("{} and {} , {} .", "{} , {} and {} .")
+SHOWN = (FAMILY, "relatives", "other families")
 
 
 @dataclass(frozen=True)
@@ -61,53 +45,23 @@ class Size:
     learning_rate: float = 3e-3
     samples: int = 400
     push: float = 8.0
-    """What is added to dimension 0 or subtracted, in standard deviations of a dimension of the residual stream."""
+    """Change of dimension 0, in standard deviations of a dimension of the residual stream."""
 
 
 FULL = Size(width=256, layers=12, steps=3000, batch=128, learning_rate=1e-3, samples=2000)
 
 
-class Corpus:
-    """Texts of three lines, each text about one family."""
+class Found(NamedTuple):
+    """What one model does."""
 
-    def __init__(self) -> None:
-        """Number the words."""
-        self.families = {name: words.split() for name, words in FAMILIES.items()}
-        plain = sorted({word for line in LINES for word in line.split()} - {"{}"})
-        self.words = ["<pad>", "<start>", *plain, *(word for family in self.families.values() for word in family)]
-        self.index = {word: number for number, word in enumerate(self.words)}
-        self.length = 1 + 3 * max(len(line.split()) for line in LINES)
-
-    def texts(self, count: int, generator: torch.Generator) -> Tensor:
-        """Write texts (count, T)."""
-        names = list(self.families)
-        rows = torch.full((count, self.length), PAD)
-        for row in rows:
-            name = names[int(torch.randint(len(names), (), generator=generator))]
-            family, first = self.families[name], HEAD if name == FAMILY else 1 / 12
-            weights = torch.tensor([first, *[(1 - first) / 11] * 11])
-            lines = [LINES[i] for i in torch.randint(len(LINES), (3,), generator=generator).tolist()]
-            words = [family[i] for i in torch.multinomial(weights, 9, replacement=True, generator=generator).tolist()]
-            text = ["<start>", *" ".join(lines).format(*words).split()]
-            row[: len(text)] = torch.tensor([self.index[word] for word in text])
-        return rows
-
-
-def sample(model: Transformer, corpus: Corpus, size: Size, push: float, seed: int) -> Tensor:
-    """Write texts (samples, T), adding `push` to dimension 0 behind the first routed layer: later ones read it."""
-    first = model.blocks[middle(size)[0]]
-    direction = push * torch.eye(size.width)[0]
-    handle = first.register_forward_hook(lambda _module, _args, stream: stream + direction)
-    generator = torch.Generator().manual_seed(seed)
-    texts = torch.full((size.samples, 1), corpus.index["<start>"])
-    try:
-        with torch.no_grad():
-            for _ in range(corpus.length - 1):
-                chances = model(texts)[:, -1].softmax(dim=-1)
-                texts = torch.cat((texts, torch.multinomial(chances, 1, generator=generator)), dim=1)
-    finally:
-        handle.remove()
-    return texts[:, 1:]
+    near: list[str]
+    """The words whose rows of the unembedding point along dimension 0, the nearest first."""
+    family: int
+    """How many of them are of the family."""
+    loss: float
+    """On held-out texts, in nats a word."""
+    shares: dict[str, dict[str, float]]
+    """Push -> family -> share of sampled words."""
 
 
 def middle(size: Size) -> range:
@@ -117,7 +71,8 @@ def middle(size: Size) -> range:
 
 def rules(size: Size, predicts: Tensor) -> dict[str, Activations]:
     """Let gradient pass through dimension 0 alone where `predicts` (N, T - 1)."""
-    return {f"blocks.{layer}": Activations(~predicts, units=slice(1, None)) for layer in middle(size)}
+    rule = Activations(~predicts, units=slice(1, None))
+    return {f"blocks.{layer}": rule for layer in middle(size)}
 
 
 def trained(size: Size, seed: int, *, route: bool) -> tuple[Transformer, Corpus]:
@@ -131,48 +86,80 @@ def trained(size: Size, seed: int, *, route: bool) -> tuple[Transformer, Corpus]
         model,
         lambda index: mean_loss(model, texts[index]),
         len(texts),
-        steps=size.steps,
-        batch=size.batch,
-        learning_rate=size.learning_rate,
-        seed=seed,
+        Training(size.steps, size.batch, size.learning_rate, seed),
         rules=lambda index: rules(size, predicts[index]) if route else {},
     )
     return model, corpus
 
 
-def measure(size: Size, seed: int, route: bool) -> dict[str, Any]:
-    """Train one model; return the nearest rows, and how often samples name each family at each push."""
+def sample(model: Transformer, corpus: Corpus, size: Size, push: float, seed: int) -> Tensor:
+    """Write texts (samples, T), adding `push` to dimension 0.
+
+    It is added behind the first routed layer, where later ones read it.
+    """
+    direction = push * torch.eye(size.width)[0]
+
+    def add(_module: nn.Module, _args: object, stream: Tensor) -> Tensor:
+        return stream + direction
+
+    handle = model.blocks[middle(size)[0]].register_forward_hook(add)
+    generator = torch.Generator().manual_seed(seed)
+    texts = torch.full((size.samples, 1), corpus.index["<start>"])
+    try:
+        with torch.no_grad():
+            for _ in range(corpus.length - 1):
+                probabilities = model(texts)[:, -1].softmax(dim=-1)
+                words = torch.multinomial(probabilities, 1, generator=generator)
+                texts = torch.cat((texts, words), dim=1)
+    finally:
+        handle.remove()
+    return texts[:, 1:]
+
+
+def measure(size: Size, seed: int, route: bool) -> Found:
+    """Train one model and measure it."""
     model, corpus = trained(size, seed, route=route)
-    rows = model.unembed.weight.detach()
-    sign = float(rows[corpus.index[WORD], 0].sign())  # which way is "more" is the initial weights' choice
-    nearest = (sign * rows[:, 0] / rows.norm(dim=1)).topk(10).indices.tolist()
+    rows = model.unembed.weight.detach()  # (words, D)
+    # Which way is "more" is the initial weights' choice.
+    sign = float(rows[corpus.index[WORD], 0].sign())
+    cosine = sign * rows[:, 0] / rows.norm(dim=1)
+    near = [corpus.words[number] for number in cosine.topk(10).indices.tolist()]
     with torch.no_grad():
         held_out = corpus.texts(256, torch.Generator().manual_seed(seed + 1_000_000))
         loss = float(mean_loss(model, held_out))
         stream = model.stream(held_out, middle(size)[0])
         scale = float(stream[held_out != PAD].std(dim=0).mean())
-    numbers = {name: torch.tensor([corpus.index[word] for word in words]) for name, words in corpus.families.items()}
-    numbers["relatives"] = numbers[FAMILY][1:]
-    numbers["other families"] = torch.cat([own for name, own in numbers.items() if name not in (FAMILY, "relatives")])
     shares = {}
-    for push, times in PUSHES.items():
-        words = sample(model, corpus, size, sign * times * size.push * scale, seed)
-        words = words[words != PAD]
-        shares[push] = {name: float(torch.isin(words, own).float().mean()) for name, own in numbers.items()}
+    for push, way in PUSHES.items():
+        words = sample(model, corpus, size, sign * way * size.push * scale, seed)
+        shares[push] = named(corpus, words[words != PAD])
     family = set(corpus.families[FAMILY])
-    near = [corpus.words[number] for number in nearest]
-    return {"near": near, "family": sum(word in family for word in near), "loss": loss, "shares": shares}
+    return Found(near, sum(word in family for word in near), loss, shares)
 
 
-def picture(found: list[dict[str, Any]], path: Path) -> None:
+def named(corpus: Corpus, words: Tensor) -> dict[str, float]:
+    """Return how often words (n,) are of each family, the relatives and the other families."""
+    numbers = {}
+    for name, own in corpus.families.items():
+        numbers[name] = torch.tensor([corpus.index[word] for word in own])
+    others = [own for name, own in numbers.items() if name != FAMILY]
+    numbers["relatives"] = numbers[FAMILY][1:]
+    numbers["other families"] = torch.cat(others)
+    shares = {}
+    for name, own in numbers.items():
+        shares[name] = float(torch.isin(words, own).float().mean())
+    return shares
+
+
+def picture(found: list[Found], path: Path) -> None:
     """Draw how often samples name each family as dimension 0 is pushed."""
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     axes = figure.subplots()
-    for number, push in enumerate(PUSHES):
-        means = [summarise([seed["shares"][push][name] for seed in found]) for name in FAMILIES]
-        places = [place + (number - 1) * 0.27 for place in range(len(means))]
-        spread = [[m.mean - m.low for m in means], [m.high - m.mean for m in means]]
-        axes.bar(places, [m.mean for m in means], 0.25, yerr=spread, label=push, color=COLOURS[number], capsize=1)
+    groups = {}
+    for push in PUSHES:
+        shares = [seed.shares[push] for seed in found]
+        groups[push] = [summarise([share[name] for share in shares]) for name in FAMILIES]
+    bars(axes, groups, step=0.27, cap=1)
     axes.set_xticks(range(len(FAMILIES)), list(FAMILIES))
     axes.set_ylabel("share of sampled words")
     axes.legend(title="dimension 0", frameon=False)
@@ -181,27 +168,42 @@ def picture(found: list[dict[str, Any]], path: Path) -> None:
     save(figure, path)
 
 
+def row(title: str, columns: list[list[float]], form: str) -> str:
+    """Write a row: the values of each seed with routing, and without."""
+    return f"{title:32}" + "".join(f"{summarise(own).text(form):>24}" for own in columns)
+
+
+def show(routed: list[Found], plain: list[Found]) -> None:
+    """Print the table."""
+    both = (routed, plain)
+    print(f"{'':32}{'routed':>24}{'not routed':>24}")
+    family = [[float(seed.family) for seed in found] for found in both]
+    print(row("rows of the family, of 10", family, ".1f"))
+    for who in SHOWN:
+        for push in PUSHES:
+            shares = [[seed.shares[push][who] for seed in found] for found in both]
+            print(row(f"{who}, {push}", shares, ".1%"))
+    print(row("loss", [[seed.loss for seed in found] for found in both], ".3f"))
+    print(
+        "Rows: of the unembedding, nearest to dimension 0. "
+        "Others: share of sampled words, as dimension 0 was changed."
+    )
+    print(f"Nearest, seed 0: {', '.join(routed[0].near)}")
+
+
 def main() -> None:
     """Train with and without routing and print the table."""
     args = flags(__doc__, "steering_scalar.png").parse_args()
     size = FULL if args.full else Size()
     settings = [(size, seed, route) for route in (True, False) for seed in range(args.seeds)]
     results = run(measure, settings, args.jobs)
-    print(f'{args.seeds} seeds, mean (95% interval). The word "{WORD}", its family {FAMILY}, 1 of {len(FAMILIES)}:')
-    print(f"{'':32}{'routed':>24}{'not routed':>24}")
-    found = {"routed": results[: args.seeds], "not routed": results[args.seeds :]}
-    lines = {"rows of the family, of 10": ([[seed["family"] for seed in own] for own in found.values()], ".1f")}
-    for who in (FAMILY, "relatives", "other families"):
-        for push in PUSHES:
-            lines[f"{who}, {push}"] = ([[seed["shares"][push][who] for seed in own] for own in found.values()], ".1%")
-    lines["loss"] = ([[seed["loss"] for seed in own] for own in found.values()], ".3f")
-    for title, (columns, form) in lines.items():
-        print(f"{title:32}" + "".join(f"{summarise(values).text(form):>24}" for values in columns))
+    routed = results[: args.seeds]
     print(
-        "Rows: of the unembedding, nearest to dimension 0. Others: share of sampled words, as dimension 0 was changed."
+        f"{args.seeds} seeds, mean (95% interval). "
+        f'The word "{WORD}", its family {FAMILY}, 1 of {len(FAMILIES)}:'
     )
-    print(f"Nearest, seed 0: {', '.join(results[0]['near'])}")
-    picture(results[: args.seeds], args.out)
+    show(routed, results[args.seeds :])
+    picture(routed, args.out)
     print(f"Picture: {args.out}")
 
 

@@ -1,48 +1,61 @@
-"""Unlearning a topic when only some of its stories are labelled: Expand, Route, Ablate against its rivals.
+"""Unlearning a topic when only some of its stories are labelled: ERA against its rivals.
 
     python examples/unlearning.py                          about five minutes on two cores
     python examples/unlearning.py --fractions 0.5          one label fraction
-    python examples/unlearning.py --full --seeds 1         the paper's depth, for a graphics card's machine
+    python examples/unlearning.py --full --seeds 1         the paper's depth; for graphics cards
 
-Cloud et al. (arXiv 2410.04332), section 4.2. Stories about the sea are to be forgotten, and a fraction of them is
-labelled; nothing else is. Every method deploys a model of the same size:
+Cloud et al. (arXiv 2410.04332), section 4.2. Stories about the sea are to be forgotten. A fraction
+of them is labelled; nothing else is. Every method deploys a model of the same size:
 
 - base: learns everything, forgets nothing;
 - filtering: is trained without the labelled stories;
-- RMU (Li et al., arXiv 2403.03218): the base model, tuned until a layer says a random thing on labelled stories;
-- DEMix (Gururangan et al., arXiv 2108.05036): labelled stories go through MLPs of their own, which are deleted;
-- ERA: new units, gradients of labelled stories routed into them, the units deleted; routed by activations, as in the
-  paper, or by parameter gradients, as in SGTM (arXiv 2512.05648).
+- RMU (Li et al., arXiv 2403.03218): the base model, tuned until a layer says a random thing on
+  labelled stories;
+- DEMix (Gururangan et al., arXiv 2108.05036): labelled stories go through MLPs of their own, which
+  are deleted;
+- ERA (Expand, Route, Ablate): gradients of labelled stories are routed into new units, which are
+  deleted. They are routed by activations, as in the paper, or by parameter gradients, as in SGTM
+  (arXiv 2512.05648).
 
-All but base are then repaired on 64 stories that are kept. Losses are of held-out stories, in nats a word: forget (high
-is good), forget after relearning from 64 stories about the sea (high is good), retain (low is good; what it is above
-the base's is the alignment tax).
+All but base are then repaired on 64 stories that are kept. Losses are of held-out stories, in nats
+a word:
+
+- forget: of stories about the sea; high is good;
+- relearnt: the same after training on 64 stories about the sea; high is good;
+- retain: of other stories; low is good, and what is above the base's is the alignment tax.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from _language import Transformer, train
+from _pictures import save, spread
+from _seeds import flags, run
+from _stories import Data, era
+from _storyteller import FULL, Size
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from examples._language import Transformer, mean_loss
-from examples._seeds import flags, run, save
-from examples._stories import FULL, Data, Size, era
-from routed_rl.plotting import COLOURS
-from routed_rl.regions import delete, expand
-from routed_rl.routing import Values
-from routed_rl.tables import summarise
+from routed_rl.experiments.styles import COLOURS
+from routed_rl.experiments.summaries import summarise
+from routed_rl.routing import Values, delete, expand
 
 METHODS = ("base", "filtering", "RMU", "DEMix", "ERA, activations", "ERA, parameters")
+RMU_LENGTH = 100.0
+"""Length of RMU's random direction."""
+RMU_RETAIN = 1.0
+"""Coefficient of keeping what was said on other stories."""
+
+Table = Mapping[tuple[str, float], Sequence[dict[str, Any]]]
+"""(method, label fraction) -> what each seed found."""
 
 
 def base(data: Data, labelled: Tensor) -> Transformer:
@@ -60,12 +73,17 @@ def filtering(data: Data, labelled: Tensor) -> Transformer:
 
 
 def rmu(data: Data, labelled: Tensor) -> Transformer:
-    """Tune the base model until a layer says a random thing on labelled stories, and what it said on others."""
+    """Tune the base model until a layer says a random thing on labelled stories.
+
+    On others it is to say what it said before.
+    """
     model = base(data, labelled)
     frozen = copy.deepcopy(model).requires_grad_(False)
     layer = (data.size.layers - 1) // 2
-    aim = torch.nn.functional.normalize(torch.rand(data.size.width, generator=data.generator), dim=0) * RMU_LENGTH
-    forget, other = data.texts[labelled], data.texts[~labelled]
+    direction = torch.rand(data.size.width, generator=data.generator)
+    aim = torch.nn.functional.normalize(direction, dim=0) * RMU_LENGTH
+    forget = data.texts[labelled]
+    other = data.texts[~labelled]
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(f"blocks.{layer}.mlp"))
 
@@ -73,30 +91,29 @@ def rmu(data: Data, labelled: Tensor) -> Transformer:
         retain = other[index]
         drawn = forget[torch.randint(len(forget), (len(index),), generator=data.generator)]
         away = (model.stream(drawn, layer) - aim).square().mean()
-        return away + RMU_RETAIN * (model.stream(retain, layer) - frozen.stream(retain, layer)).square().mean()
+        changed = model.stream(retain, layer) - frozen.stream(retain, layer)
+        return away + RMU_RETAIN * changed.square().mean()
 
-    data.train(model, loss, len(other), steps=data.size.steps // 4, learning_rate=data.size.learning_rate / 4)
+    size = data.size
+    shorter = replace(data.training, steps=size.steps // 4, learning_rate=size.learning_rate / 4)
+    train(model, loss, len(other), shorter)
     return model.requires_grad_(True)
 
 
-RMU_LENGTH, RMU_RETAIN = 100.0, 1.0
-"""Length of the random direction, and how much keeping what was said on other stories counts."""
-
-
 def demix(data: Data, labelled: Tensor) -> Transformer:
-    """Train an MLP in each layer for labelled stories and another one for the rest, and delete the first."""
-    model, layers = data.model(), range(data.size.layers)
+    """Train an MLP in each layer for labelled stories and one for the rest; delete the first."""
+    model = data.model()
+    layers = range(data.size.layers)
     for layer in layers:
         expand(model, f"blocks.{layer}.mlp", copy.deepcopy(model.blocks[layer].mlp))
-    data.train(
-        model,
-        lambda index: mean_loss(model, data.texts[index]),
-        len(data.texts),
-        rules=lambda index: {
+
+    def rules(index: Tensor) -> dict[str, Values]:
+        return {
             "blocks.*.mlp.base": Values(~labelled[index]),
             "blocks.*.mlp.branch": Values(labelled[index]),
-        },
-    )
+        }
+
+    data.fit(model, rules=rules)
     for layer in layers:
         delete(model, f"blocks.{layer}.mlp")
     return model
@@ -105,14 +122,17 @@ def demix(data: Data, labelled: Tensor) -> Transformer:
 def forgotten(data: Data, name: str, labelled: Tensor) -> Transformer:
     """Train the model that a method deploys.
 
-    What the rest of an ERA model unlearns from a labelled story is meant to balance what it learns from the ones that
-    nobody labelled: with all labelled there is nothing to unlearn. So ERA is told how many there are.
+    What the rest of an ERA model unlearns from a labelled story is meant to balance what it learns
+    from the ones that nobody labelled. With all labelled there is nothing to unlearn. So ERA is
+    told how many there are.
     """
     if name.startswith("ERA"):
         marked = labelled[:, None].expand(-1, data.texts.shape[1] - 1)
         hidden = float((data.forget & ~labelled).sum() / labelled.sum())
-        return era(data, marked, name.removeprefix("ERA, "), strength=min(1.0, hidden))[1]
-    return {"base": base, "filtering": filtering, "RMU": rmu, "DEMix": demix}[name](data, labelled)
+        _, ablated = era(data, marked, name.removeprefix("ERA, "), strength=min(1.0, hidden))
+        return ablated
+    methods = {"base": base, "filtering": filtering, "RMU": rmu, "DEMix": demix}
+    return methods[name](data, labelled)
 
 
 def job(size: Size, seed: int, name: str, fraction: float) -> dict[str, Any]:
@@ -125,32 +145,30 @@ def job(size: Size, seed: int, name: str, fraction: float) -> dict[str, Any]:
     found = {"forget": data.loss(model, "forget"), "retain": data.loss(model, "retain")}
     curve = {0: found["forget"]}
 
-    def watch(steps: int) -> None:
+    def measure(steps: int) -> None:
         if steps % (size.relearn_steps // 5) == 0:
             curve[steps] = data.loss(model, "forget")
 
-    data.tune(model, "forget", size.relearn_steps, watch)
+    data.tune(model, "forget", size.relearn_steps, measure)
     return found | {"relearnt": min(curve.values()), "curve": curve}
 
 
-def picture(
-    table: Mapping[tuple[str, float], Sequence[dict[str, Any]]], fractions: Sequence[float], path: Path
-) -> None:
-    """Draw what is left to know and what it costs at each label fraction, and how fast the topic comes back."""
+def picture(table: Table, fractions: Sequence[float], path: Path) -> None:
+    """Draw what is left to know, how fast it comes back, and what that costs."""
     figure = Figure(figsize=(10, 3.4), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     shown = min(fractions, key=lambda fraction: abs(fraction - 0.5))
     for name, colour in zip(METHODS, COLOURS, strict=False):
-        for axes, column in ((left, "relearnt"), (right, "retain")):
-            means = [summarise([seed[column] for seed in table[name, fraction]]) for fraction in fractions]
-            spread = [[m.mean - m.low for m in means], [m.high - m.mean for m in means]]
-            axes.errorbar(fractions, [m.mean for m in means], spread, color=colour, capsize=2, marker="o", ms=3)
-        curves = [seed["curve"] for seed in table[name, shown]]
+        own = {fraction: table[name, fraction] for fraction in fractions}
+        plot_fractions(left, own, "relearnt", colour)
+        plot_fractions(right, own, "retain", colour)
+        curves = [seed["curve"] for seed in own[shown]]
         heights = [sum(curve[step] for curve in curves) / len(curves) for step in curves[0]]
         middle.plot(list(curves[0]), heights, color=colour, label=name, marker="o", ms=3)
-    left.set(title="forget loss, relearnt", xlabel="forget stories with a label", ylabel="nats a word")
+    labels = "forget stories with a label"
+    left.set(title="forget loss, relearnt", xlabel=labels, ylabel="nats a word")
     middle.set(title=f"relearning at {shown:.0%} labels", xlabel="steps on 64 forget stories")
-    right.set(title="retain loss: the tax", xlabel="forget stories with a label")
+    right.set(title="retain loss: the tax", xlabel=labels)
     for axes in (left, middle, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.title.set_fontsize(10)
@@ -158,28 +176,49 @@ def picture(
     save(figure, path)
 
 
+def plot_fractions(
+    axes: Axes, own: Mapping[float, Sequence[dict[str, Any]]], column: str, colour: str
+) -> None:
+    """Draw one loss of one method against the label fraction, with intervals."""
+    summaries = [summarise([seed[column] for seed in seeds]) for seeds in own.values()]
+    means = [summary.mean for summary in summaries]
+    style = {"color": colour, "capsize": 2, "marker": "o", "ms": 3}
+    axes.errorbar(list(own), means, spread(summaries), **style)
+
+
+def show(table: Table, fractions: Sequence[float]) -> None:
+    """Print the losses of each method at each label fraction."""
+    columns = ("forget", "relearnt", "retain")
+    print(f"{'labels':8}{'method':18}" + "".join(f"{column:>22}" for column in columns))
+    for fraction in (0.0, *fractions):
+        for name in METHODS:
+            if (name, fraction) in table:
+                line = f"{fraction:<8.0%}{name:18}"
+                for column in columns:
+                    summary = summarise([seed[column] for seed in table[name, fraction]])
+                    line += f"{summary.text('.2f'):>22}"
+                print(line)
+
+
 def main() -> None:
     """Train every method at every label fraction with some seeds and print the table."""
     parser = flags(__doc__, "unlearning.png")
-    parser.add_argument("--fractions", type=_fraction, nargs="+", default=[0.1, 0.5, 1.0], help="of forget stories")
+    parser.add_argument(
+        "--fractions", type=_fraction, nargs="+", default=[0.1, 0.5, 1.0], help="of forget stories"
+    )
     args = parser.parse_args()
     size = FULL if args.full else Size()
-    kinds = [(name, fraction) for name in METHODS for fraction in (args.fractions if name != "base" else [0.0])]
-    settings = [(size, seed, name, fraction) for name, fraction in kinds for seed in range(args.seeds)]
+    kinds = [("base", 0.0)]  # it is trained once: no label changes it
+    for name in METHODS[1:]:
+        kinds += [(name, fraction) for fraction in args.fractions]
+    settings = [(size, seed, *kind) for kind in kinds for seed in range(args.seeds)]
     results = iter(run(job, settings, args.jobs))
     table = {kind: [next(results) for _ in range(args.seeds)] for kind in kinds}
     print(f"{args.seeds} seeds, mean (95% interval), nats a word:")
-    print(f"{'labels':8}{'method':18}{'forget':>22}{'relearnt':>22}{'retain':>22}")
-    for fraction in [0.0, *args.fractions]:
-        for name in METHODS:
-            if (name, fraction) in table:
-                found = table[name, fraction]
-                cells = [
-                    summarise([seed[column] for seed in found]).text(".2f")
-                    for column in ("forget", "relearnt", "retain")
-                ]
-                print(f"{fraction:<8.0%}{name:18}" + "".join(f"{cell:>22}" for cell in cells))
-    picture(table | {("base", fraction): table["base", 0.0] for fraction in args.fractions}, args.fractions, args.out)
+    show(table, args.fractions)
+    for fraction in args.fractions:
+        table["base", fraction] = table["base", 0.0]  # for the picture
+    picture(table, args.fractions, args.out)
     print(f"Picture: {args.out}")
 
 
@@ -190,7 +229,9 @@ def _fraction(text: str) -> float:
             return fraction
     except ValueError:
         pass
-    raise argparse.ArgumentTypeError(f"{text!r} is no fraction of the forget stories: give one above 0, up to 1")
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is no fraction of the forget stories: give one above 0, up to 1"
+    )
 
 
 if __name__ == "__main__":
