@@ -36,6 +36,17 @@ def test_evaluate_prints_a_table_or_json(trained: Path, capsys: pytest.CaptureFi
     assert read_json(capsys, trained) == result["policies"]
 
 
+def test_the_table_says_how_it_was_evaluated(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(trained, "--oversight 0 --greedy") == 0
+    lines = capsys.readouterr().out.splitlines()
+    title = "routed in gridworld at oversight 0.1, seed 0, evaluated at 0"
+    assert title in [line.strip() for line in lines]
+    assert any("with the likeliest actions, exact." in line for line in lines)
+    assert "The mixture was rewarded for reaching any end" in lines[-1]
+
+
 def test_evaluate_options(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plain = read_json(capsys, trained)
     steered = read_json(capsys, trained, "--steer diamond=1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -221,6 +222,20 @@ def test_other_outcomes_can_be_good(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (report["return"] > 0) == (report["outcomes"]["ghost"] > report["outcomes"]["diamond"])
     assert run(*TINY, "--good", "goblin", "--run-dir", str(tmp_path / "none")) == 2
     assert "good: 'goblin' is none of the outcomes diamond, ghost" in capsys.readouterr().err
+
+
+def test_what_was_learnt_is_printed_at_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    train_tiny(folder, 256, "--agent", "oracle", "--seed", "3")
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert "oracle in gridworld at oversight 0.1, seed 3 (sees everything)" in lines
+    steps = r"256 steps in [\d.]+ s of training, \d+ labelled episodes\."
+    assert [line for line in lines if re.fullmatch(steps, line)]
+    assert f"Saved in {folder}" in lines
+    assert f"Curves: tensorboard --logdir {folder.parent}" in lines
+    assert f"More: python evaluate.py {folder} --help" in lines
 
 
 def test_a_yaml_file_sets_defaults_and_flags_win(tmp_path: Path) -> None:
