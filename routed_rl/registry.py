@@ -79,6 +79,14 @@ class Registry:
         """Return the first line of a plug-in's docstring, without running it."""
         return summary_of(self._found[kind][name].source)
 
+    def file_to_give(self, kind: Kind, name: str) -> str | None:
+        """Return the file of one that is found by the current folder alone.
+
+        Elsewhere it has to be given, as with --plugin.
+        """
+        plugin = self._found[kind].get(name)
+        return plugin.where if plugin is not None and plugin.here else None
+
     def load(self, kind: Kind, name: str) -> ModuleType:
         """Import an environment or an agent by name.
 
@@ -109,6 +117,7 @@ class _Plugin:
     where: str
     source: Path | None
     run: Callable[[], ModuleType]
+    here: bool = False  # whether it was found by the current folder alone
 
 
 _Found = Iterator[tuple[Kind, str, _Plugin]]
@@ -133,7 +142,8 @@ def _in_folders(root: Path) -> _Found:
         for path in _files(Path.cwd() / kind):
             names = defined_names(path)
             if names is None or factory in names:
-                yield kind, path.stem, _Plugin(str(path), path, partial(load_module, str(path)))
+                run = partial(load_module, str(path))
+                yield kind, path.stem, _Plugin(str(path), path, run, here=True)
         for path in _files(root / kind):
             own = partial(importlib.import_module, f"routed_rl.{kind}.{path.stem}")
             yield kind, path.stem, _Plugin(str(path), path, own)
@@ -162,15 +172,25 @@ def identify(kind: Kind, config: Any) -> tuple[str, str | None]:
     Returns:
         The name of the environment or the agent, and the file to find it by if it is not ours.
     """
+    if isinstance(config, type | ModuleType):
+        raise UserError(
+            f"{config.__name__} was given as {_ONE[kind]}: pass an instance of its Config."
+        )
     module = sys.modules[type(config).__module__]
     if module.__name__.startswith(f"routed_rl.{kind}."):
         return module.__name__.rpartition(".")[2], None
-    if not hasattr(module, FACTORY[kind]) or not module.__file__:
+    file = getattr(module, "__file__", None)
+    if module.__name__ == "__main__" and file is None:
+        raise UserError(
+            f"the {_ONE[kind]} is in no file, so a run of it could not be reopened: "
+            "save it as one, and import it."
+        )
+    if not hasattr(module, FACTORY[kind]) or file is None:
         raise UserError(
             f"{type(config).__name__} of {module.__name__} does not say which {_ONE[kind]} it is "
             "of: pass Named(name, config)."
         )
-    path = Path(module.__file__).resolve()
+    path = Path(file).resolve()
     return path.stem, str(path)
 
 

@@ -122,11 +122,15 @@ def test_one_importer_of_tensorboard() -> None:
     assert found == {PACKAGE / "training" / "logger.py"}
 
 
-def test_nobody_changes_the_search_path() -> None:
+def test_only_the_loader_of_a_persons_modules_changes_the_search_path() -> None:
+    found = set()
     for folder in ("routed_rl", "envs", "agents", "benchmarks", "examples", "tests", "docs"):
         for path in (ROOT / folder).rglob("*.py"):
             names = {ast.unparse(node) for node in ast.walk(ast.parse(path.read_text()))}
-            assert "sys.path" not in names, path
+            if "sys.path" in names:
+                found.add(path)
+    # A person's module may have neighbours. Whatever is ours is found as it is installed.
+    assert found == {PACKAGE / "utils" / "imports.py"}
 
 
 def test_tests_lie_in_the_same_folders() -> None:

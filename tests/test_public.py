@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from helpers import CPU
@@ -70,10 +71,28 @@ def test_what_is_deployed_is_the_good_expert_alone(run: Run) -> None:
 def test_a_run_is_reopened_and_goes_on(run: Run) -> None:
     reopened = load(run.folder)
     assert reopened.setup.config == run.setup.config
+    before = reopened.deploy()
     longer = reopened.resume(steps=2048)
+    assert longer is reopened
     assert longer.result["env_steps"] == 2048
+    assert longer.setup.config.settings.steps == 2048
+    assert not torch.equal(before.head.weight, longer.deploy().head.weight)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="has its 2,048 steps"):
         load(run.folder).resume()
+    with pytest.raises(UserError, match="has a run already"):
+        load(run.folder).train()
+
+
+def test_numbers_of_numpy_and_whole_floats_are_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = gridworld.Config(rows=3, columns=3, oversight=np.float64(0.5))  # type: ignore[arg-type]
+    monkeypatch.chdir(tmp_path)
+    run = train(world, AGENT, steps=1e2, seed=np.int64(3), folder="run", **SMALL)  # type: ignore[arg-type]
+    monkeypatch.chdir("/")
+    assert run.result["seed"] == 3
+    assert load(tmp_path / "run").setup.config == run.setup.config
+    assert run.setup.config.settings.steps == 100
 
 
 def test_names_do_as_well(tmp_path: Path) -> None:
@@ -94,7 +113,9 @@ def test_settings_of_a_file_elsewhere_bring_their_file_along(
     path.write_text(
         "from dataclasses import dataclass\nfrom routed_rl.envs import gridworld\n\n"
         "@dataclass(frozen=True)\nclass Config(gridworld.Config):\n    rows: int = 3\n\n"
-        "make = gridworld.make\n"
+        "def make(config, num_envs, *, seed, device):\n"
+        "    assert isinstance(config, Config)\n"
+        "    return gridworld.make(config, num_envs, seed=seed, device=device)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     import attic  # type: ignore[import-not-found]
@@ -109,12 +130,17 @@ def test_settings_of_a_file_elsewhere_bring_their_file_along(
     [
         ({"num_env": 3}, "no setting 'num_env'. Did you mean 'num_envs'"),
         ({"num_envs": 0}, "num-envs is 0: it must be at least 1"),
+        ({"num_envs": 2.5}, "num-envs is 2.5: give a whole number"),
+        ({"steps": "512"}, "steps is '512': give a whole number"),
+        ({"good": "diamond"}, "good is 'diamond': give a sequence of words"),
+        ({"good": ("gost",)}, "'gost' is none of the outcomes"),
         ({"device": "toaster"}, "no device 'toaster'"),
     ],
 )
 def test_a_wrong_setting_is_told(arguments: dict[str, object], words: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=words):
-        train(WORLD, AGENT, folder=tmp_path / "run", **arguments)
+        train(WORLD, AGENT, folder=tmp_path / "run", **arguments)  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists(), "the next try can have it"
 
 
 def test_nothing_is_overwritten(run: Run, tmp_path: Path) -> None:
@@ -124,3 +150,25 @@ def test_nothing_is_overwritten(run: Run, tmp_path: Path) -> None:
         train(WORLD, "oracel", folder=tmp_path)
     with pytest.raises(UserError, match="is no run"):
         load(tmp_path)
+
+
+def test_a_world_in_no_file_is_told() -> None:
+    code = (
+        "from dataclasses import dataclass\nfrom routed_rl import train\n"
+        "from routed_rl.envs import gridworld\n"
+        "@dataclass(frozen=True)\nclass Config(gridworld.Config): ...\n"
+        "make = gridworld.make\ntrain(Config(), 'routed', steps=1)\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "is in no file, so a run of it could not be reopened" in done.stderr
+    with pytest.raises(UserError, match="pass an instance of its Config"):
+        train(gridworld)
+    with pytest.raises(UserError, match="pass an instance of its Config"):
+        train(gridworld.Config)
+
+
+def test_scripts_beside_the_package_are_no_part_of_it() -> None:
+    code = "import importlib; importlib.import_module('routed_rl.sweep')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert b"ModuleNotFoundError" in done.stderr

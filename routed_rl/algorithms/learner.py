@@ -9,7 +9,7 @@ gate's target.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -67,12 +67,7 @@ class Learner:
         self.modules: list[nn.Module] = [*torso.experts.values(), self.policy.head, self.critic]
         if torso.gate is not None:
             self.modules.append(torso.gate)
-        self.optimizer = torch.optim.Adam(
-            [parameter for module in self.modules for parameter in module.parameters()],
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            fused=True,  # one kernel for all parameters
-        )
+        self.optimizer = _adam(self.modules, config)
         self._sampler = Sampler(config, discount, self.policy.preprocess, self.value)
         self._objective = Objective(config, self.policy.distribution, gate_coefficient)
         # A rollout meets many observations again. On a GPU a look-up costs more than it saves.
@@ -214,3 +209,13 @@ class Learner:
             order = shuffled_groups(batch.input_index, self.generator)
             for index in order.split(self.config.batch_size):
                 yield batch.take(index)
+
+
+def _adam(modules: Sequence[nn.Module], config: LearnerConfig) -> torch.optim.Adam:
+    """Make the optimiser of all modules' parameters."""
+    return torch.optim.Adam(
+        [parameter for module in modules for parameter in module.parameters()],
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        fused=True,  # one kernel for all parameters
+    )

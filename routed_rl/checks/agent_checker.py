@@ -75,10 +75,19 @@ def _decisions(probe: AgentProbe) -> Iterator[str]:
     agent = probe.make(env)
     decision = agent.act(env.reset())
     batch = (env.num_envs,)
-    for name in ("action", "log_prob", "value"):
-        shape = tuple(getattr(decision, name).shape)
-        if shape != batch:
-            yield f"{name} is {shape} for {env.num_envs} observations"
+    numbers = (env.num_envs, env.spec.num_actions)
+    wanted = {
+        "action": numbers if env.spec.continuous else batch,
+        "log_prob": batch,
+        "value": batch,
+    }
+    for name, shape in wanted.items():
+        found = tuple(getattr(decision, name).shape)
+        if found != shape:
+            yield f"{name} is {found} for {env.num_envs} observations"
+    action = decision.action
+    if not env.spec.continuous and not bool(((action >= 0) & (action < numbers[1])).all()):
+        yield f"an action lies outside 0 to {numbers[1] - 1}"
     if not bool((decision.log_prob.sum() + decision.value.sum()).isfinite()):
         yield "log_prob or value is not finite"
 

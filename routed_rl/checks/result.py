@@ -36,7 +36,7 @@ def examine(probe: Probe, points: Points[Probe]) -> list[CheckResult]:
     for name, find in points.items():
         try:
             fault = next(iter(find(probe)), "")
-        except Exception as error:  # whatever somebody else's code does
+        except (Exception, SystemExit) as error:  # whatever somebody else's code does
             fault = one_line(error)
         results.append(CheckResult(name, fault, find.__doc__ or ""))
         if results[0].fault:

@@ -118,7 +118,7 @@ def _write_files(run: Run, policy: Policy, asked: EvaluateSettings) -> None:
         seed = run.setup.config.settings.seed
         env = run.setup.make_env(1, seed=seed, oversight=asked.oversight)
         if env.render() is None:
-            name = run.setup.config.names.env
+            name = run.setup.config.names.env_title
             raise UserError(f"{name} cannot be drawn: leave --gif out, or give it a render().")
         film(policy, env, asked.gif, steps=60, seed=seed, greedy=asked.greedy)
 

@@ -46,5 +46,6 @@ def plot(args: Sequence[str], prog: str = "plot.py") -> int:
         raise UserError(f"there is no method {asked.against!r}. {suggestion}")
     out = asked.out or path / "figures"
     files = figures.draw(runs, out, asked.against)
-    print(f"{len(runs)} runs, {len(files)} files in {out}.")
+    count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    print(f"{count}, {len(files)} files in {out}.")
     return 0

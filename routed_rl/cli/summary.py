@@ -28,7 +28,7 @@ def print_run(
     """
     config = run.setup.config
     names = config.names
-    title = f"{names.agent} in {names.env} at oversight {config.env.oversight:g}, "
+    title = f"{names.agent} in {names.env_title} at oversight {config.env.oversight:g}, "
     title += f"seed {config.settings.seed}"
     title += "" if oversight is None else f", evaluated at {oversight:g}"
     title += " (sees everything)" if run.agent.sees_everything else ""

@@ -35,7 +35,7 @@ def _resume(folder: Path, wanted: Wanted, flags: Sequence[str]) -> int:
     from routed_rl.training.run import Run
 
     kept = ("env", "agent", "config", "run_dir")
-    changed = [f"--{name}" for name in kept if getattr(wanted, name) is not None]
+    changed = [f"--{name.replace('_', '-')}" for name in kept if getattr(wanted, name) is not None]
     for flag in flags:
         if flag.startswith("--") and flag.split("=")[0] != "--steps":
             changed.append(flag)

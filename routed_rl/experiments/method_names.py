@@ -10,12 +10,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from routed_rl.gym.lookup import GYMNASIUM
 from routed_rl.registry import Kind, Registry
 from routed_rl.utils import settings as run_settings
 from routed_rl.utils.errors import UserError
+from routed_rl.utils.imports import absolute, short_name
 
 SWITCHES: Mapping[tuple[str, ...], Any] = {
     ("agent.hide_oversight",): False,
@@ -43,7 +45,8 @@ def name_runs(runs: Sequence[Mapping[str, Any]]) -> list[Names]:
     """
     described = [_describe(settings) for settings in runs]
     usual = _usual(described)
-    return [_name(run, usual) for run in described]
+    titles = _titles(described)
+    return [_name(run, usual, titles) for run in described]
 
 
 class _Peers(NamedTuple):
@@ -82,9 +85,10 @@ def _describe(settings: Mapping[str, Any]) -> _Run:
     for part in ("env", "agent"):
         for name, value in settings[part].items():
             if name not in ("name", "oversight"):
-                values[f"{part}.{name}"] = value
+                # An older run has a file's path as it was given.
+                values[f"{part}.{name}"] = absolute(value) if isinstance(value, str) else value
     env = settings["env"]
-    return _Run(env["name"], settings["agent"]["name"], env["oversight"], values)
+    return _Run(absolute(env["name"]), settings["agent"]["name"], env["oversight"], values)
 
 
 def _usual(runs: Sequence[_Run]) -> dict[_Peers, Any]:
@@ -126,14 +130,27 @@ def _defaults(kind: Kind, name: str) -> Mapping[str, Any]:
         return {}
 
 
-def _name(run: _Run, usual: Mapping[_Peers, Any]) -> Names:
+def _titles(runs: Sequence[_Run]) -> dict[str, str]:
+    """Call each file by its stem, after as many of its folders as tell it from the others."""
+    texts = {run.env for run in runs}
+    texts |= {value for run in runs for value in run.values.values() if isinstance(value, str)}
+    titles: dict[str, str] = {}
+    for text in texts:
+        for folders in range(len(Path(text).parts)):
+            titles[text] = short_name(text, folders)
+            if titles[text] not in {short_name(other, folders) for other in texts - {text}}:
+                break
+    return titles
+
+
+def _name(run: _Run, usual: Mapping[_Peers, Any], titles: Mapping[str, str]) -> Names:
     """Name a run by its environment, its agent, and its settings that are not usual."""
-    world = [run.env]
+    world = [titles[run.env]]
     method = [run.agent]
     for setting, value in run.values.items():
         if value != usual[run.peers(setting)]:
             words = world if _of_world(setting) else method
-            words.append(_words(setting, value))
+            words.append(_words(setting, titles[value] if isinstance(value, str) else value))
     return Names(", ".join(world), ", ".join(method))
 
 

@@ -23,6 +23,7 @@ from routed_rl.training.settings import DEFAULT_AGENT
 from routed_rl.utils import settings
 from routed_rl.utils.errors import UserError
 from routed_rl.utils.files import locked
+from routed_rl.utils.imports import absolute
 
 Flags = dict[str, Any]
 """Names of flags, without dashes -> values."""
@@ -75,9 +76,11 @@ class Task:
             whole = builder.build(("--config", path)).config.to_plain()
             there = settings.flatten(whole) | there
         for name, value in wanted.items():
-            if name != "steps" and there.get(name, value) != value:
+            was = there.get(name, value)
+            # An older run has a file's path as it was given, in this folder as ever.
+            if name != "steps" and value not in (was, _absolute(was)):
                 raise UserError(
-                    f"{self.folder} was run with {name} {there[name]}, and now it would be "
+                    f"{self.folder} was run with {name} {was}, and now it would be "
                     f"{value}: remove that folder, or give --out another."
                 )
 
@@ -102,7 +105,7 @@ class Task:
             try:  # a run that was killed before its first checkpoint
                 with locked(self.folder):
                     shutil.rmtree(self.folder)
-            except UserError as error:
+            except (UserError, OSError) as error:
                 return str(error)
         one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         done = subprocess.run(
@@ -196,6 +199,13 @@ def _faults(plain: Mapping[str, Any]) -> Iterator[str]:
     seeds = plain.get("seeds", [0])
     if not isinstance(seeds, list) or not seeds or not all(isinstance(x, int) for x in seeds):
         yield f"has seeds {seeds}, which is no list of numbers"
+
+
+def _absolute(value: Any) -> Any:
+    """Write files among a setting's values with their whole paths."""
+    if isinstance(value, list):
+        return [_absolute(item) for item in value]
+    return absolute(value) if isinstance(value, str) else value
 
 
 def _points(table: Flags) -> Iterator[Flags]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from routed_rl.utils.imports import absolute
 from routed_rl.worlds.episode_oversight import OversightConfig
 from routed_rl.worlds.spec import check_outcome_names
 
@@ -28,6 +29,9 @@ class Config(OversightConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.outcome_fn is not None:
+            # With its whole path: a run may be resumed and evaluated from another folder.
+            object.__setattr__(self, "outcome_fn", absolute(self.outcome_fn))
         _ = self.arguments  # raises if one cannot be read
         if not self.outcomes or len(set(self.outcomes)) < len(self.outcomes):
             raise ValueError(f"outcomes are {self.outcomes}: give at least one name, each once.")
@@ -47,5 +51,10 @@ class Config(OversightConfig):
                 raise ValueError(
                     f"cannot read kwargs {pair!r}: write key=value, such as is_slippery=false."
                 )
-            found[key] = yaml.safe_load(value)
+            try:
+                found[key] = yaml.safe_load(value)
+            except yaml.YAMLError:
+                raise ValueError(
+                    f"cannot read kwargs {pair!r}: write the value as yaml, such as sizes=[1, 2]."
+                ) from None
         return found

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from routed_rl.gym import spaces
 from routed_rl.gym.config import Config
 from routed_rl.gym.encoders import Array
-from routed_rl.gym.vectors import limit_of, vectorise
+from routed_rl.gym.vectors import copy_of, limit_of, say_once, vectorise
 
 
 class StepResult(NamedTuple):
@@ -36,11 +36,14 @@ class Copies:
 
     def __init__(self, registered: Registered, config: Config, num_envs: int) -> None:
         """Make them."""
-        self._vec = vectorise(registered, config, num_envs)
-        self.encoder = spaces.observations(self._vec.single_observation_space)
+        self.limit = limit_of(registered, config)
+        """Steps after which an episode is cut off."""
+        self._vec = vectorise(registered, config, num_envs, self.limit)
+        space = self._vec.single_observation_space
+        self.encoder = spaces.observations(space, copy_of(self._vec))
+        for note in self.encoder.notes:
+            say_once(f"{registered.id}: {note}")
         self.actions = spaces.actions(self._vec.single_action_space)
-        self.limit = limit_of(registered, self._vec)
-        """Steps after which the environment itself truncates an episode."""
         self.reset_themselves = self._vec.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
         self._shown: Array  # (B, *shape) the last observations, encoded
         self._filming = False

@@ -6,7 +6,7 @@ only decides which outcome it was, and only where nothing else does. Who is over
 an episode.
 
 Left out: tables, boards and saving. The states of somebody else's environment cannot be listed or
-saved, so a resumed run begins new episodes.
+saved, so a resumed run begins new episodes: its seed and the steps so far decide which.
 """
 
 from __future__ import annotations
@@ -70,10 +70,11 @@ class GymWorld(VecEnv):
         self._outcomes = OutcomeReader(registered.id, config.outcomes, config.outcome_fn)
         self.spec = self._describe()
         num_ends = len(config.outcomes)
-        generator = torch.Generator().manual_seed(seed)
-        self._oversight = EpisodeOversight(config.overseer, num_envs, num_ends, generator)
+        self._generator = torch.Generator().manual_seed(seed)
+        self._oversight = EpisodeOversight(config.overseer, num_envs, num_ends, self._generator)
         self._rewards = torch.tensor((0.0, *self.spec.outcome_rewards))  # by the outcome's number
-        self._seed: int | None = seed
+        self._first_seed = seed
+        self._seed: int | None = seed  # of the next reset
         self._age = np.zeros(num_envs, dtype=np.int64)  # (B,) steps of the running episodes
 
     def reset(self) -> Tensor:
@@ -112,6 +113,18 @@ class GymWorld(VecEnv):
             reported=reported.to(self.device),
         )
 
+    def reseed(self, env_steps: int) -> bool:
+        """Let the next `reset` begin the episodes that belong to the seed and these steps.
+
+        Returns:
+            True: they are other ones than those of a new run.
+        """
+        mixed = np.random.SeedSequence((self._first_seed, env_steps)).generate_state(1)
+        # Some environments take no more than 31 bits, and copy i gets the seed plus i.
+        self._seed = int(mixed[0]) >> 2
+        self._generator.manual_seed(self._seed)
+        return True
+
     def render(self, index: int = 0, mode: str = "rgb_array", *, final: bool = False) -> Any:
         """Draw one environment, or with `final` what its last action led to before any reset.
 
@@ -133,7 +146,7 @@ class GymWorld(VecEnv):
             target=config.outcomes[0],
             outcome_rewards=(1.0, *[-1.0] * (len(config.outcomes) - 1)),  # the good one is first
             discount=config.discount,
-            horizon=config.horizon or self._copies.limit,
+            horizon=self._copies.limit,
             oversight_channel=channels if config.show_oversight else None,
             continuous=self._copies.actions.continuous,
             image=encoder.image,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable
+from functools import cache
+from numbers import Real
 from typing import Any
 
 import gymnasium as gym
@@ -16,6 +20,8 @@ from routed_rl.utils.imports import load_module
 
 HORIZON = 1000
 """Steps after which an episode is cut off if nothing else says when: evaluation needs an end."""
+LIMIT_RESETS = 10
+"""Episodes of which the longest limit is taken: in BabyAI it follows from the instruction."""
 OutcomeFn = Callable[[Any, float, bool, bool, dict[str, Any]], str | None]
 """What `step` gave (obs, reward, terminated, truncated, info) -> name of the outcome, or None."""
 
@@ -36,11 +42,26 @@ class _OutcomeNamer(gym.Wrapper[Any, Any, Any, Any]):
         return obs, reward, terminated, truncated, info | {"outcome": name}
 
 
-def vectorise(registered: Registered, config: Config, num_envs: int) -> VectorEnv[Any, Any, Any]:
+@cache
+def say_once(line: str) -> None:
+    """Write a line on stderr; a run makes its environments several times, and says it once."""
+    print(line, file=sys.stderr)
+
+
+def vectorise(
+    registered: Registered, config: Config, num_envs: int, limit: int
+) -> VectorEnv[Any, Any, Any]:
     """Make B copies that are stepped together, or one after the other.
 
     The environment's own vector entry point is used if it gives the last frame of an episode that
     ended; one that resets a step late does not.
+
+    Args:
+        registered: how Gymnasium makes one.
+        config: its arguments.
+        num_envs: how many copies, B.
+        limit: steps after which a copy is truncated; one with its own vector entry point keeps a
+            limit by itself.
 
     Raises:
         UserError: if that cannot be.
@@ -55,22 +76,64 @@ def vectorise(registered: Registered, config: Config, num_envs: int) -> VectorEn
                 "let it name outcomes itself, in info['outcome']."
             )
         # Never reset by Gymnasium itself: a step can then say when an episode ends.
-        makers = [_maker(registered, config)] * num_envs
+        makers = [_maker(registered, config, limit)] * num_envs
         return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)
     except (gym.error.Error, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"cannot make {registered.id} ({reason}): see --env.kwargs.") from error
 
 
-def limit_of(registered: Registered, vec: VectorEnv[Any, Any, Any]) -> int:
-    """Return the environment's own horizon."""
-    if registered.max_episode_steps:
-        return registered.max_episode_steps
-    own: Any = vec
-    if isinstance(vec, SyncVectorEnv):
-        own = vec.envs[0].unwrapped
-    # An attribute that only some have: MiniGrid's limit stands there.
-    return min(getattr(own, "max_steps", HORIZON), HORIZON)
+def limit_of(registered: Registered, config: Config) -> int:
+    """Return after how many steps an episode is cut off.
+
+    That is `config.horizon`, else the limit it is registered with, else its attribute `max_steps`,
+    which MiniGrid has, else `HORIZON`.
+    """
+    for given in (config.horizon, registered.max_episode_steps):
+        if given is not None and given > 0:
+            return given
+    # A copy of its own: to reset those that are played could change their episodes.
+    spare = vectorise(registered, config, 1, HORIZON)
+    try:
+        return _limit_by_attribute(registered.id, spare)
+    finally:
+        spare.close()
+
+
+def _limit_by_attribute(name: str, spare: VectorEnv[Any, Any, Any]) -> int:
+    """Return the greatest `max_steps` of a few episodes, or say that there is none."""
+    one = copy_of(spare)
+    own: Any = spare if one is None else one.unwrapped
+    if not hasattr(own, "max_steps"):
+        return HORIZON
+    limits = []
+    for seed in range(LIMIT_RESETS):
+        # BabyAI's levels have 0 there until a reset draws what is to be done.
+        spare.reset(seed=seed)
+        limits.append(_steps(own.max_steps))
+    if None not in limits:
+        return max(filter(None, limits))
+    found = " ".join(repr(own.max_steps).split())  # an array is written over several lines
+    if callable(own.max_steps):
+        found = "a method"
+    say_once(
+        f"{name} has no step limit (max_steps is {found}): its episodes are cut off "
+        f"after {HORIZON:,} steps, or after --env.horizon."
+    )
+    return HORIZON
+
+
+def _steps(limit: Any) -> int | None:
+    """Return a limit as a number of steps, or None where it is not one."""
+    if isinstance(limit, bool) or not isinstance(limit, Real):
+        return None
+    steps = float(limit)
+    return int(steps) if math.isfinite(steps) and steps >= 1 else None
+
+
+def copy_of(vec: VectorEnv[Any, Any, Any]) -> gym.Env[Any, Any] | None:
+    """Return the first of the copies, with its wrappers; None where they are one whole."""
+    return vec.envs[0] if isinstance(vec, SyncVectorEnv) else None
 
 
 def _steps_as_a_whole(registered: Registered, config: Config) -> bool:
@@ -95,16 +158,23 @@ def _own_vectors(registered: Registered, config: Config, num_envs: int) -> Vecto
     return vec
 
 
-def _maker(registered: Registered, config: Config) -> Callable[[], gym.Env[Any, Any]]:
+def _maker(registered: Registered, config: Config, limit: int) -> Callable[[], gym.Env[Any, Any]]:
     """Return what makes one copy."""
     arguments = config.arguments
-    if "rgb_array" in _metadata(registered.entry_point).get("render_modes", ()):
-        arguments = {"render_mode": "rgb_array"} | arguments
-    limit = config.horizon or registered.max_episode_steps or HORIZON
+    drawn = arguments
+    if "rgb_array" in (_metadata(registered.entry_point).get("render_modes") or ()):
+        drawn = {"render_mode": "rgb_array"} | arguments
     outcome_fn = None if config.outcome_fn is None else _function(config.outcome_fn)
 
+    def make(**arguments: Any) -> gym.Env[Any, Any]:
+        return gym.make(registered, limit, disable_env_checker=True, **arguments)
+
     def one() -> gym.Env[Any, Any]:
-        env = gym.make(registered, limit, disable_env_checker=True, **arguments)
+        try:
+            env = make(**drawn)
+        except TypeError:
+            # Its metadata has the mode, yet its __init__ may not take one: then it is not drawn.
+            env = make(**arguments)
         if outcome_fn is None:
             return env
         return _OutcomeNamer(env, outcome_fn)
@@ -115,7 +185,9 @@ def _maker(registered: Registered, config: Config) -> Callable[[], gym.Env[Any, 
 def _metadata(entry_point: Any) -> dict[str, Any]:
     """Return the metadata of an entry point: a class, the name of one, or a function."""
     creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
-    return getattr(creator, "metadata", {})  # a function, or None, has none
+    found = getattr(creator, "metadata", None)  # a function, or None, has none
+    # That of a class of wrappers is a property, which says nothing yet.
+    return found if isinstance(found, dict) else {}
 
 
 def _function(where: str) -> OutcomeFn:

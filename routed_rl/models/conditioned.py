@@ -19,11 +19,12 @@ class ConditionedNetwork(nn.Module):
     def __init__(self, network: nn.Sequential, num_experts: int) -> None:
         """Add the weights of `num_experts` experts to the first linear layer of a network."""
         super().__init__()
+        before = nn.Sequential()
+        layers = network
         last = network[-1]
         if isinstance(last, nn.Sequential):  # the linear layers behind convolutions
-            before, layers = network[:-1], last
-        else:
-            before, layers = nn.Sequential(), network
+            before = network[:-1]
+            layers = last
         # W x + V w: a linear layer over observation and weights, in two parts, since the first is
         # sparse.
         first = layers[0]

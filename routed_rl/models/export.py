@@ -38,6 +38,8 @@ def export(policy: Policy, path: str | Path) -> None:
     path = Path(path)
     if path.exists():
         raise UserError(f"{path} exists: give another name, or remove it first.")
+    if not path.parent.is_dir():
+        raise UserError(f"there is no folder {path.parent} for {path.name}: make it first.")
     if path.suffix == ".safetensors":
         state = policy.state_dict().items()
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state}

@@ -6,6 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 import torch
+from gymnasium.wrappers import NormalizeObservation
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
@@ -35,6 +36,7 @@ class RoutedCallback(BaseCallback):
     def _init_callback(self) -> None:
         model: Any = self.model
         _check(model)
+        model.policy.obs_normalised.fill_(_normalises_obs(model))
         self._buffer: RoutedRolloutBuffer = model.rollout_buffer
         self._names: tuple[str, ...] = model.policy.outcomes
 
@@ -80,6 +82,14 @@ class RoutedCallback(BaseCallback):
         expert = expert_of(label)
         for k, name in enumerate(self._names):
             self.logger.record(f"routing/{name}", float((expert == k).float().mean()))
+
+
+def _normalises_obs(model: Any) -> bool:
+    """Return whether observations are normalised by statistics that only a wrapper holds."""
+    whole = model.get_vec_normalize_env()
+    if whole is not None and whole.norm_obs:
+        return True
+    return any(model.get_env().env_is_wrapped(NormalizeObservation))
 
 
 def _check(model: Any) -> None:

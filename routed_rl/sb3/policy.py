@@ -7,6 +7,7 @@ train. The gate's loss rides on the log-probabilities. The head (`action_net`) i
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ class RoutedActorCriticPolicy(ActorCriticPolicy):
 
     mlp_extractor: RoutedExtractor
     steering: Tensor  # (E,) weights of the experts, NaN where the gate decides
+    obs_normalised: Tensor  # () whether it was trained on observations that a wrapper normalised
 
     # Many arguments, since Stable-Baselines3 decides how a policy is made: from three of them and
     # the keywords in `policy_kwargs`. A loaded one gets those of `_get_constructor_parameters`.
@@ -87,6 +89,16 @@ class RoutedActorCriticPolicy(ActorCriticPolicy):
             **settings,
         )
         self.register_buffer("steering", torch.full((len(outcomes),), torch.nan))
+        # A buffer, so that a zip holds it too. `RoutedCallback` sets it, which knows the wrappers.
+        self.register_buffer("obs_normalised", torch.tensor(False))
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Load parameters; an older zip does not say whether observations were normalised."""
+        whole: Any = copy.copy(state_dict)  # with the versions that torch attaches to it
+        whole.setdefault("obs_normalised", torch.zeros_like(self.obs_normalised))
+        return super().load_state_dict(whole, strict, assign)
 
     def steer(self, weights: Mapping[str, float] | None) -> None:
         """Let `predict`, and with it `EvalCallback`, act with these weights of the experts.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from numbers import Integral
 from pathlib import Path
-from typing import Any, NoReturn
+from types import ModuleType
+from typing import Any, NamedTuple, NoReturn
 
 from routed_rl.gym.lookup import GYMNASIUM
 from routed_rl.registry import Kind, Named, Registry, identify
@@ -22,6 +25,7 @@ from routed_rl.training.settings import (
 from routed_rl.training.setup import Setup
 from routed_rl.utils import settings
 from routed_rl.utils.errors import UserError, nearest
+from routed_rl.utils.imports import absolute
 
 _TRAIN = f"""Train an agent in an environment.
 
@@ -73,12 +77,16 @@ def assemble(
 ) -> Setup:
     """Put a run together from a yaml file's settings and the flags that win over them."""
     wanted = wanted or Wanted()
-    own, names = _named(renamed(plain), wanted)
+    own, names = _named(dict(plain), wanted)
     registry = Registry(names.plugins, GYMNASIUM)
     env = registry.load("envs", names.env)
     agent = registry.load("agents", names.agent)
+    own = renamed(own, _field_names(agent))
     kinds: tuple[Kind, ...] = ("envs", "agents")
     listed = {kind: ", ".join(registry.names(kind)) for kind in kinds}
+    # What the current folder alone has, a run that is reopened in another could not find.
+    here = [registry.file_to_give("envs", names.env), registry.file_to_give("agents", names.agent)]
+    names = replace(names, plugins=(*names.plugins, *filter(None, here)))
     try:
         parsed = settings.parse(
             flags_class(env, agent),
@@ -99,19 +107,13 @@ def from_configs(env: Any, agent: Any, own: RunSettings) -> Setup:
         agent: an agent's, likewise.
         own: of the run.
     """
-    env_name, env_config, env_file = _part("envs", env)
-    agent_name, agent_config, agent_file = _part("agents", agent)
-    plugins = tuple(dict.fromkeys(file for file in (env_file, agent_file) if file))
-    registry = Registry(plugins, GYMNASIUM)
-    env_module = registry.load("envs", env_name)
-    agent_module = registry.load("agents", agent_name)
-    config = RunConfig(
-        names=RunNames(env_name, agent_name, plugins),
-        env=env_module.Config() if env_config is None else env_config,
-        agent=agent_module.Config() if agent_config is None else agent_config,
-        settings=own,
-    )
-    return Setup(config, env_module, agent_module)
+    registry = Registry((), GYMNASIUM)
+    world = _part("envs", env, registry)
+    method = _part("agents", agent, registry)
+    files = tuple(dict.fromkeys(part.file for part in (world, method) if part.file))
+    names = RunNames(world.name, method.name, files)
+    config = RunConfig(names, env=world.config, agent=method.config, settings=own)
+    return Setup(config, world.module, method.module)
 
 
 def reopen(folder: Path, flags: Sequence[str] = (), *, plugins: Sequence[str] = ()) -> Setup:
@@ -125,7 +127,14 @@ def settings_of(folder: Path) -> dict[str, Any]:
         raise UserError(
             f"{folder} is no run: give a folder with a config.yaml, as train.py makes under runs/."
         )
-    return renamed(settings.read_yaml(folder / "config.yaml"))
+    plain = settings.read_yaml(folder / "config.yaml")
+    agent = plain.get("agent")
+    name = agent.get("name") if isinstance(agent, dict) else None
+    try:
+        module = Registry(_listed(plain.get("plugins")), GYMNASIUM).load("agents", str(name))
+    except UserError:  # whoever runs it is told; whoever only reads it need not have the agent
+        return renamed(plain, None)
+    return renamed(plain, _field_names(module))
 
 
 def run_settings(**values: Any) -> RunSettings:
@@ -139,14 +148,36 @@ def run_settings(**values: Any) -> RunSettings:
         if name not in known:
             raise UserError(f"there is no setting {name!r}. {nearest(name, known)}")
     try:
-        return replace(RunSettings(), **values)
+        return replace(RunSettings(), **{name: _plain(name, x) for name, x in values.items()})
     except ValueError as error:
         raise UserError(str(error)) from None
 
 
+def _plain(name: str, value: Any) -> Any:
+    """Return a setting as config.yaml can hold it: 1e6 and NumPy's numbers become integers."""
+    kind = type(getattr(RunSettings(), name))
+    if kind is int and isinstance(value, Integral):
+        return int(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if kind is tuple and isinstance(value, list | tuple):
+        return tuple(value)
+    if not isinstance(value, kind):
+        raise UserError(f"{name.replace('_', '-')} is {value!r}: give {_KINDS[kind]}.")
+    return value
+
+
+_KINDS = {
+    int: "a whole number",
+    str: "a word",
+    bool: "True or False",
+    tuple: "a sequence of words",
+}
+
+
 def _named(plain: dict[str, Any], wanted: Wanted) -> tuple[dict[str, Any], RunNames]:
     """Take the names out of a yaml file's settings, unless flags give others."""
-    plugins = (*plain.pop("plugins", ()), *wanted.plugin)
+    plugins = (*_listed(plain.pop("plugins", None)), *wanted.plugin)
     names: dict[str, str] = {}
     for part, given in (("env", wanted.env), ("agent", wanted.agent)):
         section = plain.get(part) or {}
@@ -159,28 +190,50 @@ def _named(plain: dict[str, Any], wanted: Wanted) -> tuple[dict[str, Any], RunNa
         in_file = section.pop("name", None)
         names[part] = given or in_file or getattr(RunNames, part)
         plain[part] = section
-        if given is not None and in_file is not None and given != in_file:
+        if given and in_file and absolute(given) != absolute(in_file):
             del plain[part]  # settings of another environment or agent than the one wanted
     return plain, RunNames(**names, plugins=plugins)
 
 
-def _part(kind: Kind, given: Any) -> tuple[str, Any, str | None]:
-    """Return the name of an environment or agent, its configuration, and the file it is in."""
-    if isinstance(given, Named):
-        return given.name, given.config, None
+class _Part(NamedTuple):
+    """An environment or an agent."""
+
+    name: str
+    config: Any
+    module: ModuleType
+    file: str | None  # to find it by, if it is not ours
+
+
+def _part(kind: Kind, given: Any, registry: Registry) -> _Part:
+    """Find an environment or an agent by its name, by its configuration, or by both."""
     if isinstance(given, str):
-        return given, None, None
+        module = registry.load(kind, given)
+        return _Part(given, module.Config(), module, registry.file_to_give(kind, given))
+    if isinstance(given, Named):
+        module = registry.load(kind, given.name)
+        return _Part(given.name, given.config, module, registry.file_to_give(kind, given.name))
     name, file = identify(kind, given)
-    return name, given, file
+    return _Part(name, given, sys.modules[type(given).__module__], file)
+
+
+def _field_names(module: ModuleType) -> set[str]:
+    """Return the names of the fields of a module's `Config`."""
+    return {field.name for field in fields(module.Config)}
+
+
+def _listed(given: Any) -> Sequence[str]:
+    """Return plug-ins as a yaml file may name them: several, one, or none."""
+    return [given] if isinstance(given, str) else given or ()
 
 
 def _with_new_name(error: settings.UnknownFlagError) -> UserError:
     """Say of a flag that was renamed what it is called now."""
-    former = error.flag.lstrip("-").split("=")[0].replace("-", "_")
+    part, _, key = error.flag.lstrip("-").split("=")[0].replace("-", "_").rpartition(".")
+    off = "no_" if key.startswith("no_") else ""
+    former = ".".join(filter(None, (part, key.removeprefix("no_"))))
     if former not in FORMER:
         return error
-    part = former.rpartition(".")[0]
-    name = ".".join(filter(None, (part, FORMER[former]))).replace("_", "-")
+    name = ".".join(filter(None, (part, off + FORMER[former]))).replace("_", "-")
     return UserError(f"there is no flag {error.flag!r} any more. It is called '--{name}' now.")
 
 

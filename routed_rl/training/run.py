@@ -27,7 +27,7 @@ from routed_rl.training.settings import DEFAULT_AGENT, RunSettings
 from routed_rl.training.setup import Setup
 from routed_rl.training.trainer import Trainer, TrainerConfig
 from routed_rl.utils.errors import UserError
-from routed_rl.utils.files import locked
+from routed_rl.utils.files import LOCK, locked
 
 
 def train(
@@ -59,7 +59,7 @@ def train(
     """
     own = builder.run_settings(steps=steps, seed=seed, **settings)
     setup = builder.from_configs(env, agent, own)
-    run = Run(setup, claim(setup, folder))
+    run = Run(setup, claim(setup, folder).resolve())
     if run.train():
         raise KeyboardInterrupt(f"stopped and saved: go on with load({str(run.folder)!r}).resume()")
     return run
@@ -71,7 +71,7 @@ def load(folder: str | Path) -> Run:
     Raises:
         UserError: if there is no run in it.
     """
-    return Run(builder.reopen(Path(folder)), Path(folder))
+    return Run(builder.reopen(Path(folder)), Path(folder).resolve())
 
 
 def claim(setup: Setup, folder: str | Path | None) -> Path:
@@ -89,6 +89,13 @@ def claim(setup: Setup, folder: str | Path | None) -> Path:
         )
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def release(folder: Path) -> None:
+    """Remove the folder of a run that wrote nothing into it."""
+    if [path.name for path in folder.iterdir()] == [LOCK]:
+        (folder / LOCK).unlink()
+        folder.rmdir()
 
 
 class Run:
@@ -135,12 +142,12 @@ class Run:
         return self.setup.make_evaluator(**settings).full(self.policies())
 
     def resume(self, *, steps: int | None = None) -> Run:
-        """Go on with the run, to more steps if they are given."""
+        """Go on with the run, to more steps if they are given; return it."""
         flags = [] if steps is None else ["--steps", str(steps)]
-        run = Run(builder.reopen(self.folder, flags), self.folder)
-        if run.train(resume=True):
+        self.setup = builder.reopen(self.folder, flags)
+        if self.train(resume=True):
             raise KeyboardInterrupt(f"stopped and saved in {self.folder}")
-        return run
+        return self
 
     def train(self, *, resume: bool = False) -> int:
         """Train, and leave result.json in the folder.
@@ -155,9 +162,18 @@ class Run:
             UserError: if there is nothing to resume, or nothing left to do.
         """
         with locked(self.folder):
+            if not resume and self._last.exists():
+                raise UserError(
+                    f"{self.folder} has a run already: go on with --resume, or resume()."
+                )
             self.__dict__.pop("agent", None)  # the one of an earlier checkpoint
             state = checkpoints.load(self._last, self.setup.device) if resume else None
-            return self._train(state)
+            try:
+                return self._train(state)
+            except UserError:
+                if not resume:
+                    release(self.folder)  # so that the next try can have it
+                raise
 
     def _train(self, state: dict[str, Any] | None) -> int:
         """Train from a checkpoint's state, or from the beginning."""
@@ -222,7 +238,7 @@ class Run:
                 reports[env_steps] = evaluator.full(spare.policies())
             best[name] = {"env_steps": env_steps, "policies": reports[env_steps]}
         result: Any = {
-            "env": self.setup.config.names.env,
+            "env": self.setup.config.names.env_title,
             "agent": self.setup.config.names.agent,
             "seed": self.setup.config.settings.seed,
             "env_steps": progress.env_steps,

@@ -86,7 +86,7 @@ def _from_json(plain: Mapping[str, Any]) -> dict[str, Report]:
 
 def new_folder(names: RunNames, seed: int, parent: Path = Path("runs")) -> Path:
     """Make a folder that was not there before: runs/ENV-AGENT-SEED, and a number if need be."""
-    base = f"{Path(names.env.removesuffix('.py')).name}-{names.agent}-{seed}"
+    base = f"{Path(names.env_title).name}-{names.agent}-{seed}"
     for number in itertools.count(1):
         folder = parent / (base if number == 1 else f"{base}-{number}")
         with contextlib.suppress(FileExistsError):

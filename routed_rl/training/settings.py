@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, make_dataclass
 from types import ModuleType
 from typing import Any
 
 from routed_rl.algorithms.config import LearnerConfig
 from routed_rl.utils import settings
+from routed_rl.utils.imports import absolute, short_name
 
 DEFAULT_ENV = "gridworld"
 DEFAULT_AGENT = "routed"
@@ -61,11 +62,25 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class RunNames:
-    """Which environment and which agent, by name, and where to look for more of them."""
+    """Which environment and which agent, by name, and where to look for more of them.
+
+    Files have their whole paths: a run may be resumed and evaluated from another folder.
+    """
 
     env: str = DEFAULT_ENV
     agent: str = DEFAULT_AGENT
     plugins: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "env", absolute(self.env))
+        # One that is given again when a run is resumed counts once.
+        plugins = dict.fromkeys(absolute(where) for where in self.plugins)
+        object.__setattr__(self, "plugins", tuple(plugins))
+
+    @property
+    def env_title(self) -> str:
+        """What the environment is called in tables and messages: a file by its stem."""
+        return short_name(self.env)
 
 
 @dataclass(frozen=True)
@@ -102,10 +117,15 @@ def split(names: RunNames, flags: Any) -> RunConfig:
     return RunConfig(names, flags.env, flags.agent, RunSettings(**own))
 
 
-def renamed(plain: Mapping[str, Any]) -> dict[str, Any]:
+def renamed(
+    plain: Mapping[str, Any], agent_fields: Collection[str] | None = None
+) -> dict[str, Any]:
     """Give settings of an older run's yaml file the names that they have now.
 
-    A setting keeps its name where the new one stands beside it: then it is somebody else's own.
+    Args:
+        plain: as the file holds them.
+        agent_fields: of the agent's `Config`; a setting of one of these names is its own, and keeps
+            it. None if they are not known.
     """
     found = dict(plain)
     agent = found.get("agent")
@@ -115,6 +135,9 @@ def renamed(plain: Mapping[str, Any]) -> dict[str, Any]:
     for former, name in FORMER.items():
         part, _, key = former.rpartition(".")
         section = parts.get(part, {})
+        own = agent_fields or ()
+        if part == "agent" and (key in own or (agent_fields and name not in own)):
+            continue
         if key in section and name not in section:
             items = {name if k == key else k: value for k, value in section.items()}
             section.clear()

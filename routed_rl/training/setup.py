@@ -16,6 +16,7 @@ from routed_rl.rollouts.attribution import attribute_errors
 from routed_rl.rollouts.checked_world import CheckedWorld
 from routed_rl.training.settings import RunConfig
 from routed_rl.utils.errors import UserError
+from routed_rl.utils.imports import short_name
 from routed_rl.worlds.config import at_oversight, without_budget
 from routed_rl.worlds.reward_override import RewardOverride
 from routed_rl.worlds.vec_env import VecEnv
@@ -37,7 +38,7 @@ class Setup:
     @property
     def names(self) -> list[str]:
         """The names of environment and agent, as a checkpoint holds them."""
-        return [self.config.names.env, self.config.names.agent]
+        return [self.config.names.env_title, self.config.names.agent]
 
     def make_env(
         self,
@@ -56,7 +57,7 @@ class Setup:
 
     def _make(self, env_config: Any, num_envs: int, seed: int, good: Sequence[str]) -> VecEnv:
         """Make the environment, under other rewards if some outcomes are named good."""
-        with attribute_errors(f"environment {self.config.names.env}", self._env_module):
+        with attribute_errors(f"environment {self.config.names.env_title}", self._env_module):
             env = self._env_module.make(env_config, num_envs, seed=seed, device=self.device)
         good = good or self.config.settings.good
         try:
@@ -83,7 +84,7 @@ class Setup:
         """
         config = without_budget(self.config.env)
         usual = oversight
-        who = f"{self.config.names.env} in evaluation"
+        who = f"{self.config.names.env_title} in evaluation"
 
         def make_env(num_envs: int, *, oversight: float | None = None) -> VecEnv:
             there = usual if oversight is None else oversight
@@ -102,7 +103,8 @@ class Setup:
         Raises:
             UserError: if the checkpoint is of another agent or another shape of it.
         """
-        if state["names"] != self.names:
+        # An older checkpoint has the path of an environment's file, as it was given then.
+        if [short_name(name) for name in state["names"]] != self.names:
             was = " and ".join(state["names"])
             now = " and ".join(self.names)
             raise UserError(

@@ -103,6 +103,9 @@ class Trainer:
             self._obs = state["obs"]
         else:
             print("No running episodes were saved: episodes begin anew.", file=sys.stderr)
+            # Those that the world began with were played already, when the run was new.
+            if self._env.reseed(self.progress.env_steps):
+                self._obs = self._env.reset()
 
     def save(self, name: str = "last", *, episodes: bool = True) -> None:
         """Write a checkpoint; without `episodes`, a run that goes on from it starts new ones."""

@@ -42,6 +42,10 @@ def rows_until(path: Path, env_steps: int) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if int(row["env_steps"]) <= env_steps]
 
 
+LOCK = ".lock"
+"""The file that a process holds in a folder."""
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a run folder, so that no two trainings write into it.
@@ -49,7 +53,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         UserError: if another process holds it.
     """
-    with (folder / ".lock").open("w") as file:
+    with (folder / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

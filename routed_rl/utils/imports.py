@@ -1,4 +1,4 @@
-"""Loads a person's module, by its name or from its file."""
+"""A person's modules, by name or as files: what they are called, and how they are loaded."""
 
 from __future__ import annotations
 
@@ -12,16 +12,53 @@ from types import ModuleType
 from routed_rl.utils.errors import UserError, one_line
 
 
+def absolute(where: str) -> str:
+    """Write FILE.py or FILE.py:NAME with its whole path; anything else stays as it is.
+
+    The file keeps its own name, even if it is a link: it may be known by that.
+    """
+    file, member = _split(where)
+    if file is None:
+        return where
+    return f"{file.parent.resolve() / file.name}{member}"
+
+
+def short_name(where: str, folders: int = 0) -> str:
+    """Call a file by its stem, after as many of its folders; anything else stays as it is.
+
+    `rooms/four.py:Env` is `four:Env`, and `rooms/four:Env` with one folder.
+    """
+    file, member = _split(where)
+    if file is None:
+        return where
+    parents = file.parent.parts
+    return "/".join((*parents[max(len(parents) - folders, 0) :], file.stem)) + member
+
+
+def _split(where: str) -> tuple[Path | None, str]:
+    """Return the file and `:NAME` behind it; no file if what was given is a name."""
+    file, colon, member = where.rpartition(":")
+    if file.endswith(".py"):
+        return Path(file), colon + member
+    return (Path(where), "") if where.endswith(".py") else (None, "")
+
+
 def load_module(where: str) -> ModuleType:
     """Import a dotted name, or a file whose name ends in .py; a second time gives the same module.
+
+    From then on a module may import what lies beside it, and what lies in the current folder.
 
     Raises:
         UserError: if that fails, for whatever reason.
     """
-    path = Path(where).resolve()
 
     def load() -> ModuleType:
-        return _load_file(path) if where.endswith(".py") else importlib.import_module(where)
+        if not where.endswith(".py"):
+            _search(Path.cwd())
+            return importlib.import_module(where)
+        path = Path(where).resolve()
+        _search(path.parent, Path.cwd())
+        return _load_file(path)
 
     return run_module(load, where)
 
@@ -41,6 +78,19 @@ def run_module(run: Callable[[], ModuleType], what: str) -> ModuleType:
             f"cannot import plugin {what} ({one_line(error)}): "
             "mend it, or give another file or module."
         ) from error
+
+
+def _search(*folders: Path) -> None:
+    """Let modules be found in these folders too, after all others.
+
+    A person's module may need its neighbours at any time, in a function as well, so the folders
+    stay. They come last: a neighbour called `torch.py` or `envs.py` hides nothing of ours or of an
+    installed package. This is the only place that changes the search path: `routed-rl`, unlike
+    `python`, does not have the current folder in it.
+    """
+    for folder in map(str, folders):
+        if folder not in sys.path:
+            sys.path.append(folder)
 
 
 def _load_file(path: Path) -> ModuleType:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,6 +76,12 @@ def to_plain(settings: Any) -> Any:
         }
     if isinstance(settings, tuple | list):
         return [to_plain(item) for item in settings]
+    if isinstance(settings, bool | None):
+        return settings
+    if isinstance(settings, Integral):  # NumPy's too, which yaml cannot write
+        return int(settings)
+    if isinstance(settings, Real):
+        return float(settings)
     return str(settings) if isinstance(settings, Path) else settings
 
 
@@ -90,11 +98,17 @@ def flatten(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_flags(plain: Mapping[str, Any], prefix: str = "--") -> list[str]:
-    """Write nested settings as flags; None is left out, so that the default holds."""
+    """Write nested settings as flags; None is left out, so that the default holds.
+
+    Settings called `kwargs` are of somebody else's function. No `Config` knows them, so they have
+    no flags of their own: a mapping of them is written as words key=value.
+    """
     flags: list[str] = []
     for name, value in plain.items():
         flag = prefix + str(name).replace("_", "-")
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and re.split(r"--|\.", flag)[-1] == "kwargs":
+            flags += [flag, *_pairs(value)]
+        elif isinstance(value, Mapping):
             flags += to_flags(value, f"{flag}.")
         elif isinstance(value, bool):
             flags.append(
@@ -136,12 +150,24 @@ def write_yaml(path: Path, plain: Mapping[str, Any]) -> None:
 
 
 def _leaves(items: Iterable[Any]) -> list[str]:
-    """List the leaves of nested lists as strings."""
-    return [
-        leaf
-        for item in items
-        for leaf in (_leaves(item) if isinstance(item, list) else [str(item)])
-    ]
+    """List the leaves of nested lists as strings, those of mappings as words key=value."""
+    leaves: list[str] = []
+    for item in items:
+        if isinstance(item, Mapping):
+            leaves += _pairs(item)
+        else:
+            leaves += _leaves(item) if isinstance(item, list) else [str(item)]
+    return leaves
+
+
+def _pairs(plain: Mapping[str, Any]) -> list[str]:
+    """Write each entry as key=value, the value as yaml has it in one line."""
+    pairs: list[str] = []
+    for key, value in plain.items():
+        # In a list of its own, since yaml marks the end of what stands alone.
+        text = yaml.safe_dump([value], default_flow_style=True, width=math.inf, allow_unicode=True)
+        pairs.append(f"{key}={text.strip()[1:-1]}")
+    return pairs
 
 
 def _first_sentence(boxed: str) -> str:

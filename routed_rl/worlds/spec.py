@@ -46,8 +46,8 @@ class EnvSpec:
             )
         check_outcome_names(self.outcomes)
         if len(self.outcome_rewards) != len(self.outcomes):
-            given, wanted = len(self.outcome_rewards), len(self.outcomes)
-            raise ValueError(f"{given} rewards for {wanted} outcomes: give one each.")
+            counts = f"{len(self.outcome_rewards)} rewards for {len(self.outcomes)} outcomes"
+            raise ValueError(f"{counts}: give one each.")
 
 
 def check_outcome_names(outcomes: Sequence[str]) -> None:

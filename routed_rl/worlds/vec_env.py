@@ -71,9 +71,23 @@ class VecEnv(ABC):
     def state_dict(self) -> dict[str, Any] | None:
         """Return all that `load_state_dict` needs to continue to the same bits.
 
-        None says that this cannot be: a run that goes on begins new episodes.
+        None says that this cannot be: a run that goes on begins new episodes (`reseed`).
         """
         return None
+
+    def reseed(self, env_steps: int) -> bool:
+        """Let the next `reset` begin episodes that a run has not played yet, if this can be.
+
+        Asked for in a run that goes on without its running episodes. Worlds that save them have no
+        need of it.
+
+        Args:
+            env_steps: how many environment steps the run has taken.
+
+        Returns:
+            Whether `reset` will begin other episodes; False unless overridden.
+        """
+        return False
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""

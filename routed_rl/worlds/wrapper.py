@@ -45,6 +45,10 @@ class VecEnvWrapper(VecEnv):
         """Return the wrapped world's state."""
         return self.env.state_dict()
 
+    def reseed(self, env_steps: int) -> bool:
+        """Let the next `reset` of the wrapped world begin other episodes, if it can."""
+        return self.env.reseed(env_steps)
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
         self.env.load_state_dict(state)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import counters
 import pytest
 from helpers import ROOT
 
@@ -97,3 +99,32 @@ def test_an_answer_that_fails_leaves_no_stand_ins_behind(
     assert sys.meta_path == finders
     with pytest.raises(SystemExit):
         entry.with_stand_ins(stop(0))
+
+
+def test_what_lies_in_the_current_folder_or_beside_a_file_is_found(tmp_path: Path) -> None:
+    """-P takes the current folder out of the search path, which `routed-rl` does not have."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "helpers_of_mine.py").write_text("from counters import Counter\n")
+    (tmp_path / "mine" / "my_env.py").write_text(
+        "import helpers_of_mine\nclass Mine(helpers_of_mine.Counter): ...\n"
+    )
+    shutil.copy(counters.__file__, tmp_path / "mine")
+    (tmp_path / "my_rooms.py").write_text(
+        f"{Path(counters.__file__).read_text()}\n"
+        "gymnasium.register('Rooms-v0', 'my_rooms:Counter')\n"
+    )
+    (tmp_path / "my_agent.py").write_text("from routed_rl.agents.naive import Agent, Config\n")
+    small = "--num-envs 4 --steps 64 --agent.hidden 8 --evaluations 1 --episodes 4 --run-dir"
+    python = [sys.executable, "-P", "-m", "routed_rl"]
+    for number, flags in enumerate(
+        (
+            "--env mine/my_env.py",
+            "--env my_rooms:Rooms-v0 --env.outcomes late early "
+            "--env.outcome-fn my_rooms:late_or_second --plugin my_agent --agent my_agent",
+        )
+    ):
+        command = [*python, "train", *flags.split(), *small.split(), str(number)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    command = [*python, "evaluate", "1", "--episodes", "4"]
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0

@@ -13,7 +13,10 @@ import pytest
 from helpers import ROOT
 from helpers import run as train
 
+from routed_rl.cli.evaluate import evaluate
+from routed_rl.cli.main import run_command
 from routed_rl.registry import Registry
+from routed_rl.utils.settings import read_yaml
 
 SMALL = "--num-envs 8 --agent.hidden 8 --agent.rollout-steps 16 --evaluations 1"
 
@@ -78,3 +81,26 @@ def test_evaluation_of_slow_environments_is_bounded(tmp_path: Path) -> None:
     with (folder / "metrics.csv").open() as file:
         last = list(csv.DictReader(file))[-1]
     assert float(last["eval/mixture/episodes"]) == 20, "of 3 policies at 5 points, at least 20"
+
+
+def test_a_run_goes_on_and_is_evaluated_in_another_folder(
+    corridor: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Files are given by relative paths, as an environment, a plug-in and a function."""
+    Path("ends.py").write_text(
+        "def outcome(obs, reward, terminated, truncated, info):\n    return info.get('outcome')\n"
+    )
+    Path("blind.py").write_text("from routed_rl.agents.naive import Agent, Config\n")
+    flags = "--env corridor.py:Corridor --env.outcome-fn ends.py:outcome --plugin blind.py"
+    assert run(f"{flags} --agent blind --steps 256 {SMALL}") == 0
+    folder = tmp_path / "runs" / "corridor:Corridor-blind-0"
+    assert read_result(folder)["env"] == "corridor:Corridor"
+    assert "blind in corridor:Corridor at oversight" in capsys.readouterr().out
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for plugin in ("", "--plugin ../blind.py"):
+        steps = read_result(folder)["env_steps"] + 256
+        assert run(f"--resume {folder} {plugin} --steps {steps}") == 0
+        assert read_yaml(folder / "config.yaml")["plugins"] == [f"{tmp_path}/blind.py"]
+    assert run_command(evaluate, [str(folder), "--episodes", "10"]) == 0
+    assert read_result(folder)["env_steps"] == 768

@@ -31,7 +31,7 @@ def test_it_writes_into_the_folder_and_says_what_is_left_out(
     files = list((tmp_path / "figures").iterdir())
     assert capsys.readouterr().out.splitlines() == [
         "left out: notes: it is no run: it has no config.yaml.",
-        f"1 runs, {len(files)} files in {tmp_path / 'figures'}.",
+        f"1 run, {len(files)} files in {tmp_path / 'figures'}.",
     ]
     assert {"tables.md", "return_against_oversight.png"} <= {path.name for path in files}
 

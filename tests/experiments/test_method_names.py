@@ -76,3 +76,17 @@ def test_more_steps_at_more_oversight_are_no_method_of_their_own(tmp_path: Path)
     fake_run(tmp_path / "longer", 0.1, seed=1)
     set_settings(tmp_path / "longer", steps=900)
     assert names(tmp_path) == {("gridworld", "naive"), ("gridworld", "naive, steps 900")}
+
+
+def test_a_file_is_called_by_its_stem_and_by_its_folder_where_there_are_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, env in enumerate((f"{tmp_path}/rooms.py", "rooms.py", "/a/pit.py", "/b/pit.py")):
+        fake_run(tmp_path / "runs" / str(number), 0.3, env=env, seed=number)
+    worlds = {result.seed: result.world for result in results.load(tmp_path / "runs")[0]}
+    assert worlds == {0: "rooms", 1: "rooms", 2: "a/pit", 3: "b/pit"}
+    set_settings(tmp_path / "runs" / "0", env={"outcome_fn": None})
+    set_settings(tmp_path / "runs" / "1", env={"outcome_fn": "ends.py:late"})
+    worlds = {result.seed: result.world for result in results.load(tmp_path / "runs")[0]}
+    assert worlds[1] == "rooms, outcome fn ends:late"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +13,10 @@ from helpers import ROOT
 from routed_rl.experiments import sweep
 from routed_rl.experiments.sweep import Task
 from routed_rl.training import builder
+from routed_rl.training.checkpoints import LAST
 from routed_rl.utils.errors import UserError
 from routed_rl.utils.files import locked
+from routed_rl.utils.settings import write_yaml
 
 TINY = """
 seeds = [0, 1]
@@ -215,3 +218,23 @@ def test_a_run_is_named_after_the_agent_of_all_runs(toml: Path) -> None:
     text = '[flags]\nagent = "naive"\n[[grid]]\n"env.oversight" = [0.1, 0.3]\n'
     names = [task.name for task in read(toml, text)]
     assert names == ["naive_oversight-0.1_seed-0", "naive_oversight-0.3_seed-0"]
+
+
+def test_an_older_run_has_a_files_path_as_it_was_given(tmp_path: Path) -> None:
+    function = f"{ROOT}/examples/cliff.py:outcome"
+    flags = f'[flags]\n"env.outcome-fn" = "{function}"\n[[grid]]\nenv = "CliffWalking-v1"\n'
+    (task,) = read(tmp_path / "cliff.toml", flags)
+    (task.folder / "checkpoints").mkdir(parents=True)
+    (task.folder / "checkpoints" / LAST).touch()
+    given = os.path.relpath(function)
+
+    def write(path: str) -> None:
+        env = task.settings["env"] | {"outcome_fn": path}
+        write_yaml(task.folder / "config.yaml", {**task.settings, "env": env})
+
+    for path in (function, given):
+        write(path)
+        task.check()
+    write(f"{given}s")
+    with pytest.raises(UserError, match=r"was run with env\.outcome_fn"):
+        task.check()

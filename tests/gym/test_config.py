@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ def test_arguments_are_read_as_in_yaml() -> None:
     ("settings", "words"),
     [
         ({"kwargs": ("is_slippery",)}, "write key=value"),
+        ({"kwargs": ("sizes=[1",)}, r"cannot read kwargs 'sizes=\[1': write the value as yaml"),
         ({"horizon": 0}, "horizon is 0"),
         ({"discount": 1.5}, "discount is 1.5"),
         ({"outcomes": ("a", "a")}, "each once"),
@@ -30,3 +32,11 @@ def test_arguments_are_read_as_in_yaml() -> None:
 def test_wrong_settings_are_told(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Config(**settings)
+
+
+def test_the_file_of_a_function_has_its_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Config(outcome_fn="cliff.py:outcome").outcome_fn == f"{tmp_path}/cliff.py:outcome"
+    assert Config(outcome_fn="module:outcome").outcome_fn == "module:outcome"

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from counters import Counter
+from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec as Registered
+from gymnasium.wrappers import FilterObservation
 
 from routed_rl.gym.config import Config
 from routed_rl.gym.copies import Copies
 from routed_rl.gym.names import find
+from routed_rl.gym.vectors import say_once
 
 
 def copies(name: str) -> Copies:
@@ -43,3 +50,41 @@ def test_one_that_did_not_end_can_be_renewed_if_they_do_not_reset_themselves() -
     envs.step(np.array([0, 0]))
     assert envs.renew(np.array([True, False])).tolist() == [[0], [1]]
     assert envs.step(np.array([0, 0])).final.tolist() == [[1], [2]]
+
+
+class Seeing(Counter):
+    """Sees a picture, and a number beside it."""
+
+    observation_space = spaces.Dict(  # pyright: ignore[reportAssignmentType]
+        {"eye": spaces.Box(0, 255, (40, 40, 3), np.uint8), "number": spaces.Discrete(2)}
+    )
+
+    def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
+        super().reset(**options)
+        return {"eye": np.full((40, 40, 3), 51, np.uint8), "number": 1}, {}
+
+
+def test_what_a_space_has_to_say_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    say_once.cache_clear()
+    made: Any = Seeing
+    for _ in range(2):
+        envs = Copies(Registered("Seeing-v0", made), Config(), 2)
+    assert envs.reset(seed=0).shape == (2, 4800 + 2)
+    assert capsys.readouterr().err == (
+        "Seeing-v0: the picture 'eye' is flattened, without convolutions, since it is not the only "
+        "entry: gymnasium.wrappers.FilterObservation(env, ['eye']) leaves it alone.\n"
+    )
+
+    def alone() -> FilterObservation:
+        return FilterObservation(Seeing(), ["eye"])
+
+    helped = Copies(Registered("Seeing-v0", alone), Config(), 2)
+    assert helped.reset(seed=0).shape == (2, 3, 40, 40)
+    assert capsys.readouterr().err == ""
+
+
+def test_copies_of_minigrid_are_known_by_their_class(capsys: pytest.CaptureFixture[str]) -> None:
+    registered = find("MiniGrid-Empty-5x5-v0")
+    assert registered is not None
+    assert Copies(registered, Config(), 2).reset(seed=0).shape == (2, 4 + 49 * 21 + 64)
+    assert capsys.readouterr().err == ""

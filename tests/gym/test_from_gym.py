@@ -173,6 +173,25 @@ def test_it_cannot_be_saved_listed_or_drawn_as_a_board_and_says_so() -> None:
     assert env.scenes() == []
 
 
+def test_after_reseeding_seed_and_steps_decide_the_next_episodes() -> None:
+    def first(seed: int, *env_steps: int) -> list[Any]:
+        env = world("CartPole-v1", 8, seed, oversight=0.5)
+        begun = env.reset()
+        for steps in env_steps:
+            assert env.reseed(steps) is True
+            begun = env.reset()
+        return begun.tolist()
+
+    new = first(0)
+    resumed = first(0, 256)
+    assert resumed == first(0, 256) == first(0, 512, 256), "nothing else decides"
+    others = [new, resumed, first(0, 512), first(1, 256)]
+    starts = [start[:4] for batch in others for start in batch]
+    assert len({tuple(start) for start in starts}) == 32, "no start comes twice"
+    lit = [tuple(start[4] for start in batch) for batch in others]
+    assert len(set(lit)) > 1, "the oversight is drawn anew, too"
+
+
 def test_it_is_drawn_also_as_it_was_before_a_reset() -> None:
     env = world("FrozenLake-v1", 1, kwargs=OPEN)
     env.reset()

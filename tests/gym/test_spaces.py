@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.vector.utils import concatenate, create_empty_array
+from minigrid import wrappers
+from minigrid.core.constants import COLOR_TO_IDX
 
 from routed_rl.gym.spaces import actions, observations
 from routed_rl.utils.errors import UserError
@@ -31,6 +36,31 @@ def test_numbers_become_ones_in_their_places() -> None:
     assert encoded(later, np.array([[2, 3]])) == [[0, 1, 1, 0]]
     binary = np.array([[[0, 1], [1, 1]]], np.int8)
     assert encoded(spaces.MultiBinary((2, 2)), binary) == [[0, 1, 1, 1]]
+
+
+OUTSIDE = [
+    (spaces.Discrete(3), [1, -1], "the observation -1 is outside Discrete(3)"),
+    (spaces.Discrete(3), [3, 1], "the observation 3 is outside Discrete(3)"),
+    (spaces.Discrete(3, start=5), [2], "the observation 2 is outside Discrete(3, start=5)"),
+    (spaces.Discrete(3), [0.5], "the observation 0.5 is outside Discrete(3)"),
+    (spaces.MultiDiscrete([2, 3]), [[0, 0], [2, 0]], "the observation [2 0] is outside Multi"),
+    (spaces.MultiDiscrete([2, 3]), [[0, -1]], "the observation [ 0 -1] is outside MultiDiscrete"),
+    (spaces.MultiDiscrete([[2], [3]]), [[[0], [3]]], "the observation [[0] [3]] is outside Multi"),
+    (spaces.MultiBinary(2), [[0, 2]], "the observation [0 2] is outside MultiBinary(2)"),
+]
+
+
+@pytest.mark.parametrize(("space", "batch", "words"), OUTSIDE)
+def test_a_number_outside_its_space_is_told(
+    space: spaces.Space[Any], batch: list[Any], words: str
+) -> None:
+    for outer, values in (
+        (space, np.array(batch)),
+        (spaces.Dict({"a": space}), {"a": np.array(batch)}),
+    ):
+        with pytest.raises(UserError, match=re.escape(words)) as raised:
+            observations(outer).encode(values)
+        assert "\n" not in str(raised.value)
 
 
 def test_boxes_become_their_numbers_and_integers_a_share_of_the_largest() -> None:
@@ -88,6 +118,159 @@ def test_minigrids_codes_become_ones_in_their_places() -> None:
     }
     row = np.flatnonzero(encoded(space, batch)[0]).tolist()
     assert row == [3, 4 + 8, 4 + 11 + 1, 4 + 11 + 6 + 0], "direction, image, mission"
+
+
+def minigrid(*layers: Any) -> gym.Env[Any, Any]:
+    """Make an empty room of 5x5 cells inside wrappers."""
+    env: Any = gym.make("MiniGrid-Empty-5x5-v0", disable_env_checker=True)
+    for layer in layers:
+        env = layer(env)
+    return env
+
+
+def first(env: gym.Env[Any, Any]) -> Any:
+    """Return a batch of one, the first observation."""
+    space = env.observation_space
+    return concatenate(space, [env.reset(seed=0)[0]], create_empty_array(space, 1))
+
+
+def shown(env: gym.Env[Any, Any]) -> np.ndarray:
+    """Return what the first observation of an environment becomes."""
+    return observations(env.observation_space, env).encode(first(env))[0]
+
+
+def lit(codes: Any) -> list[int]:
+    """Return the places of MiniGrid's codes (N, 3), 21 to a cell."""
+    return [
+        21 * cell + place for cell, (a, b, c) in enumerate(codes) for place in (a, 11 + b, 17 + c)
+    ]
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_minigrids_codes_are_ones_also_without_the_dict(full: bool) -> None:
+    layers = [wrappers.FullyObsWrapper] if full else []
+    alone = minigrid(*layers, wrappers.ImgObsWrapper)
+    codes = first(alone)[0].reshape(-1, 3).tolist()
+    assert np.flatnonzero(shown(alone)).tolist() == lit(codes)
+    if full:
+        assert codes[6] == [10, 0, 0], "a red agent, as it looks to the right"
+    inside = minigrid(*layers)
+    assert shown(inside).tolist() == [1, 0, 0, 0, *shown(alone), *shown(inside)[-64:]]
+    assert observations(inside.observation_space, inside).notes == ()
+
+
+def test_a_stack_of_minigrids_codes_is_ones_for_each() -> None:
+    def stacked(env: Any) -> Any:
+        return gym.wrappers.FrameStackObservation(env, 2, padding_type="zero")
+
+    env = minigrid(wrappers.ImgObsWrapper, stacked)
+    codes = first(env)[0].reshape(-1, 3).tolist()
+    assert codes[:49] == [[0, 0, 0]] * 49
+    assert np.flatnonzero(shown(env)).tolist() == lit(codes)
+
+
+def test_symbols_are_numbers_and_no_codes() -> None:
+    row = shown(minigrid(wrappers.SymbolicObsWrapper))[4:-64].reshape(5, 5, 3)
+    assert row[1, 1].tolist() == pytest.approx([0.1, 0.1, 1]), "x, y and the agent, of 10"
+    assert row[2, 1].tolist() == pytest.approx([0.2, 0.1, -0.1]), "nothing is there"
+
+
+@pytest.mark.parametrize("cls", [wrappers.RGBImgPartialObsWrapper, wrappers.RGBImgObsWrapper])
+def test_pixels_of_minigrid_are_no_codes_however_small(cls: Any) -> None:
+    def pixels(env: Any) -> Any:
+        return cls(env, tile_size=4)
+
+    env = minigrid(pixels, wrappers.ImgObsWrapper)
+    assert np.array_equal(shown(env), (first(env).astype(np.float32) / 255).ravel())
+    inside = minigrid(pixels)
+    assert np.array_equal(shown(inside)[4:-64], shown(env))
+    large = minigrid(wrappers.RGBImgPartialObsWrapper, wrappers.ImgObsWrapper)
+    assert observations(large.observation_space, large).shape == (3, 56, 56)
+
+
+def test_a_code_that_minigrid_has_not_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = minigrid(wrappers.ImgObsWrapper)
+    batch = first(env)
+    batch[0, 2, 3, 1] = 6
+    words = "an image of ImgObsWrapper holds the colour 6, and MiniGrid has 6: let"
+    with pytest.raises(UserError, match=words):
+        observations(env.observation_space, env).encode(batch)
+    bare = minigrid()
+    words = r"an image of the space Box\(0, 255, \(7, 7, 3\), uint8\) holds the colour 6"
+    with pytest.raises(UserError, match=words):
+        observations(bare.observation_space, bare).encode(first(bare) | {"image": batch})
+    monkeypatch.setitem(COLOR_TO_IDX, "pink", 6)
+    row = observations(env.observation_space, env).encode(batch)[0]
+    assert row.shape == (49 * 22,)
+    assert row.reshape(7, 7, 22)[2, 3, 11:18].tolist() == [0, 0, 0, 0, 0, 0, 1]
+
+
+class Lookalike(gym.Env[Any, Any]):
+    """Has a mission and a small image, and is none of MiniGrid's."""
+
+    image = spaces.Box(0, 255, (2, 1, 3), np.uint8)
+    observation_space = spaces.Dict({"image": image, "mission": spaces.Text(9)})
+
+
+def test_what_only_looks_like_minigrid_is_bytes_and_doubt_is_said() -> None:
+    env = Lookalike()
+    batch = {"image": np.full((1, 2, 1, 3), 5, np.uint8), "mission": ("",)}
+    bytes_ = [pytest.approx(5 / 255)] * 6
+    known = observations(env.observation_space, env)
+    assert known.encode(batch)[0, :6].tolist() == bytes_
+    assert known.notes == ()
+    assert observations(env.image, env).encode(batch["image"])[0].tolist() == bytes_
+    unknown = observations(env.observation_space)
+    assert unknown.shape == (2 * 21 + 64,)
+    assert [note.partition(":")[0] for note in unknown.notes] == [
+        "the image beside a mission is taken for MiniGrid's codes"
+    ]
+    assert observations(env.image).shape == (6,), "nothing speaks for codes"
+
+
+@pytest.mark.parametrize("channels_first", [False, True])
+def test_a_stack_of_pictures_becomes_channels(channels_first: bool) -> None:
+    stack = np.zeros((1, 4, 40, 50, 3), np.uint8)
+    stack[0, 2, 7, 8, 1] = 51
+    if channels_first:
+        stack = stack.transpose(0, 1, 4, 2, 3)
+    encoder = observations(spaces.Box(0, 255, stack.shape[1:], np.uint8))
+    assert encoder.shape == (12, 40, 50)
+    assert encoder.notes == ()
+    rows = encoder.encode(stack)
+    assert rows[0, 2 * 3 + 1, 7, 8] == rows.sum() == pytest.approx(0.2)
+    assert encoder.encode(stack[:0]).shape == (0, 12, 40, 50)
+
+
+def test_a_picture_that_is_flattened_is_said() -> None:
+    picture = spaces.Box(0, 255, (40, 50, 3), np.uint8)
+    for parts in ({"eye": picture, "a": spaces.Discrete(2)}, (spaces.Discrete(2), picture)):
+        space = spaces.Dict(parts) if isinstance(parts, dict) else spaces.Tuple(parts)
+        key = "'eye'" if isinstance(parts, dict) else "1"
+        encoder = observations(space)
+        assert encoder.shape == (2 + 40 * 50 * 3,)
+        assert encoder.notes == (
+            f"the picture {key} is flattened, without convolutions, "
+            "since it is not the only entry: "
+            f"gymnasium.wrappers.FilterObservation(env, [{key}]) leaves it alone.",
+        )
+        inner = observations(spaces.Dict({"b": space, "c": spaces.Discrete(2)}))
+        assert inner.notes == encoder.notes
+    floats = spaces.Box(0, 1, (40, 50, 3))
+    grey = spaces.Box(0, 255, (40, 50), np.uint8)
+    for space in (floats, grey):
+        (note,) = observations(space).notes
+        assert note.startswith(f"observations {space.shape} of {space.dtype} are flattened")
+    for space in (spaces.Box(0, 1, (40, 50)), spaces.Box(0, 255, (35, 50, 3), np.uint8)):
+        assert observations(space).notes == ()
+
+
+def test_a_picture_alone_in_a_dict_is_a_picture() -> None:
+    picture = spaces.Box(0, 255, (40, 50, 3), np.uint8)
+    encoder = observations(spaces.Dict({"eye": picture}))
+    assert encoder.shape == (3, 40, 50)
+    seen = np.full((1, 40, 50, 3), 51, np.uint8)
+    assert np.array_equal(encoder.encode({"eye": seen}), observations(picture).encode(seen))
 
 
 def test_bounds_of_continuous_actions_are_one() -> None:

@@ -6,26 +6,84 @@ from typing import Any
 
 import counters
 import gymnasium
+import numpy as np
 import pytest
-from counters import Counters
+from counters import Counter, Counters
+from gymnasium.envs.registration import EnvSpec as Registered
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from routed_rl.gym.config import Config
 from routed_rl.gym.names import find
-from routed_rl.gym.vectors import HORIZON, limit_of, vectorise
+from routed_rl.gym.vectors import HORIZON, limit_of, say_once, vectorise
 from routed_rl.utils.errors import UserError
 
 
+def registered(name: str, made: Any, **more: Any) -> Registered:
+    return Registered(name, made, **more)
+
+
 def vector(name: str, **settings: Any) -> gymnasium.vector.VectorEnv[Any, Any, Any]:
-    registered = find(name)
-    assert registered is not None
-    return vectorise(registered, Config(**settings), 3)
+    found = find(name)
+    assert found is not None
+    return vectorise(found, Config(**settings), 3, HORIZON)
 
 
 def limit(name: str, **settings: Any) -> int:
-    registered = find(name)
-    assert registered is not None
-    return limit_of(registered, vectorise(registered, Config(**settings), 1))
+    found = find(name)
+    assert found is not None
+    return limit_of(found, Config(**settings))
+
+
+class Limited(Counter):
+    """Has a limit of its own: one until it is reset, and others from then on in turn."""
+
+    def __init__(self, limits: list[Any]) -> None:
+        super().__init__()
+        self.limits = limits
+        self.max_steps = limits[0]
+
+    def reset(self, **_: Any) -> Any:
+        self.limits = [*self.limits[1:], self.limits[0]]
+        self.max_steps = self.limits[0]
+        return super().reset()
+
+
+class Methodical(Counter):
+    """Has a method where others have a limit."""
+
+    def max_steps(self) -> int:
+        return 5
+
+
+class Modeless(Counter):
+    """Says that it can be drawn, and takes no render_mode."""
+
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+class Bare(gymnasium.Env[Any, Any]):
+    """The same, without any __init__."""
+
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
+    observation_space = Counter.observation_space
+    action_space = Counter.action_space
+
+
+class Sightless(Modeless):
+    """Says None of how it can be drawn."""
+
+    metadata = {"render_modes": None}  # noqa: RUF012
+
+
+class Drawn(Modeless):
+    """Takes a render_mode, through the dots of its __init__."""
+
+    def __init__(self, **dots: Any) -> None:
+        super().__init__()
+        self.render_mode = dots["render_mode"]
 
 
 def test_ones_own_vector_is_used_where_it_tells_the_last_frame() -> None:
@@ -42,6 +100,60 @@ def test_an_episode_has_the_limit_that_somebody_gives_it() -> None:
     assert limit("FrozenLake-v1") == 100
     assert limit("MiniGrid-Empty-5x5-v0") == 4 * 5**2, "MiniGrid's stands in an attribute"
     assert limit("Counters-v0") == HORIZON
+    assert limit("MiniGrid-DoorKey-16x16-v0") == 10 * 16**2, "however many they are"
+    assert limit("Counter-v0", horizon=3) == 3
+
+
+def test_a_level_may_have_no_limit_until_it_is_reset(capsys: pytest.CaptureFixture[str]) -> None:
+    assert limit("BabyAI-GoToObjS4-v0") == 4**2
+    assert limit("BabyAI-GoToSeqS5R2-v0") == 4 * 100, "the instruction decides: 1 to 4 walks"
+    changing = registered("Changing-v0", Limited, kwargs={"limits": [0, 7, 9.0, np.int64(8)] * 10})
+    assert limit_of(changing, Config()) == HORIZON, "0 comes again"
+    late = registered("Late-v0", Limited, kwargs={"limits": [0, *[7, 9.0, np.int64(8)] * 10]})
+    assert limit_of(late, Config()) == 9
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("value", "words"), [(None, "None"), (-1, "-1"), (0, "0"), (True, "True")])
+def test_what_is_no_limit_is_said_in_one_line(
+    value: Any, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say_once.cache_clear()
+    endless = registered("Endless-v0", Limited, kwargs={"limits": [value]})
+    assert [limit_of(endless, Config()) for _ in range(2)] == [1000, 1000]
+    assert capsys.readouterr().err == (
+        f"Endless-v0 has no step limit (max_steps is {words}): its episodes are cut off "
+        "after 1,000 steps, or after --env.horizon.\n"
+    )
+
+
+def test_a_method_is_no_limit_nor_is_one_of_minus_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert limit_of(registered("Methodical-v0", Methodical), Config()) == HORIZON
+    assert "Methodical-v0 has no step limit (max_steps is a method)" in capsys.readouterr().err
+    assert limit_of(registered("Counter-v1", Counter, max_episode_steps=-1), Config()) == HORIZON
+    assert capsys.readouterr().err == ""
+
+
+def test_the_limit_is_where_a_copy_is_truncated() -> None:
+    envs = vectorise(registered("Bandit-v0", counters.Bandit), Config(), 1, 3)
+    envs.reset(seed=0)
+    assert [bool(envs.step([0])[3][0]) for _ in range(3)] == [False, False, True]
+
+
+@pytest.mark.filterwarnings("ignore:.*doesn't include `render_modes`")  # Gymnasium's own
+@pytest.mark.parametrize("made", [Modeless, Bare, Sightless])
+def test_one_that_takes_no_render_mode_is_made_and_not_drawn(made: type) -> None:
+    envs = vectorise(registered("Modeless-v0", made), Config(), 2, HORIZON)
+    assert type(envs) is SyncVectorEnv
+    assert [type(env.unwrapped) for env in envs.envs] == [made, made]
+    assert envs.render_mode is None
+
+
+def test_one_that_takes_a_render_mode_is_drawn() -> None:
+    assert vectorise(registered("Drawn-v0", Drawn), Config(), 1, 9).render_mode == "rgb_array"
+    asked = Config(kwargs=("render_mode=rgb_array",))
+    with pytest.raises(UserError, match=r"cannot make Modeless-v0 .*'render_mode'"):
+        vectorise(registered("Modeless-v0", Modeless), asked, 1, 9)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from helpers import CPU, copies, moved, world
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.torch_layers import NatureCNN
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor, nn
 
 from routed_rl import sb3
@@ -275,6 +276,52 @@ def test_what_cannot_be_converted_is_named() -> None:
     continuous: Any = ppo(corridors(1, continuous=True), policy_kwargs=RELU).policy
     with pytest.raises(ValueError, match="Box and Discrete are needed"):
         sb3.categorical(continuous)
+    pictures: Any = ppo(corridors(1, image=True), policy_kwargs=RELU).policy
+    with pytest.raises(ValueError, match="whose bytes it divides by 255"):
+        sb3.categorical(pictures)
+
+
+def of_each(scale: type[gymnasium.Wrapper[Any, Any, Any, Any]] | None) -> VecEnv:
+    return make_vec_env(Corridor, 2, wrapper_class=scale)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("env", "normalised"),
+    [
+        (VecNormalize(corridors(2)), True),
+        (sb3.ReachedReward(VecNormalize(corridors(2), norm_reward=False)), True),
+        (of_each(gymnasium.wrappers.NormalizeObservation), True),
+        (VecNormalize(corridors(2), norm_obs=False), False),
+        (of_each(None), False),
+    ],
+)
+def test_normalised_observations_are_not_lost_without_a_word(
+    env: VecEnv, tmp_path: Path, *, normalised: bool
+) -> None:
+    model = trained(ppo(env, policy_kwargs=RELU))
+    model.save(tmp_path / "model.zip")
+    for policy in (model.policy, PPO.load(tmp_path / "model.zip", device="cpu").policy):
+        assert isinstance(policy, sb3.RoutedActorCriticPolicy)
+        if normalised:
+            with pytest.raises(ValueError, match="pass obs_normalised=True"):
+                sb3.categorical(policy)
+        copied = sb3.categorical(policy, obs_normalised=normalised)
+        obs = torch.randn(20, 5)
+        theirs: Any = policy.get_distribution(obs).distribution
+        assert torch.allclose(copied.probabilities(obs), theirs.probs, atol=1e-6)
+
+
+def test_it_is_the_last_training_that_counts(tmp_path: Path) -> None:
+    model = trained(ppo(VecNormalize(corridors(2)), policy_kwargs=RELU))
+    policy: Any = model.policy
+    older = policy.state_dict()
+    del older["obs_normalised"]
+    model.set_env(corridors(2))
+    trained(model)
+    sb3.categorical(policy)
+    policy.load_state_dict(older)
+    assert not policy.obs_normalised, "an older zip does not say"
+    assert "obs_normalised" not in older
 
 
 def in_a_dict() -> gymnasium.Env[Any, Any]:

@@ -176,3 +176,78 @@ def test_a_folder_gives_back_what_it_was_made_from(tmp_path: Path) -> None:
     assert longer.env == config.env
     with pytest.raises(UserError, match="is no run"):
         builder.reopen(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("flag", "name"),
+    [("--no-trace", "--no-episode-log"), ("--agent.no-told", "--agent.no-conditioned")],
+)
+def test_a_switch_that_was_renamed_is_told_with_its_no(flag: str, name: str) -> None:
+    with pytest.raises(UserError, match=f"is called '{name}' now"):
+        builder.build([flag])
+
+
+def test_a_plugin_with_a_former_name_of_ours_keeps_it(tmp_path: Path) -> None:
+    plugin = tmp_path / "told.py"
+    plugin.write_text(
+        "from dataclasses import dataclass\nfrom routed_rl.agents import naive\n"
+        "@dataclass(frozen=True)\nclass Config(naive.Config):\n    told: float = 0.5\n"
+        "class Agent(naive.Agent): ...\n"
+    )
+    setup = builder.build(["--plugin", str(plugin), "--agent", "told", "--agent.told", "0.9"])
+    write_yaml(tmp_path / "config.yaml", setup.config.to_plain())
+    assert builder.reopen(tmp_path).config == setup.config
+    assert builder.settings_of(tmp_path)["agent"]["told"] == 0.9
+
+
+def test_several_plugins_follow_one_flag() -> None:
+    wanted, rest = builder.choose(["--plugin", "a.py", "b.py", "--steps", "3", "--plugin", "c.py"])
+    assert list(wanted.plugin) == ["a.py", "b.py", "c.py"]
+    assert rest == ["--steps", "3"]
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    ["{is_slippery: false, map_name: 8x8}", "[is_slippery=false, map_name=8x8]"],
+)
+def test_arguments_of_a_gymnasium_environment_may_be_a_mapping(tmp_path: Path, kwargs: str) -> None:
+    path = tmp_path / "lake.yaml"
+    path.write_text(f"env: {{name: FrozenLake-v1, kwargs: {kwargs}}}\n")
+    config = build("--config", str(path))
+    assert config.env.kwargs == ("is_slippery=false", "map_name=8x8")
+    write_yaml(tmp_path / "config.yaml", config.to_plain())
+    assert builder.reopen(tmp_path).config == config
+    none = build("--config", str(path), "--env.kwargs")
+    assert none.env.kwargs == (), "flags win"
+
+
+def test_a_file_of_a_yaml_file_is_the_same_by_another_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rooms.py").write_text("from routed_rl.envs.gridworld import Config, make\n")
+    (tmp_path / "rooms.yaml").write_text(f"env: {{name: {tmp_path}/rooms.py, rows: 3}}\n")
+    monkeypatch.chdir(tmp_path)
+    assert build("--config", "rooms.yaml", "--env", "rooms.py").env.rows == 3
+    assert build("--config", "rooms.yaml", "--env", "gridworld").env.rows == 5
+
+
+def test_what_the_current_folder_has_is_found_in_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind, name, source in (
+        ("envs", "rooms_here", "from routed_rl.envs.gridworld import Config, make\n"),
+        ("agents", "agent_here", "from routed_rl.agents.naive import Agent, Config\n"),
+    ):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / f"{name}.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    files = (f"{tmp_path}/envs/rooms_here.py", f"{tmp_path}/agents/agent_here.py")
+    config = build("--env", "rooms_here", "--agent", "agent_here")
+    assert config.names == RunNames("rooms_here", "agent_here", files)
+    named = Named("rooms_here", gridworld.Config(rows=3))
+    of_api = builder.from_configs(named, "agent_here", RunSettings()).config
+    assert of_api.names == config.names
+    write_yaml(tmp_path / "config.yaml", config.to_plain())
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert builder.reopen(tmp_path).config == config

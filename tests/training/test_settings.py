@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,6 +49,13 @@ def test_a_name_that_stands_beside_the_new_one_is_somebodys_own() -> None:
     assert renamed({"agent": agent}) == {"agent": agent}
 
 
+def test_a_name_that_an_agent_has_itself_is_its_own() -> None:
+    own = {"agent": {"value": 7, "trace": 0.9}}
+    assert renamed(own, {"value", "gae_lambda"}) == {"agent": {"value": 7, "gae_lambda": 0.9}}
+    assert renamed(own, {"value", "trace"}) == own
+    assert renamed(own, {"hidden"}) == own, "an agent that has neither"
+
+
 def test_every_new_name_is_a_setting() -> None:
     flags: Any = flags_class(gridworld, absorbing)()
     for former, name in FORMER.items():
@@ -74,7 +82,7 @@ def test_wrong_settings_of_a_run_are_told(values: dict[str, Any], words: str) ->
 
 
 def test_flags_are_taken_apart_and_written_down() -> None:
-    names = RunNames("gridworld", "absorbing", ("more.py",))
+    names = RunNames("gridworld", "absorbing", ("more.module",))
     flags: Any = flags_class(gridworld, absorbing)(
         steps=9,
         good=("ghost",),
@@ -86,6 +94,18 @@ def test_flags_are_taken_apart_and_written_down() -> None:
     wanted = RunConfig(names, gridworld.Config(rows=3), absorbing.Config(hidden=(4,)), settings)
     assert config == wanted
     plain = config.to_plain()
-    assert (plain["steps"], plain["good"], plain["plugins"]) == (9, ["ghost"], ["more.py"])
+    assert (plain["steps"], plain["good"], plain["plugins"]) == (9, ["ghost"], ["more.module"])
     assert (plain["env"]["name"], plain["env"]["rows"]) == ("gridworld", 3)
     assert (plain["agent"]["name"], plain["agent"]["hidden"]) == ("absorbing", [4])
+
+
+def test_files_have_their_whole_paths_and_count_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plugins = ("a.py", f"{tmp_path}/a.py", "package.module")
+    names = RunNames("mine/rooms.py:Env", "naive", plugins)
+    assert names.env == f"{tmp_path}/mine/rooms.py:Env"
+    assert names.env_title == "rooms:Env"
+    assert names.plugins == (f"{tmp_path}/a.py", "package.module")
+    assert RunNames("FrozenLake-v1").env_title == "FrozenLake-v1"

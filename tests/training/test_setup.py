@@ -80,3 +80,16 @@ def test_a_device_that_is_not_there_is_told() -> None:
     assert to_device("auto").type in ("cpu", "cuda")
     with pytest.raises(UserError, match="there is no device 'abacus' here"):
         to_device("abacus")
+
+
+def test_an_older_checkpoint_has_the_path_that_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rooms.py").write_text("from routed_rl.envs.gridworld import Config, make\n")
+    monkeypatch.chdir(tmp_path)
+    setup = build("--env", "rooms.py")
+    agent = setup.make_agent(setup.make_env(1, seed=0))
+    for name in ("rooms", "rooms.py", f"{tmp_path}/rooms.py"):
+        setup.restore(agent, {"names": [name, "routed"], "agent": agent.state_dict()}, tmp_path)
+    with pytest.raises(UserError, match=r"was saved by halls\.py and routed, this run is of rooms"):
+        setup.restore(agent, {"names": ["halls.py", "routed"]}, tmp_path)

@@ -33,7 +33,12 @@ class Notes:
 
 def make(folder: Path, *flags: str) -> tuple[Trainer, Notes]:
     """Make a trainer of 16 environments that take 8 steps between updates: 128 in all."""
-    setup = builder.build([*TINY, "--agent.hidden", "4", *flags])
+    return start(folder, *TINY, "--agent.hidden", "4", *flags)
+
+
+def start(folder: Path, *flags: str) -> tuple[Trainer, Notes]:
+    """Make a trainer of 16 environments, with these flags alone."""
+    setup = builder.build(flags)
     env = setup.make_env(16, seed=0)
     notes: Any = Notes()
     folder.mkdir(exist_ok=True)
@@ -120,6 +125,35 @@ def test_a_checkpoint_goes_on_with_its_episodes_or_with_new_ones(
     assert bare["env"] is None
     make(tmp_path)[0].load(bare)
     assert "episodes begin anew" in capsys.readouterr().err
+
+
+def test_without_saved_episodes_a_world_that_can_begins_other_ones(tmp_path: Path) -> None:
+    cartpole = ("--env", "CartPole-v1", "--agent.rollout-steps", "8", "--agent.hidden", "4")
+    run, _ = start(tmp_path, *cartpole)
+    beginning = run._obs
+    run.run(128, evaluations=0)
+    state = checkpoints.load(tmp_path / "last.pt", CPU)
+    assert state["env"] is None
+
+    def begun(env_steps: int) -> torch.Tensor:
+        again, _ = start(tmp_path, *cartpole)
+        again.load({**state, "env_steps": env_steps})
+        return again._obs
+
+    assert torch.equal(begun(128), begun(128))
+    frames = torch.cat((beginning, begun(128), begun(256)))
+    assert len(frames[:, :4].unique(dim=0)) == 3 * 16, "no start comes twice"
+    assert not torch.equal(begun(128), state["obs"])
+
+
+def test_other_worlds_without_saved_episodes_begin_as_they_did(tmp_path: Path) -> None:
+    run, _ = make(tmp_path)
+    run.run(128, evaluations=0)
+    run.save(episodes=False)
+    again, _ = make(tmp_path)
+    beginning = again._obs.clone()
+    again.load(checkpoints.load(tmp_path / "last.pt", CPU))
+    assert torch.equal(again._obs, beginning)
 
 
 def test_there_is_something_to_resume_from_the_beginning_and_soon_after(

@@ -3,9 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from routed_rl.utils.errors import UserError
-from routed_rl.utils.imports import load_module, run_module
+from routed_rl.utils.imports import absolute, load_module, run_module, short_name
 
 
 def test_a_file_is_loaded_once(tmp_path: Path) -> None:
@@ -68,3 +69,64 @@ def test_what_was_told_already_passes_as_it_is() -> None:
     with pytest.raises(UserError) as caught:
         run_module(run, "x")  # type: ignore[arg-type]
     assert caught.value is told
+
+
+def test_a_file_has_its_whole_path_and_a_name_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rooms").mkdir()
+    monkeypatch.chdir(tmp_path / "rooms")
+    assert absolute("four.py") == f"{tmp_path}/rooms/four.py"
+    assert absolute("../four.py:Env") == f"{tmp_path}/four.py:Env"
+    assert absolute(f"{tmp_path}/four.py") == f"{tmp_path}/four.py"
+    for name in ("gridworld", "FrozenLake-v1", "ALE/Pong-v5", "package.module:Id-v0"):
+        assert absolute(name) == name
+    (tmp_path / "rooms" / "link.py").symlink_to(tmp_path / "four.py")
+    assert absolute("link.py") == f"{tmp_path}/rooms/link.py", "it may be known by its own name"
+
+
+def test_a_file_is_called_by_its_stem_and_by_folders_if_need_be() -> None:
+    assert short_name("/my/rooms/four.py") == "four"
+    assert short_name("rooms/four.py:Env") == "four:Env"
+    assert short_name("/my/rooms/four.py:Env", 1) == "rooms/four:Env"
+    assert short_name("/my/rooms/four.py", 2) == "my/rooms/four"
+    for name in ("gridworld", "four:Env", "ALE/Pong-v5", "package.module:Id-v0"):
+        assert short_name(name, 1) == name
+
+
+def test_a_file_finds_its_neighbours_now_and_later(tmp_path: Path) -> None:
+    (tmp_path / "neighbour_of_now.py").write_text("NUMBER = 3\n")
+    (tmp_path / "neighbour_of_later.py").write_text("NUMBER = 4\n")
+    (tmp_path / "mine.py").write_text(
+        "from neighbour_of_now import NUMBER\n"
+        "def later():\n"
+        "    from neighbour_of_later import NUMBER\n"
+        "    return NUMBER\n"
+    )
+    module = load_module(str(tmp_path / "mine.py"))
+    assert (module.NUMBER, module.later()) == (3, 4)
+
+
+def test_what_lies_in_the_current_folder_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "module_of_here.py").write_text("from package_of_here.part import NUMBER\n")
+    (tmp_path / "package_of_here").mkdir()
+    (tmp_path / "package_of_here" / "part.py").write_text("NUMBER = 5\n")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "mine.py").write_text("from module_of_here import NUMBER\n")
+    monkeypatch.chdir(tmp_path)
+    assert load_module("module_of_here").NUMBER == 5
+    assert load_module("files/mine.py").NUMBER == 5
+
+
+def test_neighbours_hide_nothing_that_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "routed_rl").mkdir()
+    for path in ("yaml.py", "tabnanny.py", "routed_rl/__init__.py"):
+        (tmp_path / path).write_text("raise ImportError('the wrong one')\n")
+    (tmp_path / "mine.py").write_text(
+        "import tabnanny  # of the standard library, and imported by nobody else\n"
+        "import routed_rl.utils.imports\n"
+        "import yaml\n"
+    )
+    assert load_module(str(tmp_path / "mine.py")).yaml is yaml

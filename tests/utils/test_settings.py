@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+import yaml
 
 from routed_rl.utils import settings
 from routed_rl.utils.errors import UserError
@@ -90,3 +91,24 @@ def test_a_file_without_settings_is_told(tmp_path: Path, content: str) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="cannot read"):
         settings.read_yaml(tmp_path / "none.yaml")
+
+
+def test_a_mapping_of_kwargs_is_written_as_words() -> None:
+    kwargs = {"is_slippery": False, "desc": ["SF", "HG"], "reward": {"goal": 1e-5}, "none": None}
+    kwargs |= {"word": "false", "text": "a, b: c\n" + "long " * 40}
+    for plain in (
+        {"env": {"kwargs": kwargs}},
+        {"env.kwargs": kwargs},
+        {"env": {"kwargs": [kwargs]}},
+        {"kwargs": kwargs},
+    ):
+        flag, *words = settings.to_flags(plain)
+        assert flag in ("--env.kwargs", "--kwargs")
+        assert words[:4] == [
+            "is_slippery=false",
+            "desc=[SF, HG]",
+            "reward={goal: 1.0e-05}",
+            "none=null",
+        ]
+        assert {w.partition("=")[0]: yaml.safe_load(w.partition("=")[2]) for w in words} == kwargs
+    assert settings.to_flags({"env": {"kwargs": {}}}) == ["--env.kwargs"]

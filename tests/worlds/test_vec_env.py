@@ -23,6 +23,7 @@ def test_what_is_optional_says_that_there_is_none() -> None:
     assert env.render(mode="ansi") is None
     assert env.scenes() == []
     assert env.state_dict() is None
+    assert env.reseed(640) is False
     with pytest.raises(ValueError, match="Least has no state"):
         env.load_state_dict({})
 

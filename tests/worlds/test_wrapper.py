@@ -42,6 +42,9 @@ class Recorder(VecEnv):
     def state_dict(self) -> Any:
         return self.answer("state_dict")
 
+    def reseed(self, env_steps: int) -> Any:
+        return self.answer("reseed", env_steps)
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.answer("load_state_dict", state)
 
@@ -59,6 +62,7 @@ def test_a_wrapper_hands_everything_on() -> None:
     assert wrapper.render(2, "ansi", final=True) == "render"
     assert wrapper.scenes() == "scenes"
     assert wrapper.state_dict() == "state_dict"
+    assert wrapper.reseed(640) == "reseed"
     wrapper.load_state_dict(state)
     assert env.asked == [
         ("reset",),
@@ -68,6 +72,7 @@ def test_a_wrapper_hands_everything_on() -> None:
         ("render", 2, "ansi", True),
         ("scenes",),
         ("state_dict",),
+        ("reseed", 640),
         ("load_state_dict", state),
     ]
 
