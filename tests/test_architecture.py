@@ -137,3 +137,13 @@ def test_tests_lie_in_the_same_folders() -> None:
     folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()}
     others = {"envs", "agents", "docs", "benchmarks", "examples", "data", "support", "__pycache__"}
     assert folders - others <= set(FLOORS)
+
+
+def test_no_test_is_skipped() -> None:
+    for path in (ROOT / "tests").rglob("*.py"):
+        called = {
+            ast.unparse(node.func)
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call)
+        }
+        assert not called & {"pytest.skip", "pytest.importorskip", "pytest.mark.skipif"}, path
