@@ -151,7 +151,7 @@ class OutcomeModel:
 
 def _classifier(spec: EnvSpec, config: OutcomeModelConfig) -> nn.Sequential:
     """Build what maps frames (N, *obs_shape) to logits of outcomes (N, K)."""
-    channels, *rest = spec.obs_shape
+    channels, *rest = spec.obs_shape  # of (D,) numbers each is a channel
     kinds = len(spec.outcomes)
     drop: nn.Module = nn.Identity()
     if spec.oversight_channel is not None:

@@ -62,6 +62,7 @@ class Sampler:
     def _next_value(self, rollout: Experience) -> Tensor:
         """Return the value of what each step led to, (T, B), before any reset."""
         weights = rollout.expert_weights
+        # (B,) what follows the rollout; the critic said the rest when it acted.
         last = self.value(rollout.last_obs, None if weights is None else weights[-1])
         next_value = torch.cat((rollout.value[1:], last[None]))
         # An episode that ran out of time would have gone on: its last frame has a value of its own.

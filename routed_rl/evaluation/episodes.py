@@ -75,6 +75,7 @@ class _Tally:
         self._total = self._total + self._spec.discount**self._age * step.reward
         self._age = self._age + 1
         done = step.terminated | step.truncated
+        # An environment that has its quota plays on, and is not counted any more.
         counted = done & (self._finished < self._quota)
         self._returns.append(self._total[counted])
         self._lengths.append(self._age[counted])

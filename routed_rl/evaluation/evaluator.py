@@ -68,6 +68,7 @@ class Evaluator:
         if model is not None:
             spec = env.spec
             self._exact = ExactEvaluator(model, horizon=spec.horizon, discount=spec.discount)
+            # All S observations, computed once for every policy to come.
             states = torch.arange(len(model.start_probability), device=env.device)
             self._frames = model.observe(states)
 
@@ -98,6 +99,7 @@ class Evaluator:
         if self._exact is not None:
             greedy = self._exact.mean_return(self._table(policy, greedy=True))
             return replace(self._tabulate(policy, self._exact), greedy=greedy)
+        # Each play begins with the same seeds: conditions are compared on the same episodes.
         report = self._play(policy, self._episodes)
         unseen = overseen = report.true_return
         # Where nothing shows the oversight no policy can tell: the same seeds, the same episodes.

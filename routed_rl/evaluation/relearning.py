@@ -75,6 +75,7 @@ def relearn(
     learner = pupil.learner(discount=env.spec.discount, seed=seed, device=env.device)
     obs = env.reset()
     curve: Curve = {}
+    # The look at update 0 comes before any learning.
     for update in range(max(updates) + 1):
         if update in updates:
             report = evaluator.returns({"": learner.policy})[""]

@@ -47,6 +47,7 @@ def find_faults(rollout: Rollout, spec: EnvSpec) -> Iterator[Fault]:
     yield Fault(
         "truncated", ended & rollout.truncated, "an episode that terminated was not truncated."
     )
+    # What the overseer says may be false, but it must be one of the outcomes.
     overseen = rollout.overseen
     reported = rollout.reported
     yield Fault("overseen", overseen & ~ended, "only an outcome that was reached can be overseen.")

@@ -118,16 +118,12 @@ def from_configs(env: Any, agent: Any, own: RunSettings) -> Setup:
 
 def reopen(folder: Path, flags: Sequence[str] = (), *, plugins: Sequence[str] = ()) -> Setup:
     """Rebuild what a run's folder was made from, with flags that win over it."""
-    return assemble(settings_of(folder), flags, "train.py", Wanted(plugin=plugins))
+    return assemble(_read(folder), flags, "train.py", Wanted(plugin=plugins))
 
 
 def settings_of(folder: Path) -> dict[str, Any]:
-    """Read the settings of a run."""
-    if not (folder / "config.yaml").exists():
-        raise UserError(
-            f"{folder} is no run: give a folder with a config.yaml, as train.py makes under runs/."
-        )
-    plain = settings.read_yaml(folder / "config.yaml")
+    """Read the settings of a run, under the names that they have now."""
+    plain = _read(folder)
     agent = plain.get("agent")
     name = agent.get("name") if isinstance(agent, dict) else None
     try:
@@ -135,6 +131,15 @@ def settings_of(folder: Path) -> dict[str, Any]:
     except UserError:  # whoever runs it is told; whoever only reads it need not have the agent
         return renamed(plain, None)
     return renamed(plain, _field_names(module))
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """Read config.yaml as it stands."""
+    if not (folder / "config.yaml").exists():
+        raise UserError(
+            f"{folder} is no run: give a folder with a config.yaml, as train.py makes under runs/."
+        )
+    return settings.read_yaml(folder / "config.yaml")
 
 
 def run_settings(**values: Any) -> RunSettings:
