@@ -52,7 +52,7 @@ class Agent(SingleNetworkAgent[VisibleRollout]):
 
     def training_signal(self, rollout: VisibleRollout) -> TrainingSignal:
         """Infer what was not reported: an end's expected value is sum_k P(k) value_k."""
-        expected = self.model.infer(rollout) @ self.values
+        expected = self.model.infer(rollout) @ self.values  # (T, B, K) @ (K,) -> (T, B)
         return TrainingSignal(rewards.inferred(rollout, expected))
 
     def update(self, rollout: VisibleRollout) -> dict[str, Tensor]:

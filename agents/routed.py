@@ -66,7 +66,7 @@ class Agent(ExpertsAgent):
             spec,
             spec.outcomes,
             config.hidden,
-            gate=config.gate and len(spec.outcomes) > 1,
+            gate=config.gate and len(spec.outcomes) > 1,  # of one expert there is no choice
             hide_oversight=config.hide_oversight,
         )
         learner = Learner(

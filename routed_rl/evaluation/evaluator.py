@@ -151,7 +151,7 @@ class Evaluator:
         greedy: bool = False,
     ) -> Report:
         """Play episodes, the same number in each environment."""
-        num_envs = min(episodes, MOST_ENVS)
+        num_envs = min(episodes, MOST_ENVS)  # the quota of each is rounded up
         return play(
             policy,
             self._make_env(num_envs, oversight=oversight),

@@ -106,6 +106,7 @@ def updates_until(curve: Mapping[int, Mapping[str, float]], share: float = 0.5) 
         return float(first)
     for (before, low), (after, high) in pairwise(looks):
         if high["reached"] >= share:
+            # The share is taken to grow in a line between two looks.
             missing = (share - low["reached"]) / (high["reached"] - low["reached"])
             return before + (after - before) * missing
     return None

@@ -165,6 +165,7 @@ def gradient_mass(losses: Mapping[str, Tensor], parts: Regions) -> dict[str, dic
     table = {}
     for label, loss in losses.items():
         # Not backward(): what training accumulates in `.grad` stays as it is.
+        # grad() leaves .grad alone; a parameter that the loss does not reach has None.
         found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
         square = dict.fromkeys(map(id, parameters), 0.0)  # by id: == would compare numbers
         for parameter, gradient in zip(parameters, found, strict=True):
