@@ -91,3 +91,39 @@ def test_help_needs_no_name(capsys: pytest.CaptureFixture[str]) -> None:
         check("--help")
     assert caught.value.code == 0
     assert "routed-rl check NAME" in capsys.readouterr().out
+
+
+def test_an_agent_is_checked_in_the_world_that_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert check("--agent", "naive", "--env", "point", "--agent.hidden", "8") == 0
+    count = len(agent_checker.POINTS)
+    assert f"naive keeps {count} of {count} points." in capsys.readouterr().out
+
+
+def test_what_a_broken_agent_says_is_printed_as_it_stands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "odd.py"
+    path.write_text(
+        "from routed_rl.agents.naive import Agent as Naive, Config\n"
+        "class Agent(Naive):\n"
+        "    def act(self, obs): raise ValueError('[/red] of [4]')\n"
+    )
+    assert check("--agent", "odd", "--plugin", str(path)) == 1
+    assert "[/red] of [4]" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("gridworld --run-dir x", "--run-dir is for train"),
+        ("gridworld --env point", "--env point says in which world to check an --agent"),
+        ("gridworld --agent naive", "check one at a time"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_told(
+    flags: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(*flags.split()) == 2
+    assert words in capsys.readouterr().err
