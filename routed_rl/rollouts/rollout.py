@@ -63,8 +63,9 @@ class VisibleRollout(Experience):
 
     reward: Tensor  # (T, B) what is known of the true reward; NaN in episodes that are unknown
     overseen: Tensor  # (T, B) bool, at ends only: the overseer saw which outcome was reached
-    reported: Tensor  # (T, B) int64, the outcome that was reported, and 0 elsewhere
-    label: Tensor  # (T, B) int64, what is known of the step's episode: see worlds/outcomes.py
+    reported: Tensor  # (T, B) int64, k + 1 where outcome k was reported, 0 elsewhere
+    label: Tensor  # (T, B) int64, what is known of the step's episode: k + 1 if it reached outcome
+    # k, 0 if it reached nothing, below 0 if that is unknown or still open (worlds/outcomes.py)
 
 
 class Frames(NamedTuple):
