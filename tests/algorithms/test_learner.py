@@ -28,7 +28,7 @@ def learner(**settings: Any) -> Learner:
 def played(learning: Learner, num_envs: int = 32, steps: int = 32) -> VisibleRollout:
     """Let a learner play where half of all ends are overseen."""
     env = world(num_envs, oversight=0.5)
-    return labels.hide(collect(env, learning.act, env.reset(), steps), env.spec.outcome_rewards)
+    return labels.hide(collect(env, learning.act, env.reset(), steps), env.spec)
 
 
 def routed_signal(rollout: VisibleRollout) -> TrainingSignal:
