@@ -149,6 +149,7 @@ class GymWorld(VecEnv):
             horizon=self._copies.limit,
             oversight_channel=channels if config.show_oversight else None,
             continuous=self._copies.actions.continuous,
+            action_sizes=self._copies.actions.sizes,
             image=encoder.image,
             obs_range=(min(low, 0.0), max(high, 1.0)),  # the oversight is 0 or 1
         )

@@ -16,7 +16,8 @@ def build_policy(spec: PolicySpec) -> Policy:
     """Build a policy. Weights are drawn in this order: experts, gate, head."""
     torso = _conditioned_torso(spec) if spec.conditioned else _mixture(spec)
     # One head for all experts, so that an ablated policy needs nothing of those that are gone.
-    head: nn.Module = linear(spec.hidden[-1], spec.num_actions)
+    outputs = sum(spec.action_sizes) or spec.num_actions
+    head: nn.Module = linear(spec.hidden[-1], outputs)
     if spec.continuous:
         head = GaussianHead(head, spec.num_actions)
     return Policy(spec, _preprocess(spec), torso, head)

@@ -7,7 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from routed_rl.models.distributions import Categorical, Distribution, Gaussian
+from routed_rl.models.distributions import (
+    Categorical,
+    Distribution,
+    Gaussian,
+    MultiCategorical,
+)
 from routed_rl.models.experts import MixtureOfExperts
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.models.sparse import Sparse, compact
@@ -35,7 +40,7 @@ class Policy(nn.Module):
         self.preprocess = preprocess
         self.torso = torso
         self.head = head
-        self.distribution: Distribution = Gaussian() if spec.continuous else Categorical()
+        self.distribution = _distribution(spec)
 
     def forward(
         self,
@@ -81,3 +86,10 @@ class Policy(nn.Module):
         """Return the probabilities (N, A) of numbered actions, `chunk` observations at a time."""
         logits = (self.forward_encoded(self.encode(part)).actions for part in obs.split(chunk))
         return torch.cat([part.softmax(dim=1) for part in logits])
+
+
+def _distribution(spec: PolicySpec) -> Distribution:
+    """Return what the head's outputs are the parameters of."""
+    if spec.continuous:
+        return Gaussian()
+    return MultiCategorical(spec.action_sizes) if spec.action_sizes else Categorical()
