@@ -40,6 +40,9 @@ class LearnerConfig:
     """Widths of the hidden layers of each expert, the gate and the critic."""
     hide_oversight: bool = False
     """Deny the agent the channel that shows which ends are overseen."""
+    normalize_obs: bool = False
+    """Normalise observations by their running mean and deviation, and clip them to 10 deviations;
+    the channel that shows the oversight stays as it is."""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "rollout_steps", "n_epochs", "batch_size", "clip_range"):

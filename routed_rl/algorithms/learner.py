@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -50,12 +51,14 @@ class Learner:
 
         Args:
             spec: of the policy.
-            config: how to learn.
+            config: how to learn, and whether on normalised observations.
             discount: per step.
             gate_coefficient: of the gate's loss on samples with a gate target.
             seed: decides weights, actions and the order of the samples.
             device: where to compute.
         """
+        if config.normalize_obs:
+            spec = replace(spec, normalize_obs=True)
         # Modules draw from the global generator: whoever uses it finds it as it was.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -100,6 +103,10 @@ class Learner:
         for samples in self._minibatches(self.prepare(rollout, signal)):
             for name, value in self.step(samples).items():
                 metrics[name].append(value)
+        if self.policy.spec.normalize_obs:
+            # Only now: until here each observation looks as it did when it was acted on.
+            self.policy.update_statistics(rollout.obs.flatten(0, 1))
+            self._forget()
         return {name: torch.stack(values).mean() for name, values in metrics.items()}
 
     def prepare(self, rollout: Experience, signal: TrainingSignal) -> Batch:

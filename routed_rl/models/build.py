@@ -8,6 +8,7 @@ from routed_rl.models.conditioned import ConditionedNetwork, ConditionedTorso
 from routed_rl.models.distributions import GaussianHead
 from routed_rl.models.experts import Gate, MixtureOfExperts
 from routed_rl.models.networks import DropChannel, linear, network
+from routed_rl.models.normalisation import Normaliser
 from routed_rl.models.policy import Policy
 from routed_rl.models.policy_spec import PolicySpec
 
@@ -33,10 +34,14 @@ def build_critic(spec: PolicySpec) -> nn.Module:
 
 
 def _preprocess(spec: PolicySpec) -> nn.Module:
-    """Build what leaves the dropped channel out."""
-    if spec.dropped_channel is None:
-        return nn.Identity()
-    return DropChannel(spec.obs_shape[0], spec.dropped_channel)
+    """Build what leaves the dropped channel out, and normalises the rest."""
+    visible: nn.Module = nn.Identity()
+    if spec.dropped_channel is not None:
+        visible = DropChannel(spec.obs_shape[0], spec.dropped_channel)
+    if not spec.normalize_obs:
+        return visible
+    untouched = spec.oversight_channel if spec.dropped_channel is None else None
+    return Normaliser(visible, spec.visible_shape, image=spec.image, untouched=untouched)
 
 
 def _mixture(spec: PolicySpec) -> MixtureOfExperts:

@@ -14,6 +14,7 @@ from routed_rl.models.distributions import (
     MultiCategorical,
 )
 from routed_rl.models.experts import MixtureOfExperts
+from routed_rl.models.normalisation import Normaliser
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.models.sparse import Sparse, compact
 
@@ -70,7 +71,14 @@ class Policy(nn.Module):
 
     def to_sparse(self, preprocessed: Tensor) -> Tensor | Sparse:
         """Compact what `preprocess` gave, if that is faster; convolutions want it as it is."""
-        return preprocessed if self.spec.image else compact(preprocessed)
+        # Of what was normalised hardly a number is 0: it need not be counted.
+        dense = self.spec.image or self.spec.normalize_obs
+        return preprocessed if dense else compact(preprocessed)
+
+    def update_statistics(self, obs: Tensor) -> None:
+        """Let observations (N, *obs_shape) change what they are normalised by, if they are."""
+        if isinstance(self.preprocess, Normaliser):
+            self.preprocess.update(obs)
 
     @torch.no_grad()
     def act(self, obs: Tensor, generator: torch.Generator, *, greedy: bool = False) -> Tensor:

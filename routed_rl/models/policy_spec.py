@@ -37,6 +37,10 @@ class PolicySpec:
     """Whether experts, gate and critic begin with convolutions."""
     action_sizes: tuple[int, ...] = ()
     """Where an action is several whole numbers: how many values each has."""
+    oversight_channel: int | None = None
+    """The channel that shows the oversight, if the policy sees it: it is not normalised."""
+    normalize_obs: bool = False
+    """Whether observations are normalised by running statistics."""
 
     @classmethod
     def of(
@@ -66,6 +70,7 @@ class PolicySpec:
             continuous=spec.continuous,
             image=spec.image,
             action_sizes=spec.action_sizes,
+            oversight_channel=None if hide_oversight else spec.oversight_channel,
             **switches,
         )
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from routed_rl.algorithms.batch import Batch
 from routed_rl.algorithms.config import LearnerConfig
 from routed_rl.algorithms.learner import Learner
 from routed_rl.algorithms.signal import TrainingSignal
+from routed_rl.models.normalisation import Normaliser
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.rollouts import labels, rewards
 from routed_rl.rollouts.rollout import VisibleRollout, collect
@@ -228,3 +230,47 @@ def test_it_acts_on_what_it_learnt_and_not_on_what_it_remembers() -> None:
     other.act(obs)
     other.load_state_dict(learning.state_dict())
     assert torch.equal(other.act(obs).value, learning.act(obs).value)
+
+
+def test_a_whole_rollout_is_normalised_by_the_statistics_of_those_before_it() -> None:
+    learning = learner(normalize_obs=True)
+    seen = []
+    for _ in range(2):
+        rollout = played(learning)
+        batch = learning.prepare(rollout, TrainingSignal(rewards.reached(rollout)))
+        actions = learning.policy.forward_encoded(batch.inputs.obs).actions[batch.input_index]
+        log_prob = learning.policy.distribution.log_prob(actions, batch.action)
+        assert ((log_prob - batch.log_prob).exp() - 1).abs().max() < 1e-5
+        values = learning.critic(batch.inputs.obs).squeeze(1)[batch.input_index]
+        assert torch.allclose(values, rollout.value.flatten(), atol=1e-5)
+        learning.update(rollout, TrainingSignal(rewards.reached(rollout)))
+        seen.append(rollout.obs.flatten(0, 1))
+        preprocess = learning.policy.preprocess
+        assert isinstance(preprocess, Normaliser)
+        data = torch.cat(seen).double()
+        assert torch.allclose(preprocess.moments.mean, data.mean(dim=0))
+        assert torch.allclose(preprocess.moments.variance, data.var(dim=0, correction=0))
+
+
+def test_what_was_remembered_is_forgotten_when_the_statistics_change() -> None:
+    learning = learner(normalize_obs=True, learning_rate=1e-30)  # no weight moves
+    rollout = played(learning)
+    before = learning.act(rollout.obs[0])
+    learning.update(rollout, TrainingSignal(rewards.reached(rollout)))
+    after = learning.act(rollout.obs[0])
+    assert torch.allclose(after.value, learning.value(rollout.obs[0]), atol=1e-6)
+    assert not torch.allclose(after.value, before.value, atol=1e-3)
+
+
+@pytest.mark.parametrize("settings", [{"normalize_obs": True}])
+def test_it_goes_on_to_the_same_bits(settings: dict[str, Any]) -> None:
+    first = learner(**settings)
+    rollouts = [played(first) for _ in range(2)]
+    first.update(rollouts[0], TrainingSignal(rewards.reached(rollouts[0])))
+    second = learner(**settings)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    for learning in (first, second):
+        learning.update(rollouts[1], TrainingSignal(rewards.reached(rollouts[1])))
+    assert torch.equal(first.value(rollouts[0].obs[0]), second.value(rollouts[0].obs[0]))
+    states = [learning.policy.state_dict() for learning in (first, second)]
+    assert all(map(torch.equal, states[0].values(), states[1].values()))

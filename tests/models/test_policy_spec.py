@@ -33,6 +33,7 @@ def test_it_takes_after_its_world(hide: bool, channels: int) -> None:
         dropped_channel=3 if hide else None,
         continuous=True,
         image=True,
+        oversight_channel=None if hide else 3,
     )
     assert spec.visible_shape == (channels, 36, 40)
 
