@@ -13,7 +13,7 @@ from torch.nn import functional
 from routed_rl.algorithms.batch import Batch
 from routed_rl.algorithms.config import LearnerConfig
 from routed_rl.algorithms.learner import Learner
-from routed_rl.algorithms.signal import TrainingSignal
+from routed_rl.algorithms.signal import RewardScaler, TrainingSignal
 from routed_rl.models.normalisation import Normaliser
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.rollouts import labels, rewards
@@ -262,7 +262,9 @@ def test_what_was_remembered_is_forgotten_when_the_statistics_change() -> None:
     assert not torch.allclose(after.value, before.value, atol=1e-3)
 
 
-@pytest.mark.parametrize("settings", [{"normalize_obs": True}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"normalize_obs": True}, {"normalize_reward": True, "vf_coef": 0.1}]
+)
 def test_it_goes_on_to_the_same_bits(settings: dict[str, Any]) -> None:
     first = learner(**settings)
     rollouts = [played(first) for _ in range(2)]
@@ -274,3 +276,40 @@ def test_it_goes_on_to_the_same_bits(settings: dict[str, Any]) -> None:
     assert torch.equal(first.value(rollouts[0].obs[0]), second.value(rollouts[0].obs[0]))
     states = [learning.policy.state_dict() for learning in (first, second)]
     assert all(map(torch.equal, states[0].values(), states[1].values()))
+
+
+def test_the_reward_is_scaled_before_advantages_are_made_of_it() -> None:
+    rollout = played(learner())
+    reward = 1000 * rewards.reached(rollout)
+    scaled = RewardScaler(0.97, CPU)(reward, rollout.done)
+    assert 0 < scaled.max() <= 10
+    one = learner(normalize_reward=True)
+    other = learner()
+    one.update(rollout, TrainingSignal(reward))
+    other.update(rollout, TrainingSignal(scaled))
+    obs = rollout.obs[0]
+    assert torch.equal(one.value(obs), other.value(obs))
+    assert "scaler" not in other.state_dict()
+
+
+def test_the_step_size_goes_by_its_schedule() -> None:
+    rollout = played(learner())
+    moves = []
+    for progress in (0.0, 0.75):
+        learning = learner(
+            learning_rate=1e-2, learning_rate_schedule="linear", n_epochs=1, batch_size=10_000
+        )
+        assert learning.optimizer.param_groups[0]["lr"] == 1e-2
+        learning.set_progress(progress)
+        before = torch.cat([p.flatten() for p in copies(learning.critic)])
+        learning.update(rollout, TrainingSignal(rewards.reached(rollout)))
+        after = torch.cat([p.flatten() for p in copies(learning.critic)])
+        moves.append((after - before).abs().max().item())
+    # The first step of Adam is the step size, whatever the gradient.
+    assert moves == pytest.approx([1e-2, 2.5e-3], rel=1e-3)
+
+
+@pytest.mark.parametrize("progress", [-0.1, 1.1, float("nan")])
+def test_progress_is_a_share(progress: float) -> None:
+    with pytest.raises(ValueError, match=r"progress is .*: give a share of the run, from 0 to 1"):
+        learner().set_progress(progress)
