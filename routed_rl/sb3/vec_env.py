@@ -39,7 +39,7 @@ class RoutedVecEnv(SB3VecEnv):
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Remember the actions: (B,) integers, or (B, num_actions) numbers."""
-        dtype = torch.float32 if self.env.spec.continuous else torch.int64
+        dtype = self.env.spec.action_dtype
         self._actions = torch.as_tensor(actions, dtype=dtype, device=self.env.device)
 
     def step_wait(self) -> VecEnvStepReturn:
@@ -105,4 +105,6 @@ class RoutedVecEnv(SB3VecEnv):
 def _action_space(spec: EnvSpec) -> spaces.Space[Any]:
     if spec.continuous:
         return spaces.Box(-1.0, 1.0, (spec.num_actions,))
+    if spec.action_sizes:
+        return spaces.MultiDiscrete(list(spec.action_sizes))
     return spaces.Discrete(spec.num_actions)

@@ -143,6 +143,7 @@ class Trainer:
         with stop_requests() as asked_to_stop, self._rescued():
             while self.progress.env_steps < total and not asked_to_stop:
                 before = self.progress.env_steps
+                self._agent.set_progress(before / total)
                 metrics = self._update()
                 now = self.progress.env_steps
                 if evaluations and (now // every > before // every or now >= total):

@@ -54,6 +54,9 @@ def random_actions(spec: EnvSpec, count: int, generator: torch.Generator) -> Ten
     """Draw actions of an environment, continuous ones also beyond its bounds."""
     if spec.continuous:
         return 2 * torch.randn(count, spec.num_actions, generator=generator)
+    if spec.action_sizes:
+        columns = [torch.randint(n, (count,), generator=generator) for n in spec.action_sizes]
+        return torch.stack(columns, dim=1)
     return torch.randint(spec.num_actions, (count,), generator=generator)
 
 
