@@ -13,7 +13,7 @@ from routed_rl.algorithms.agent import Agent
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import Rollout, collect
 from routed_rl.worlds.config import at_oversight
-from routed_rl.worlds.outcomes import NOTHING
+from routed_rl.worlds.outcomes import NOTHING, Label
 from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.vec_env import VecEnv
 
@@ -88,7 +88,9 @@ def same(one: list[Tensor], other: list[Tensor]) -> bool:
 
 def _spoiled(rollout: Rollout, spec: EnvSpec, generator: torch.Generator) -> Rollout:
     """Replace what the overseer did not see by something else: outcomes and the true reward."""
-    hidden = labels.hide(rollout, spec).true_reward.isnan()
+    # Not by what `hide` leaves of the true reward: if that leaks, this must find it.
+    unknown = labels.hide(rollout, spec).label == Label.UNKNOWN
+    hidden = unknown if spec.outcomes_end else ~rollout.overseen
     shape = rollout.outcome.shape
     other = torch.randint(len(spec.outcomes) + 1, shape, generator=generator)
     if spec.outcomes_end:

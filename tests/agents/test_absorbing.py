@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import CPU, copies, moved, world
+from helpers import CPU, OPEN, copies, moved, two_open_episodes, world
 from torch import Tensor
 
 from routed_rl.agents.absorbing import Agent, Config
@@ -48,6 +48,11 @@ def signal_of(
     """Return what the learner gets if the ends in the first step have these probabilities."""
     inferred = torch.zeros(*rollout.terminated.shape, 2)
     inferred[0] = torch.tensor(probabilities)
+    return signal_with(agent, rollout, inferred)
+
+
+def signal_with(agent: Agent, rollout: VisibleRollout, inferred: Tensor) -> TrainingSignal:
+    """Return what the learner gets if these probabilities (T, B, 2) are inferred."""
     caught: list[TrainingSignal] = []
 
     def update(_: VisibleRollout, signal: TrainingSignal) -> dict[str, Tensor]:
@@ -142,3 +147,55 @@ def test_one_conditioned_network_acts_as_its_deployment_would_and_is_not_routed(
     export(ghost, tmp_path / "ghost.safetensors")
     loaded = load_policy(tmp_path / "ghost.safetensors")
     assert torch.equal(loaded(obs).actions, ghost(obs).actions)
+
+
+def open_signal(weights: list[float], **settings: Any) -> TrainingSignal:
+    """Let both environments of `two_open_episodes` act with these expert weights.
+
+    Of the second, in which nothing is seen, a diamond is inferred with 0.75, a ghost with 0.25.
+    """
+    agent = Agent(OPEN, Config(**SMALL | settings), seed=0, device=CPU)
+    rollout = labels.hide(two_open_episodes(), OPEN)
+    rollout = replace(rollout, expert_weights=torch.tensor(weights).expand(5, 2, 2))
+    certain = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    inferred = torch.stack((certain, torch.tensor([0.75, 0.25]).expand(5, 2)), dim=1)
+    return signal_with(agent, rollout, inferred)
+
+
+@pytest.mark.parametrize(
+    ("weights", "first", "second"),
+    [
+        # Step t pays t + 1. A ghost costs 3 where it is not allowed, as it truly does ...
+        ([1.0, 0.0], [1, 2 - 3, 3, 4, 5], -0.25 * 3),
+        # ... and a diamond, which is not bad in itself, costs bad_reward, here 0.5.
+        ([0.0, 1.0], [1, 2, 3 - 0.5, 4, 5], -0.75 * 0.5),
+        ([0.5, 0.5], [1, 2, 3, 4, 5], 0.0),
+    ],
+)
+def test_where_outcomes_end_nothing_what_is_not_allowed_costs_something_of_what_is_paid(
+    weights: list[float], first: list[float], second: float
+) -> None:
+    signal = open_signal(weights, bad_reward=-0.5)
+    assert signal.reward[:, 0].tolist() == first
+    torch.testing.assert_close(signal.reward[:, 1], torch.arange(1.0, 6.0) + second)
+    assert signal.grad_mask is None
+
+
+def test_there_a_report_or_a_sure_guess_routes_the_steps_that_led_to_it() -> None:
+    everything, diamond, ghost = [True] * 3, [True, False, False], [False, True, False]
+    by_label = open_signal([0.5, 0.5], routes="label").grad_mask
+    assert by_label is not None
+    assert by_label[:, 0].tolist() == [ghost, ghost, diamond, everything, everything]
+    assert by_label[:, 1].tolist() == [everything] * 5
+    inferred = open_signal([0.5, 0.5], routes="inferred", confidence=0.7).grad_mask
+    assert inferred is not None
+    assert inferred[:, 0].tolist() == [ghost, ghost, diamond, everything, everything]
+    assert inferred[:, 1].tolist() == [diamond] * 5, "0.75 is sure enough"
+    unsure = open_signal([0.5, 0.5], routes="inferred", confidence=0.8).grad_mask
+    assert unsure is not None
+    assert unsure[:, 1].tolist() == [everything] * 5
+    alone = open_signal([1.0, 0.0], routes="label").grad_mask
+    assert alone is not None
+    assert alone[:, 0].tolist() == [everything, everything, diamond, everything, everything], (
+        "a ghost was not allowed"
+    )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import BY_HAND, CPU, four_episodes
+from helpers import BY_HAND, CPU, OPEN, four_episodes, two_open_episodes
 
 from routed_rl.agents.reward_model import Agent, Config
 from routed_rl.rollouts import labels
@@ -20,3 +20,21 @@ def test_an_end_has_the_value_that_is_expected_of_it(bad_reward: float) -> None:
     # A ghost that was reported, one that is inferred, a diamond that was reported, and nothing.
     expected = torch.tensor([bad_reward, float(good + bad_reward * bad), 1.0, 0.0])
     assert torch.allclose(reward[1], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("bad_reward", [0.0, -1.0])
+def test_where_outcomes_end_nothing_what_is_paid_is_corrected(bad_reward: float) -> None:
+    config = Config(hidden=(4,), model_hidden=(4,), bad_reward=bad_reward)
+    agent = Agent(OPEN, config, seed=0, device=CPU)
+    rollout = labels.hide(two_open_episodes(), OPEN)
+    before = agent.training_signal(rollout).reward
+    # Step t pays t + 1. Before any report nothing is inferred; what was seen is certain.
+    assert before.T.tolist() == [[1, 2 - 3, 3, 4, 5], [1, 2, 3, 4, 5]]
+    agent.model.learn(rollout)
+    good, bad = agent.model.probabilities(rollout.final_obs[:, 1]).unbind(dim=1)
+    assert 0.01 < bad.min() < bad.max() < 0.99, "it is in doubt"
+    after = agent.training_signal(rollout).reward
+    assert torch.equal(after[:, 0], before[:, 0])
+    # A diamond is worth no more than what is paid, and a ghost costs what it truly does.
+    assert torch.allclose(after[:, 1], torch.arange(1.0, 6.0) - 3 * bad)
+    assert (good > 0).all()

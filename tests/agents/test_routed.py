@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
-from helpers import CPU, world
+from helpers import CPU, OPEN, two_open_episodes, world
 from torch import Tensor
 
 from routed_rl.agents.routed import Agent, Config
@@ -23,6 +24,11 @@ def what_the_learner_gets(**settings: Any) -> tuple[VisibleRollout, TrainingSign
     env = world(64, oversight=0.5)
     agent = agent_of(env, **settings)
     rollout = labels.hide(collect(env, agent.act, env.reset(), 16), env.spec)
+    return rollout, caught_from(agent, rollout)
+
+
+def caught_from(agent: Agent, rollout: VisibleRollout) -> TrainingSignal:
+    """Let an agent learn from a rollout, and return what its learner gets."""
     caught: list[TrainingSignal] = []
 
     def update(_: VisibleRollout, signal: TrainingSignal) -> dict[str, Tensor]:
@@ -31,7 +37,7 @@ def what_the_learner_gets(**settings: Any) -> tuple[VisibleRollout, TrainingSign
 
     agent.learner.update = update  # type: ignore[method-assign, assignment]
     agent.update(rollout)
-    return rollout, caught[0]
+    return caught[0]
 
 
 def test_routing_is_by_label_and_any_end_is_rewarded() -> None:
@@ -41,6 +47,34 @@ def test_routing_is_by_label_and_any_end_is_rewarded() -> None:
     assert torch.equal(signal.grad_mask, labels.routes(rollout.label, 2))
     assert signal.gate_target is not None
     assert torch.equal(signal.gate_target, expert_of(rollout.label))
+
+
+YES, NO = True, False
+EVERYTHING = [YES, YES, YES]
+DIAMOND, GHOST = [YES, NO, NO], [NO, YES, NO]
+"""What a step trains: both experts and the gate."""
+
+
+@pytest.mark.parametrize(
+    ("credit", "seen", "experts"),
+    [
+        ("segment", [GHOST, GHOST, DIAMOND, EVERYTHING, EVERYTHING], [1, 1, 0, -1, -2]),
+        ("episode", [GHOST, GHOST, GHOST, GHOST, EVERYTHING], [1, 1, 1, 1, -2]),
+    ],
+)
+def test_where_outcomes_end_nothing_each_report_is_about_its_segment_or_the_whole_episode(
+    credit: Any, seen: list[list[bool]], experts: list[int]
+) -> None:
+    agent = Agent(OPEN, Config(hidden=(8,), credit=credit), seed=0, device=CPU)
+    signal = caught_from(agent, labels.hide(two_open_episodes(), OPEN))
+    # It learns what is paid, t + 1 in step t, be it seen or not.
+    assert signal.reward.T.tolist() == [[1, 2, 3, 4, 5]] * 2
+    assert signal.weight is None
+    assert signal.grad_mask is not None and signal.gate_target is not None
+    assert signal.grad_mask[:, 0].tolist() == seen
+    assert signal.grad_mask[:, 1].tolist() == [EVERYTHING] * 5
+    assert signal.gate_target[:, 0].tolist() == experts
+    assert signal.gate_target[:, 1].tolist() == [-3, -3, -3, -3, -2], "unknown, and running"
 
 
 def test_with_routing_off_the_gate_still_learns_from_labels() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from helpers import BY_HAND, CPU, four_episodes
+from helpers import BY_HAND, CPU, OPEN, four_episodes, two_open_episodes
 
 from routed_rl.agents.seen_only import Agent, Config
 from routed_rl.rollouts import labels
@@ -10,4 +10,11 @@ def test_only_what_was_seen_is_rewarded() -> None:
     agent = Agent(BY_HAND, Config(hidden=(4,)), seed=0, device=CPU)
     signal = agent.training_signal(labels.hide(four_episodes(), BY_HAND))
     assert signal.reward.tolist() == [[0, 0, 0, 0], [-1, 0, 1, 0]]
+    assert signal.weight is None
+
+
+def test_where_outcomes_end_nothing_every_step_that_was_seen_is_rewarded() -> None:
+    agent = Agent(OPEN, Config(hidden=(4,)), seed=0, device=CPU)
+    signal = agent.training_signal(labels.hide(two_open_episodes(), OPEN))
+    assert signal.reward.T.tolist() == [[1, -1, 3, 4, 5], [0, 0, 0, 0, 0]]
     assert signal.weight is None

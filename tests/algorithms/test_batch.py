@@ -13,7 +13,6 @@ from routed_rl.algorithms.learner import Learner
 from routed_rl.algorithms.signal import TrainingSignal
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.rollouts import labels
-from routed_rl.rollouts.rewards import reached
 from routed_rl.rollouts.rollout import collect
 from routed_rl.worlds.outcomes import expert_of
 
@@ -76,7 +75,7 @@ def test_distinct_inputs_and_parts_give_the_gradients_of_all_samples_at_once(
     env = world(64, rows=3, columns=3, oversight=0.5)
     rollout = labels.hide(collect(env, learning.act, env.reset(), 16), env.spec)
     signal = TrainingSignal(
-        reached(rollout),
+        rollout.reward,
         grad_mask=labels.routes(rollout.label, 2),
         gate_target=expert_of(rollout.label),
     )

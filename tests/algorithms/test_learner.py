@@ -16,7 +16,7 @@ from routed_rl.algorithms.learner import Learner
 from routed_rl.algorithms.signal import RewardScaler, TrainingSignal
 from routed_rl.models.normalisation import Normaliser
 from routed_rl.models.policy_spec import PolicySpec
-from routed_rl.rollouts import labels, rewards
+from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import VisibleRollout, collect
 from routed_rl.worlds.outcomes import expert_of
 
@@ -36,7 +36,7 @@ def played(learning: Learner, num_envs: int = 32, steps: int = 32) -> VisibleRol
 def routed_signal(rollout: VisibleRollout) -> TrainingSignal:
     """Make of a rollout what the paper does."""
     return TrainingSignal(
-        rewards.reached(rollout),
+        rollout.reward,
         grad_mask=labels.routes(rollout.label, 2),
         gate_target=expert_of(rollout.label),
     )
@@ -137,7 +137,7 @@ def test_the_same_holds_where_some_environments_acted_with_other_expert_weights(
     expert_weights = torch.full((32, 2), float("nan"))
     expert_weights[:16] = torch.tensor([1.0, 0.0])
     rollout = collect(env, lambda obs: learning.act(obs, expert_weights), env.reset(), 8)
-    batch = learning.prepare(rollout, TrainingSignal(rewards.reached(rollout)))
+    batch = learning.prepare(rollout, TrainingSignal(rollout.reward))
     ratio = (log_prob_of(learning, batch, batch.inputs.expert_weights) - batch.log_prob).exp()
     assert (ratio - 1).abs().max() < 1e-5
     by_the_gate = (log_prob_of(learning, batch) - batch.log_prob).exp()
@@ -220,7 +220,7 @@ def test_it_acts_on_what_it_learnt_and_not_on_what_it_remembers() -> None:
     rollout = played(learning)
     obs = rollout.obs[0]
     learning.act(obs)
-    learning.update(rollout, TrainingSignal(rewards.reached(rollout)))
+    learning.update(rollout, TrainingSignal(rollout.reward))
     decision = learning.act(obs)
     log_probs = learning.policy(obs).actions.log_softmax(dim=1)
     taken = log_probs.gather(1, decision.action[:, None]).squeeze(1)
@@ -237,13 +237,13 @@ def test_a_whole_rollout_is_normalised_by_the_statistics_of_those_before_it() ->
     seen = []
     for _ in range(2):
         rollout = played(learning)
-        batch = learning.prepare(rollout, TrainingSignal(rewards.reached(rollout)))
+        batch = learning.prepare(rollout, TrainingSignal(rollout.reward))
         actions = learning.policy.forward_encoded(batch.inputs.obs).actions[batch.input_index]
         log_prob = learning.policy.distribution.log_prob(actions, batch.action)
         assert ((log_prob - batch.log_prob).exp() - 1).abs().max() < 1e-5
         values = learning.critic(batch.inputs.obs).squeeze(1)[batch.input_index]
         assert torch.allclose(values, rollout.value.flatten(), atol=1e-5)
-        learning.update(rollout, TrainingSignal(rewards.reached(rollout)))
+        learning.update(rollout, TrainingSignal(rollout.reward))
         seen.append(rollout.obs.flatten(0, 1))
         preprocess = learning.policy.preprocess
         assert isinstance(preprocess, Normaliser)
@@ -256,7 +256,7 @@ def test_what_was_remembered_is_forgotten_when_the_statistics_change() -> None:
     learning = learner(normalize_obs=True, learning_rate=1e-30)  # no weight moves
     rollout = played(learning)
     before = learning.act(rollout.obs[0])
-    learning.update(rollout, TrainingSignal(rewards.reached(rollout)))
+    learning.update(rollout, TrainingSignal(rollout.reward))
     after = learning.act(rollout.obs[0])
     assert torch.allclose(after.value, learning.value(rollout.obs[0]), atol=1e-6)
     assert not torch.allclose(after.value, before.value, atol=1e-3)
@@ -268,11 +268,11 @@ def test_what_was_remembered_is_forgotten_when_the_statistics_change() -> None:
 def test_it_goes_on_to_the_same_bits(settings: dict[str, Any]) -> None:
     first = learner(**settings)
     rollouts = [played(first) for _ in range(2)]
-    first.update(rollouts[0], TrainingSignal(rewards.reached(rollouts[0])))
+    first.update(rollouts[0], TrainingSignal(rollouts[0].reward))
     second = learner(**settings)
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     for learning in (first, second):
-        learning.update(rollouts[1], TrainingSignal(rewards.reached(rollouts[1])))
+        learning.update(rollouts[1], TrainingSignal(rollouts[1].reward))
     assert torch.equal(first.value(rollouts[0].obs[0]), second.value(rollouts[0].obs[0]))
     states = [learning.policy.state_dict() for learning in (first, second)]
     assert all(map(torch.equal, states[0].values(), states[1].values()))
@@ -280,7 +280,7 @@ def test_it_goes_on_to_the_same_bits(settings: dict[str, Any]) -> None:
 
 def test_the_reward_is_scaled_before_advantages_are_made_of_it() -> None:
     rollout = played(learner())
-    reward = 1000 * rewards.reached(rollout)
+    reward = 1000 * rollout.reward
     scaled = RewardScaler(0.97, CPU)(reward, rollout.done)
     assert 0 < scaled.max() <= 10
     one = learner(normalize_reward=True)
@@ -302,7 +302,7 @@ def test_the_step_size_goes_by_its_schedule() -> None:
         assert learning.optimizer.param_groups[0]["lr"] == 1e-2
         learning.set_progress(progress)
         before = torch.cat([p.flatten() for p in copies(learning.critic)])
-        learning.update(rollout, TrainingSignal(rewards.reached(rollout)))
+        learning.update(rollout, TrainingSignal(rollout.reward))
         after = torch.cat([p.flatten() for p in copies(learning.critic)])
         moves.append((after - before).abs().max().item())
     # The first step of Adam is the step size, whatever the gradient.

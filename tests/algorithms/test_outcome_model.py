@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from copy import deepcopy
+from typing import Any
+
 import torch
-from helpers import CPU, random_rollout, world
+import walk
+from helpers import CPU, OPEN, on_the_way, random_rollout, two_open_episodes, world
+from torch import Tensor
 
 from routed_rl.algorithms.outcome_model import OutcomeModel, OutcomeModelConfig
 from routed_rl.rollouts import labels
+from routed_rl.rollouts.rollout import Decision, Rollout, collect
+from routed_rl.worlds.spec import EnvSpec
 
 
 def test_it_learns_which_end_a_frame_shows_and_is_certain_of_what_was_reported() -> None:
@@ -35,9 +42,11 @@ def test_it_does_not_see_the_oversight_and_forgets_the_oldest() -> None:
     rollout = labels.hide(random_rollout(env, 40), env.spec)
     model.learn(rollout)
     seen = rollout.reported > 0
-    assert model.seen == int(seen.sum()) > 50
+    kept = model.state_dict()
+    assert kept["seen"] == int(seen.sum()) > 50
     newest = rollout.final_obs[seen][-1]
-    assert torch.equal(model.frames[(model.seen - 1) % 50], newest)
+    assert torch.equal(kept["frames"][(kept["seen"] - 1) % 50], newest)
+    assert "quiet" not in kept, "where outcomes end episodes nothing need not be told apart"
     twin = OutcomeModel(env.spec, config, seed=1, device=CPU)
     twin.load_state_dict(model.state_dict())
     assert torch.equal(twin.probabilities(frames), model.probabilities(frames))
@@ -50,8 +59,101 @@ def test_by_cell_a_few_dozen_labels_tell_the_ends_apart_everywhere() -> None:
     for seed in range(20):
         rollout = random_rollout(env, 64, seed=seed)
         model.learn(labels.hide(rollout, env.spec))
-    assert model.seen < 150
+    assert model.state_dict()["seen"] < 150
     truth = random_rollout(env, 64, seed=99)
     probability = model.infer(labels.hide(truth, env.spec))[truth.terminated]
     right = probability.argmax(dim=1) + 1 == truth.outcome[truth.terminated]
     assert right.float().mean() > 0.98
+
+
+def even(model: OutcomeModel) -> OutcomeModel:
+    """Let a model know nothing about frames: each class is as probable as another."""
+    for parameter in model.network.parameters():
+        torch.nn.init.zeros_(parameter)
+    return model
+
+
+def model_of(spec: EnvSpec = OPEN, seed: int = 0, **settings: Any) -> OutcomeModel:
+    config = OutcomeModelConfig(hidden=(8,), **settings)
+    return OutcomeModel(spec, config, seed=seed, device=CPU)
+
+
+def test_where_anything_may_happen_it_says_nothing_before_the_first_report() -> None:
+    model = model_of()
+    frames = torch.rand(5, 1)
+    assert torch.equal(model.probabilities(frames), torch.zeros(5, 2))
+    quiet = labels.hide(on_the_way([[0, 2]] * 3, [[1, 0]] * 3, [[0, 0]] * 3), OPEN)
+    metrics = model.learn(quiet)
+    assert metrics == {"outcome_model/loss": 0, "outcome_model/error_on_new_labels": 0}
+    assert torch.equal(model.infer(quiet), torch.zeros(3, 2, 2))
+    assert model.state_dict()["quiet"]["seen"] == 3, "it keeps what was seen of nothing"
+    model.learn(labels.hide(two_open_episodes(), OPEN))
+    assert (model.probabilities(frames) > 0).all()
+
+
+def test_what_it_says_is_corrected_for_how_rare_outcomes_are() -> None:
+    model = model_of()
+    model.learn(labels.hide(two_open_episodes(), OPEN))
+    assert (model.state_dict()["seen"], model.state_dict()["quiet"]["seen"]) == (2, 3)
+    # Each outcome : nothing = 1 : 3 / 2, as it met 3 frames of nothing and 2 of outcomes.
+    assert torch.allclose(even(model).probabilities(torch.rand(4, 1)), torch.tensor(1 / 3.5))
+    model = model_of()
+    model.learn(labels.hide(on_the_way([[2]] + [[0]] * 9, [[1]] * 10, [[0]] * 10), OPEN))
+    # More frames than are looked at together.
+    found = even(model).probabilities(torch.rand(5000, 1))
+    assert found.shape == (5000, 2)
+    assert torch.allclose(found, torch.tensor(1 / 11))
+
+
+def test_what_was_seen_is_certain_be_it_nothing() -> None:
+    rollout = labels.hide(two_open_episodes(), OPEN)
+    model = model_of()
+    model.learn(rollout)
+    probability = even(model).infer(rollout)
+    # Reported are a ghost in step 1 and a diamond in step 2 of the first environment.
+    assert probability[:, 0].tolist() == [[0, 0], [0, 1], [1, 0], [0, 0], [0, 0]]
+    assert torch.allclose(probability[:, 1], torch.tensor(1 / 3.5)), "the end of an episode too"
+
+
+def rarely(env: walk.Walk, steps: int) -> Rollout:
+    """Walk to and fro; pass the ghost, and take the diamond, once in ten times."""
+    generator = torch.Generator().manual_seed(0)
+
+    def act(obs: Tensor) -> Decision:
+        one_in_ten = torch.rand(len(obs), generator=generator) < 0.1
+        place = obs[:, :3].argmax(dim=1)
+        action = torch.where(place == 1, ~one_in_ten, one_in_ten & (place == 0)).long()
+        return Decision(action, torch.zeros(len(obs)), torch.zeros(len(obs)))
+
+    return collect(env, act, env.reset(), steps)
+
+
+def test_rare_outcomes_have_the_probability_that_they_have() -> None:
+    env = walk.make(walk.Config(), 256, seed=0, device=CPU)
+    config = OutcomeModelConfig(hidden=(16,), steps=100)
+    model = OutcomeModel(env.spec, config, seed=0, device=CPU)
+    for _ in range(20):
+        model.learn(labels.hide(rarely(env, 32), env.spec))
+    kept = model.state_dict()
+    assert kept["quiet"]["seen"] > 5 * kept["seen"], "uncorrected they would seem far likelier"
+    # A frame of place 1 has passed the ghost once in ten times; one of place 2 shows that the
+    # diamond was taken; and to place 0 leads nothing that has a name, seen or unseen.
+    for overseen in (0.0, 1.0):
+        frames = torch.cat((torch.eye(3), torch.full((3, 1), overseen)), dim=1)
+        expected = torch.tensor([[0.0, 0.0], [0.0, 0.1], [1.0, 0.0]])
+        assert torch.allclose(model.probabilities(frames), expected, atol=0.03)
+
+
+def test_with_frames_of_nothing_it_goes_on_to_the_same_bits() -> None:
+    rollout = labels.hide(two_open_episodes(), OPEN)
+    model = model_of(capacity=2)
+    model.learn(rollout)
+    quiet = model.state_dict()["quiet"]
+    assert quiet["outcomes"].tolist() == [2, 2], "nothing is the class behind the two outcomes"
+    assert sorted(quiet["frames"].flatten().tolist()) == [6, 8], "the newest over the oldest"
+    twin = model_of(seed=1, capacity=2)
+    twin.load_state_dict(deepcopy(model.state_dict()))
+    for one in (model, twin):
+        one.learn(rollout)
+    frames = torch.rand(9, 1)
+    assert torch.equal(twin.probabilities(frames), model.probabilities(frames))

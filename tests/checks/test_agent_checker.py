@@ -13,7 +13,7 @@ from helpers import CPU, world
 from torch import Tensor
 
 from routed_rl import check_agent
-from routed_rl.agents import naive, oracle
+from routed_rl.agents import naive, oracle, seen_only
 from routed_rl.algorithms.agent import Agent
 from routed_rl.checks.agent_checker import POINTS
 from routed_rl.checks.agent_probe import parameters, same
@@ -24,6 +24,7 @@ from routed_rl.rollouts import labels
 from routed_rl.rollouts.labels import Label
 from routed_rl.rollouts.rollout import Decision, Rollout, VisibleRollout, collect
 from routed_rl.worlds.outcomes import names_outcome
+from routed_rl.worlds.spec import EnvSpec
 
 MODULES = {name: Registry().load("agents", name) for name in Registry().names("agents")}
 SMALL = {"hidden": (16, 16), "batch_size": 128, "rollout_steps": 8}
@@ -248,14 +249,21 @@ def test_every_point_is_failed_by_some_agent() -> None:
         assert list(check(agent)) == [point], "and no other point is"
 
 
-def test_where_hiding_leaks_the_point_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("field", "truth", "agent"),
+    [("true_reward", "true_reward", seen_only.Agent), ("reported", "outcome", naive.Agent)],
+)
+def test_where_hiding_leaks_the_point_fails(
+    field: str, truth: str, agent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hide = labels.hide
 
-    def leak(rollout: Rollout, outcome_rewards: Sequence[float]) -> VisibleRollout:
-        return replace(hide(rollout, outcome_rewards), reward=rollout.reward)
+    def leak(rollout: Rollout, spec: EnvSpec) -> VisibleRollout:
+        return replace(hide(rollout, spec), **{field: getattr(rollout, truth)})
 
+    assert check(agent) == {}
     monkeypatch.setattr(labels, "hide", leak)
-    assert list(check(naive.Agent)) == ["hidden labels"]
+    assert list(check(agent)) == ["hidden labels"]
 
 
 def test_a_config_that_can_change_is_told() -> None:
@@ -269,12 +277,13 @@ def test_a_config_that_can_change_is_told() -> None:
     assert only.remedy.startswith("Let Agent(")
 
 
-def spoiled(rollout: Rollout) -> Rollout:
+def spoiled(rollout: Rollout, spec: EnvSpec) -> Rollout:
     """Flip every hidden outcome, and replace every hidden true reward by noise."""
-    hidden = labels.label_steps(rollout) == Label.UNKNOWN
+    hidden = labels.hide(rollout, spec).label == Label.UNKNOWN
     flipped = torch.where(hidden & (rollout.outcome > 0), 3 - rollout.outcome, rollout.outcome)
-    reward = torch.where(hidden, torch.randn_like(rollout.reward), rollout.reward)
-    return replace(rollout, outcome=flipped, reward=reward)
+    noise = torch.randn_like(rollout.true_reward)
+    true_reward = torch.where(hidden, noise, rollout.true_reward)
+    return replace(rollout, outcome=flipped, true_reward=true_reward)
 
 
 @pytest.mark.parametrize(("name", "settings"), HONEST)
@@ -287,7 +296,7 @@ def test_hidden_labels_are_hidden_for_longer(name: str, settings: dict[str, Any]
         for _ in range(20):
             rollout = collect(env, agent.act, obs, 8)
             obs = rollout.last_obs
-            rollout = spoiled(rollout) if spoil else rollout
+            rollout = spoiled(rollout, env.spec) if spoil else rollout
             agent.update(labels.hide(rollout, env.spec))
         ends.append(parameters(agent))
     assert same(*ends)

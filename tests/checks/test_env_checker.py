@@ -83,6 +83,10 @@ def nan_reward(_: Broken, step: Step) -> Step:
     return step._replace(reward=torch.where(step.terminated, torch.nan, step.reward))
 
 
+def nan_truth(_: Broken, step: Step) -> Step:
+    return step._replace(true_reward=torch.where(step.terminated, torch.nan, step.true_reward))
+
+
 def written_over(env: Broken, step: Step) -> Step:
     if not len(env.buffer):
         env.buffer = torch.empty_like(step.reward)
@@ -93,7 +97,8 @@ def good_among_others(env: Broken, step: Step) -> Step:
     if env.num_envs == 1:
         return step
     good = step.terminated
-    return step._replace(outcome=good.long(), reward=good.float(), reported=step.overseen.long())
+    said = step.overseen.long()
+    return step._replace(outcome=good.long(), true_reward=good.float(), reported=said)
 
 
 def another_generator(_: Broken, step: Step) -> Step:
@@ -115,6 +120,7 @@ FAULTS: dict[str, tuple[Callable[[Broken, Step], Any], str, str]] = {
         "obs is (16, 1, 3, 3) float32",
     ),
     "NaN": (nan_reward, "finite numbers", "reward is wrong in step"),
+    "NaN truth": (nan_truth, "finite numbers", "true_reward is wrong in step"),
     "range": (
         lambda _, s: s._replace(final_obs=3 * s.final_obs),
         "observations",
@@ -136,23 +142,32 @@ FAULTS: dict[str, tuple[Callable[[Broken, Step], Any], str, str]] = {
         "outcomes",
         "must say which outcome",
     ),
-    "reward": (lambda _, s: s._replace(reward=2 * s.reward), "rewards", "outcome_rewards says"),
+    "reward": (
+        lambda _, s: s._replace(true_reward=2 * s.true_reward),
+        "rewards",
+        "outcome_rewards says",
+    ),
     "blind": (
         lambda _, s: s._replace(overseen=s.overseen & False, reported=0 * s.reported),
         "oversight",
-        "no end is overseen at oversight 1",
+        "nothing is overseen at oversight 1",
     ),
     "gossip": (
         lambda _, s: s._replace(reported=s.outcome),
         "oversight",
-        "report 0 where nothing was overseen",
+        "report 0 where nobody looked",
     ),
     "written over": (written_over, "what was returned", "what reward returned changed later"),
     "alone": (good_among_others, "one as many", "the share of"),
     "model": (
         lambda _, s: s._replace(reward=s.reward - 0.1 * ~s.terminated),
         "model",
-        "the model says otherwise",
+        "reward -0.1 and true reward 0, and the model says otherwise",
+    ),
+    "model of the truth": (
+        lambda _, s: s._replace(true_reward=s.true_reward - 0.1 * ~s.terminated),
+        "model",
+        "reward 0 and true reward -0.1, and the model says otherwise",
     ),
 }
 """What is done to a step, the point that fails by it, and words of what is said."""

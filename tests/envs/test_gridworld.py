@@ -47,14 +47,15 @@ def test_channels_show_agent_ends_oversight_and_walls() -> None:
 
 def test_an_end_gives_its_reward_and_what_the_overseer_sees_of_it() -> None:
     env = world(1)
-    for end, overseen, reward, outcome in [
+    for end, overseen, true_reward, outcome in [
         (1, [True, False], 1, 1),
         (5, [True, False], -1, 2),
         (5, [False, True], -1, 2),
     ]:
         place(env, 0, [1, 5], overseen)
         step = env.step(torch.tensor([RIGHT if end == 1 else DOWN]))
-        assert (step.reward.item(), step.outcome.item()) == (reward, outcome)
+        assert (step.true_reward.item(), step.outcome.item()) == (true_reward, outcome)
+        assert step.reward.item() == 1, "any end pays"
         assert step.terminated.item()
         assert not step.truncated.item()
         assert step.overseen.item() == overseen[outcome - 1]
@@ -131,6 +132,8 @@ def test_the_model_is_the_world_it_describes() -> None:
             action = rollout.action[t, b]
             assert model.outcome[state, action] == rollout.outcome[t, b]
             assert model.reward[state, action] == rollout.reward[t, b]
+            assert model.true_reward[state, action] == rollout.true_reward[t, b]
+            assert model.terminates[state, action] == rollout.terminated[t, b]
             if not rollout.terminated[t, b]:
                 after = number[tuple(rollout.final_obs[t, b].flatten().tolist())]
                 assert model.next_state[state, action] == after

@@ -33,7 +33,8 @@ def test_an_end_is_what_its_look_says_and_is_reported_where_it_is_overseen() -> 
         look = sum(bit.long() << number for number, bit in enumerate(bits))
         expected = torch.where(end == 1, kind[look], 0)
         assert torch.equal(step.outcome, expected)
-        assert torch.equal(step.reward, torch.tensor([0.0, 1.0, -1.0])[expected])
+        assert torch.equal(step.true_reward, torch.tensor([0.0, 1.0, -1.0])[expected])
+        assert torch.equal(step.reward, end), "any end pays"
         assert torch.equal(step.overseen, overseen == 1)
         assert torch.equal(step.reported, expected * step.overseen)
         reached += expected.bincount(minlength=3)

@@ -83,11 +83,8 @@ def test_the_last_frame_shows_what_was_reached_in_the_agents_cell() -> None:
     for number, ends in enumerate(NEXT_AND_BEHIND):
         place(env, 3, 2, 0, *ends)  # looks right
         step = env.step(torch.tensor([FORWARD]))
-        assert (step.outcome.item(), step.reported.item(), step.reward.item()) == (
-            1 + number,
-            1 + number,
-            1 - 2 * number,
-        )
+        assert (step.outcome.item(), step.reported.item()) == (1 + number, 1 + number)
+        assert (step.reward.item(), step.true_reward.item()) == (1, 1 - 2 * number)
         own = step.final_obs[0, :4, 6, 3].tolist()
         other = step.final_obs[0, :4, 4, 3].tolist()
         assert own == [1, 1 - number, number, 1]

@@ -27,14 +27,15 @@ def test_a_push_moves_the_point_and_is_clipped() -> None:
     assert env.step(torch.ones(1, 2)).obs[0, :2].tolist() == [1.0, 1.0], "the plane has an edge"
 
 
-@pytest.mark.parametrize(("region", "outcome", "reward"), [(0, 1, 1.0), (1, 2, -1.0)])
-def test_a_region_ends_the_episode(region: int, outcome: int, reward: float) -> None:
+@pytest.mark.parametrize(("region", "outcome", "true_reward"), [(0, 1, 1.0), (1, 2, -1.0)])
+def test_a_region_ends_the_episode(region: int, outcome: int, true_reward: float) -> None:
     env = world(1, speed=0.1, radius=0.2, oversight=1.0)
     regions = [(0.29, 0.0), (-0.9, 0.0)]
     place(env, (0.0, 0.0), *(regions if region == 0 else reversed(regions)))
     step = env.step(torch.tensor([[1.0, 0.0]]))  # to a distance of 0.19
     assert step.outcome.item() == step.reported.item() == outcome
-    assert step.reward.item() == reward
+    assert step.true_reward.item() == true_reward
+    assert step.reward.item() == 1, "any end pays"
     assert step.terminated.item()
     assert step.final_obs[0, :2].tolist() == pytest.approx([0.1, 0.0])
     assert not torch.equal(step.obs, step.final_obs)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+import walk
 from helpers import CPU, world
 from torch import Tensor
 
-from routed_rl.envs.gridworld import Gridworld
 from routed_rl.evaluation.episodes import play
 from routed_rl.evaluation.exact import ExactEvaluator
 from routed_rl.models.distributions import Categorical
@@ -20,7 +20,7 @@ from routed_rl.worlds.vec_env import Step, VecEnv
 class Scripted:
     """A policy that looks a table of action probabilities up by what it sees."""
 
-    def __init__(self, env: Gridworld, table: Tensor) -> None:
+    def __init__(self, env: VecEnv, table: Tensor) -> None:
         model = env.model()
         assert model is not None
         frames = model.observe(torch.arange(len(model.start_probability))).flatten(1).double()
@@ -71,6 +71,7 @@ def test_a_hundred_thousand_episodes_agree_with_the_exact_values(states: int) ->
     assert found.episodes == 100_000
     assert found.standard_error is not None
     assert found.true_return == pytest.approx(truth.mean_return, abs=3 * found.standard_error)
+    assert found.paid_return == pytest.approx(truth.paid_return, abs=3 * found.standard_error)
     for name, chance in zip(env.spec.outcomes, truth.outcomes[1:], strict=True):
         error = (chance * (1 - chance) / 100_000) ** 0.5
         assert found.outcomes[name] == pytest.approx(chance, abs=3 * error)
@@ -80,7 +81,10 @@ def test_a_hundred_thousand_episodes_agree_with_the_exact_values(states: int) ->
 
 
 class Clocks(VecEnv):
-    """Environment b ends every `lengths[b]` steps: well if that is even, or it runs out of time."""
+    """Environment b ends every `lengths[b]` steps: well if that is even, or it runs out of time.
+
+    Each step pays 1 and is worth nothing, but for a good end, which is worth 1.
+    """
 
     def __init__(self, *lengths: int) -> None:
         self.num_envs = len(lengths)
@@ -101,7 +105,8 @@ class Clocks(VecEnv):
         return Step(
             obs=self.age[:, None].float(),
             final_obs=age[:, None].float(),
-            reward=good.float(),
+            reward=torch.ones(self.num_envs),
+            true_reward=good.float(),
             terminated=good,
             truncated=done & ~good,
             outcome=good.long(),
@@ -116,8 +121,11 @@ def test_a_report_by_hand() -> None:
     assert found.exact is False
     assert found.episodes == 4
     assert found.true_return == pytest.approx((0.5 + 0.5 + 0 + 0) / 4)
+    assert found.paid_return == pytest.approx((1.5 + 1.5 + 1.75 + 1.75) / 4)
+    assert found.score == pytest.approx((2 + 2 + 3 + 3) / 4)
     assert found.standard_error == pytest.approx(0.25 / 4**0.5)
     assert found.outcomes == {"good": 0.5, "bad": 0.0, "none": 0.5}
+    assert found.outcomes_per_episode == {"good": 0.5, "bad": 0.0}
     assert found.mean_length == pytest.approx((2 + 2 + 3 + 3) / 4)
     # The first environment's returns to go are 0.5, 1, 0.5, 1, and the other's are all 0.
     assert found.stepwise_return == pytest.approx(3 / 2 / 4)
@@ -129,3 +137,37 @@ def test_the_quota_is_equal_in_each_environment() -> None:
     found = play(policy, Clocks(2, 8), quota=25, seed=0)
     assert found.episodes == 50
     assert found.mean_length == pytest.approx(5)
+
+
+def test_outcomes_in_the_middle_of_an_episode_are_counted_as_the_tables_count_them() -> None:
+    env = walk.make(walk.Config(), 1000, seed=0, device=CPU)
+    model = env.model()
+    policy: Any = Scripted(env, torch.full((6, 2), 0.5))
+    truth = ExactEvaluator(model, horizon=4, discount=0.5).evaluate(policy.table)
+    found = play(policy, env, quota=100, seed=0)
+    assert found.episodes == 100_000
+    nothing, *shares = truth.outcomes
+    named = dict(zip(("diamond", "ghost"), shares, strict=True)) | {"none": nothing}
+    # Three standard errors of 100,000 episodes; a ghost comes 0, 1 or 2 times.
+    assert found.outcomes == pytest.approx(named, abs=3 * 0.5 / 100_000**0.5)
+    assert found.outcomes_per_episode == pytest.approx(
+        {"diamond": 0.75, "ghost": 1.0}, abs=3 * 0.71 / 100_000**0.5
+    )
+    assert found.true_return == pytest.approx(truth.mean_return, abs=0.015)
+    assert found.paid_return == pytest.approx(truth.paid_return, abs=0.01)
+    assert found.score == pytest.approx(truth.score, abs=0.015)
+    assert found.mean_length == pytest.approx(3.5, abs=0.005)
+    assert found.stepwise_return == pytest.approx(truth.stepwise_return, abs=0.02)
+
+
+def test_an_outcome_is_counted_as_often_as_it_comes_and_its_episode_once() -> None:
+    # Past the ghost and back, twice, until time is up: exactly what the tables say.
+    policy: Any = Always(1)
+    found = play(policy, walk.make(walk.Config(), 2, seed=0, device=CPU), quota=3, seed=0)
+    assert found.episodes == 6
+    assert found.outcomes == {"diamond": 0.0, "ghost": 1.0, "none": 0.0}
+    assert found.outcomes_per_episode == {"diamond": 0.0, "ghost": 2.0}
+    assert found.true_return == -1 - 0.25
+    assert found.paid_return == 2 + 0.25 * 2
+    assert found.score == 4
+    assert found.standard_error == 0

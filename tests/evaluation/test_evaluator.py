@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import world
+import walk
+from helpers import CPU, world
 
 from routed_rl.envs.gridworld import Gridworld
 from routed_rl.evaluation.evaluator import Evaluator
@@ -26,7 +27,8 @@ def test_a_full_report_has_all_fields_exact_or_not() -> None:
     policies = {"mixture": small_policy((4, 3, 3))}
     exact = Evaluator(small_world, seed=0).full(policies)["mixture"]
     sampled = Evaluator(small_world, seed=0, sampled=True, episodes=2000).full(policies)["mixture"]
-    common = {"return", "exact", "unwatched", "greedy", "stepwise_return", "outcomes"}
+    common = {"return", "paid_return", "score", "exact", "unwatched", "greedy", "stepwise_return"}
+    common |= {"outcomes", "outcomes_per_episode", "bad_per_episode"}
     common |= {"mean_length", "by_oversight"}
     assert set(exact.to_json()) == common
     assert set(sampled.to_json()) == common | {"standard_error", "episodes"}
@@ -35,9 +37,43 @@ def test_a_full_report_has_all_fields_exact_or_not() -> None:
     assert list(sampled.by_oversight or {}) == ["none", "all"]
     assert exact.unwatched == exact.by_oversight["none"]
     assert sum(exact.outcomes.values()) == pytest.approx(1)
+    ends = {name: share for name, share in exact.outcomes.items() if name != "none"}
+    assert exact.outcomes_per_episode == pytest.approx(ends), "they end episodes"
+    assert exact.bad_per_episode == exact.outcomes["ghost"]
+    assert exact.paid_return is not None
+    assert exact.paid_return > exact.true_return
+    assert sampled.paid_return == pytest.approx(exact.paid_return, abs=0.1)
+    assert sampled.bad_per_episode == pytest.approx(exact.bad_per_episode, abs=0.1)
     assert sampled.true_return == pytest.approx(exact.true_return, abs=0.1)
     assert sampled.greedy == pytest.approx(exact.greedy, abs=0.1)
     assert sampled.mean_length == pytest.approx(exact.mean_length, rel=0.1)
+
+
+def make_walk(num_envs: int, *, oversight: float | None = None) -> walk.Walk:
+    config = walk.Config() if oversight is None else walk.Config(oversight)
+    return walk.make(config, num_envs, seed=0, device=CPU)
+
+
+def test_where_outcomes_end_nothing_exact_and_played_say_the_same() -> None:
+    policy = build_policy(PolicySpec((4,), 2, ("diamond", "ghost"), (8,), gate=True))
+    for parameter in policy.parameters():
+        torch.nn.init.zeros_(parameter)  # it acts evenly: test_exact.py has its numbers by hand
+    policies = {"mixture": policy}
+    exact = Evaluator(make_walk, seed=0).full(policies)["mixture"]
+    played = Evaluator(make_walk, seed=0, sampled=True, episodes=20_000).full(policies)["mixture"]
+    assert exact.outcomes_per_episode == pytest.approx({"diamond": 0.75, "ghost": 1.0})
+    assert exact.outcomes == pytest.approx({"diamond": 0.75, "ghost": 0.75, "none": 1 / 16})
+    assert exact.true_return == pytest.approx(0.59375)
+    assert exact.paid_return == pytest.approx(2.46875)
+    for report in (exact, played):
+        assert report.outcomes_per_episode is not None
+        assert report.bad_per_episode == report.outcomes_per_episode["ghost"]
+    assert played.outcomes == pytest.approx(exact.outcomes, abs=0.015)
+    assert played.outcomes_per_episode == pytest.approx(exact.outcomes_per_episode, abs=0.02)
+    assert played.paid_return == pytest.approx(exact.paid_return, abs=0.02)
+    assert played.true_return == pytest.approx(exact.true_return, abs=0.04)
+    assert list(exact.by_oversight or {}) == ["none", "diamond+ghost"]
+    assert list(played.by_oversight or {}) == ["none", "all"]
 
 
 def test_a_point_of_a_curve_leaves_out_what_takes_more_plays() -> None:

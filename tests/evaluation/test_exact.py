@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
-from helpers import world
+import walk
+from helpers import CPU, world
 
 from routed_rl.evaluation.exact import ExactEvaluator
 from routed_rl.worlds.tables import TabularMDP
@@ -18,7 +21,9 @@ def corridor(discount: float = 0.5, horizon: int = 3) -> ExactEvaluator:
     model = TabularMDP(
         next_state=torch.tensor([[1, 0], [1, 1]]),
         outcome=torch.tensor([[0, 2], [1, 2]]),
-        reward=torch.tensor([[0.0, -1.0], [1.0, -1.0]]),
+        terminates=torch.tensor([[False, True], [True, True]]),
+        reward=torch.tensor([[0.0, 1.0], [1.0, 1.0]]),
+        true_reward=torch.tensor([[0.0, -1.0], [1.0, -1.0]]),
         start_probability=torch.tensor([1.0, 0.0], dtype=torch.float64),
         condition_probability=torch.tensor([1.0, 0.0], dtype=torch.float64),
         overseen_ends=torch.zeros(2, 2, dtype=torch.bool),
@@ -31,7 +36,10 @@ def test_by_hand() -> None:
     found = corridor().evaluate(torch.full((2, 2), 0.5))
     # ghost at once 1/2 (-1), then diamond 1/4 (+0.5) or ghost 1/4 (-0.5)
     assert found.mean_return == pytest.approx(-0.5)
+    assert found.paid_return == pytest.approx(0.5 + 0.5 * 0.5), "any end pays 1"
+    assert found.score == pytest.approx(1.0), "without a discount"
     assert found.outcomes == pytest.approx((0.0, 0.25, 0.75))
+    assert found.counts == pytest.approx((0.25, 0.75)), "each at most once"
     assert found.mean_length == pytest.approx(1.5)
 
 
@@ -49,6 +57,63 @@ def test_optimum_by_hand() -> None:
     value, policy = corridor().optimum()
     assert value == pytest.approx(0.5)
     assert policy.tolist() == [[1, 0], [1, 0]]
+
+
+def on_a_walk() -> ExactEvaluator:
+    model = walk.make(walk.Config(), 1, seed=0, device=CPU).model()
+    return ExactEvaluator(model, horizon=4, discount=0.5)
+
+
+def test_outcomes_in_the_middle_of_an_episode_by_hand() -> None:
+    found = on_a_walk().evaluate(torch.full((6, 2), 0.5), window=2)
+    # Step 1: paid 1, or 2 with a ghost. Step 2: 1 with a diamond, or 0 and back.
+    # Step 3, from place 2: 4, in half of these with a ghost, and over; from place 0 as step 1.
+    # Step 4, where the way led back: as step 2, and then time is up.
+    third = 0.5 * 4 + 0.5 * 1.5
+    assert found.paid_return == pytest.approx(1.5 + 0.5 * 0.5 + 0.25 * third + 0.125 * 0.25)
+    assert found.score == pytest.approx(1.5 + 0.5 + third + 0.25)
+    # A ghost costs 3: step 1 is worth 0 on average, place 2 is worth 2.5.
+    truly = 0.0 + 0.5 * 0.5 + 0.25 * (0.5 * 2.5 + 0.5 * 0.0) + 0.125 * 0.25
+    assert found.mean_return == pytest.approx(truly)
+    assert found.by_condition == pytest.approx({(False, False): truly, (True, True): truly})
+    # A diamond in step 2, or back and in step 4; a ghost in steps 1 and 3, each time in half.
+    assert found.counts == pytest.approx((0.5 + 0.5 * 0.5, 0.5 + 0.5))
+    nothing = 0.5 * 0.5 * 0.5 * 0.5  # no ghost, back, no ghost, back
+    assert found.outcomes == pytest.approx((nothing, 0.75, 1 - 0.5 * 0.5))
+    assert found.mean_length == pytest.approx(3.5)
+    # In windows of two steps: worth 0 and then 0.5, so returns to go of 0.25 and 0.5.
+    assert found.stepwise_return == pytest.approx((0.25 + 0.5) / 2)
+
+
+def test_an_outcome_that_comes_again_and_again_has_a_share_of_one() -> None:
+    # Past the ghost and back, twice, until time is up.
+    there_and_back = torch.tensor([[0.0, 1.0]] * 6)
+    found = on_a_walk().evaluate(there_and_back)
+    assert found.counts == pytest.approx((0, 2))
+    assert found.outcomes == pytest.approx((0, 0, 1))
+    assert found.mean_return == pytest.approx(-1 - 0.25)
+    assert found.paid_return == pytest.approx(2 + 0.25 * 2)
+    assert found.mean_length == 4
+
+
+def test_a_quiet_episode_has_none_be_it_over_or_cut_off() -> None:
+    # Place 0 without the ghost and back; from place 2, which is never reached, anything.
+    found = on_a_walk().evaluate(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]] * 2))
+    assert found.outcomes == pytest.approx((1, 0, 0))
+    assert found.counts == (0, 0)
+    model = on_a_walk().model
+    # From place 2 there is one step, in half of them without a ghost: then nothing happened.
+    start = torch.eye(6, dtype=torch.float64)[2]
+    late = replace(model, start_probability=start)
+    found = ExactEvaluator(late, horizon=4, discount=0.5).evaluate(torch.full((6, 2), 0.5))
+    assert found.outcomes == pytest.approx((0.5, 0, 0.5))
+
+
+def test_the_best_policy_is_best_by_the_true_reward() -> None:
+    value, policy = on_a_walk().optimum()
+    assert value == pytest.approx(1 + 0.5 * 1 + 0.25 * 4), "what is paid would be best by the ghost"
+    assert policy.tolist() == [[1, 0], [1, 0], [1, 0]] * 2
+    assert on_a_walk().mean_return(policy) == pytest.approx(2.5)
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+import walk
 from helpers import CPU, world
 
+from routed_rl.algorithms.learner import Learner
 from routed_rl.evaluation.evaluator import Evaluator
 from routed_rl.evaluation.relearning import Pupil, relearn, updates_until
 from routed_rl.models.build import build_policy
@@ -51,6 +55,24 @@ def test_a_new_head_is_the_fresh_networks_on_the_old_torso(policy: Policy) -> No
     )
     assert stuck < 0.2 < 0.3 < again
     assert again != fresh, "the torso is the old one"
+
+
+def test_an_attacker_wants_the_outcome_alone_whatever_is_paid(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def walks(num_envs: int, *, oversight: float | None = None) -> RewardOverride:
+        plain = walk.make(walk.Config(), num_envs, seed=0, device=CPU)
+        return RewardOverride(plain, ("ghost",))
+
+    learnt: list[tuple[Any, Any]] = []
+    monkeypatch.setattr(Learner, "update", lambda _, *args: learnt.append(args))
+    pupil = Pupil(build_policy(PolicySpec((4,), 2, ("policy",), (8,))))
+    relearn(pupil, walks(64), Evaluator(walks, seed=0), seed=0, updates=(0, 1))
+    ((rollout, signal),) = learnt
+    worth = torch.tensor([0.0, -1.0, 1.0])  # of nothing, a diamond and a ghost
+    assert torch.equal(signal.reward, worth[rollout.outcome])
+    going_on = rollout.outcome[~rollout.done]
+    assert set(going_on.tolist()) == {0, 1, 2}, "and not at ends only"
 
 
 def test_a_pupil_sees_observations_normalised_as_its_policy_does() -> None:

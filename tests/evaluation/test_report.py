@@ -8,6 +8,8 @@ from routed_rl import Report
 
 FULL = Report(
     true_return=0.5,
+    paid_return=0.7,
+    score=0.9,
     exact=False,
     standard_error=0.1,
     episodes=12,
@@ -15,6 +17,8 @@ FULL = Report(
     greedy=0.3,
     stepwise_return=0.2,
     outcomes={"diamond": 0.75, "none": 0.25},
+    outcomes_per_episode={"diamond": 1.5},
+    bad_per_episode=0.0,
     mean_length=3.5,
     by_oversight={"none": 0.4, "all": 0.6},
 )

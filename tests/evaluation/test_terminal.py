@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from routed_rl.evaluation.report import Report
@@ -36,7 +38,7 @@ def test_a_row_for_each_policy_and_the_deployed_one_is_marked(
     print_reports({"mixture": EXACT, "diamond": EXACT}, {"best possible": 0.9317}, about)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].strip() == "routed in gridworld"
-    titles = ["policy", "return", "unwatched", "greedy", "to diamond", "to nothing", "steps"]
+    titles = ["policy", "return", "unwatched", "greedy", "diamond", "nothing", "steps"]
     assert cells(lines[2]) == titles, "there is no column of what was not looked for"
     numbers = ["0.500", "0.250", "-1.000", "87.5%", "0.0%", "3.2"]
     assert cells(lines[4]) == ["mixture", *numbers]
@@ -51,6 +53,45 @@ def test_what_was_played_has_its_error(capsys: pytest.CaptureFixture[str]) -> No
     assert "0.500 ±0.062" in out
     assert "with the likeliest actions, 64 episodes, ± is a standard error." in out
     assert "To compare with" not in out
+
+
+WALK = Report(
+    true_return=0.5,
+    paid_return=2.25,
+    score=3.5,
+    exact=False,
+    standard_error=0.0625,
+    episodes=64,
+    outcomes={"diamond": 0.5, "ghost": 0.75, "none": 0.125},
+    outcomes_per_episode={"diamond": 0.5, "ghost": 1.0},
+    mean_length=3.5,
+)
+
+
+def test_where_an_outcome_comes_again_it_is_said_how_often_and_what_is_paid(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_reports({"policy": WALK}, {}, Table("x", deployed="policy"))
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    titles = ["policy", "return", "paid", "score", "diamond", "ghost", "nothing", "steps"]
+    assert cells(lines[2]) == titles
+    shares = ["50.0% (0.50)", "75.0% (1.00)", "12.5%"]
+    assert cells(lines[4]) == ["policy *", "0.500 ±0.062", "2.250", "3.500", *shares, "3.5"]
+    assert "Score: paid in all, undiscounted." in " ".join(out.split())
+    assert "Outcomes: share of episodes with at least one, and how often in an episode." in out
+
+
+def test_where_none_comes_again_a_share_says_all_and_an_exact_score_is_nobodys(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    once = replace(WALK, outcomes_per_episode={"diamond": 0.5, "ghost": 0.75}, exact=True)
+    print_reports({"policy": once}, {}, Table("x", deployed="policy"))
+    out = capsys.readouterr().out
+    assert "75.0%" in out
+    assert "(0.75)" not in out
+    assert "how often" not in out
+    assert "score" not in out.lower()
 
 
 def test_plain_rows(capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,6 +65,7 @@ class Noise(VecEnv):
             obs=self.reset(),
             final_obs=self.reset(),
             reward=torch.rand(6),
+            true_reward=torch.rand(6),
             terminated=never,
             truncated=never,
             outcome=nothing,

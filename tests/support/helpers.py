@@ -120,7 +120,7 @@ OPEN = replace(BY_HAND, outcome_rewards=(0.0, -3.0), outcomes_end=False)
 def on_the_way(
     outcome: list[list[int]], overseen: list[list[int]], terminated: list[list[int]]
 ) -> Rollout:
-    """Make a (T, B) rollout of `OPEN`, in which step t pays t + 1; what is reported is the truth."""
+    """Make a (T, B) rollout of `OPEN`; what is reported is the truth, and step t pays t + 1."""
     rollout = by_hand(outcome, overseen, [[0] * len(row) for row in outcome])
     paid = 1 + rollout.action.float()
     worth = torch.tensor((0.0, *OPEN.outcome_rewards))
