@@ -27,11 +27,11 @@ from routed_rl.worlds.spec import EnvSpec, check_outcome_names
 from routed_rl.worlds.tables import TabularMDP
 from routed_rl.worlds.vec_env import Step
 
-from ._episodes import Episodes
-from ._grid import MOVES, Maps, distinct
-from ._gridworld_art import render
-from ._gridworld_layout import Layout
-from ._gridworld_model import enumerate_states
+from ._parts.episodes import Episodes
+from ._parts.grid import MOVES, Maps, distinct
+from ._parts.gridworld_art import render
+from ._parts.gridworld_layout import Layout
+from ._parts.gridworld_model import enumerate_states
 
 MAX_STATES = 300_000
 """Above this many states no `TabularMDP` is given: exact evaluation would cost too much."""

@@ -23,9 +23,9 @@ from routed_rl.worlds.oversight import Oversight
 from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.vec_env import Step
 
-from ._episodes import Episodes
-from ._grid import MOVES, distinct, neighbours
-from ._gridworld_art import render
+from ._parts.episodes import Episodes
+from ._parts.grid import MOVES, distinct, neighbours
+from ._parts.gridworld_art import render
 
 # The numbers of the outcomes; a look has one of them too.
 GOOD = 1

@@ -1,9 +1,9 @@
 """Diamond and ghost in MiniGrid: the agent turns or goes forward, and sees 7x7 cells before it.
 
 The diamond is MiniGrid's goal and the ghost is its lava. Both end an episode when they are walked
-onto. Worlds are stepped as tensors, by tables read off from MiniGrid (`_minigrid_world.py`). What
-is seen, with walls that hide what is behind them, equals MiniGrid's image to the bit: a test checks
-it move by move. Pictures are MiniGrid's own.
+onto. Worlds are stepped as tensors, by tables read off from MiniGrid (`minigrid_world.py` in
+`_parts`). What is seen, with walls that hide what is behind them, equals MiniGrid's image to the
+bit: a test checks it move by move. Pictures are MiniGrid's own.
 
 Channels (7x7, the agent in the middle of the last row, looking up): agent, diamond, ghost,
 oversight, walls, unseen. The channel of oversight marks overseen ends where they are in view. The
@@ -27,9 +27,9 @@ from routed_rl.worlds.oversight import Oversight
 from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.vec_env import Step
 
-from ._episodes import Episodes
-from ._grid import distinct
-from ._minigrid_world import ACTIONS, DIRECTIONS, OWN, VIEW, Walls, World, tables
+from ._parts.episodes import Episodes
+from ._parts.grid import distinct
+from ._parts.minigrid_world import ACTIONS, DIRECTIONS, OWN, VIEW, Walls, World, tables
 
 SMALLEST = 6
 LARGEST = 16

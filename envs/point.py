@@ -19,7 +19,7 @@ from routed_rl.worlds.outcomes import NOTHING
 from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.vec_env import Step
 
-from ._episodes import Episodes
+from ._parts.episodes import Episodes
 
 _COLOURS = {
     "point": (47, 52, 64),
