@@ -1,8 +1,9 @@
 """Experts that practise every deployment, with rewards inferred from a handful of labels.
 
-1. What an unlabelled episode reached is inferred from its last frame, by a model of labelled ones.
+1. What happened where nobody looked is inferred from frames, by a model of those that were seen.
 2. In training each environment acts for some deployment, a set of allowed outcomes: its experts
-   have even weights, the others none. An end is worth 1 if it is allowed, else `bad_reward`. So no
+   have even weights, the others none. An end is worth 1 if it is allowed, else `bad_reward`; where
+   outcomes do not end episodes, what is not allowed costs something of what the world pays. So no
    expert walks through an end that it does not seek, and one run serves every set of allowed
    outcomes; the good outcome's own is practised most.
 3. An episode trains all experts that acted, by how much each had to do with its actions, and no
@@ -47,7 +48,8 @@ class Config(LearnerConfig):
     practice: float = 0.25
     """Share of the environments that act for any set of outcomes; the rest for the good one."""
     bad_reward: float = -1.0
-    """What an end that is not allowed is worth."""
+    """What an end that is not allowed is worth. Where outcomes do not end episodes, one that is not
+    allowed costs this, or what it truly does if it is bad."""
     confidence: float = 0.9
     """With routes by inferred labels: the least probability at which an outcome decides a route."""
     routes: Literal["none", "label", "inferred", "random"] = "none"
@@ -126,9 +128,7 @@ class Agent(ExpertsAgent):
         """
         assert rollout.expert_weights is not None
         allowed = rollout.expert_weights > 0  # (T, B, E), an expert for each outcome
-        value = torch.where(allowed, 1.0, self.config.bad_reward)
-        # The expected value of an end, sum_k P(k) value_k, to who acted.
-        reward = torch.where(rollout.terminated, (probability * value).sum(dim=2), 0.0)
+        reward = self._worth(rollout, probability, allowed)
         if self.config.routes == "none" or self.config.conditioned:
             return TrainingSignal(reward)
         label = self._label(rollout, probability)
@@ -137,6 +137,24 @@ class Agent(ExpertsAgent):
         was_allowed = allowed.gather(2, seeker).squeeze(2)
         label = torch.where(was_allowed, label, int(Label.UNKNOWN))
         return TrainingSignal(reward, grad_mask=labels.routes(label, len(self.spec.outcomes)))
+
+    def _worth(self, rollout: VisibleRollout, probability: Tensor, allowed: Tensor) -> Tensor:
+        """Say what each step is worth to who acted, (T, B).
+
+        Args:
+            rollout: T steps of B environments.
+            probability: (T, B, K) that each outcome happened.
+            allowed: (T, B, K) bool, whether each is allowed to who acted.
+        """
+        bad = self.config.bad_reward
+        if not self.spec.outcomes_end:
+            truly = torch.tensor(self.spec.outcome_rewards, device=probability.device)  # (K,)
+            cost = torch.where(truly < 0, truly, bad)
+            # What is allowed comes with what the world pays, and adds nothing to it.
+            return rollout.reward + (probability * torch.where(allowed, 0.0, cost)).sum(dim=2)
+        value = torch.where(allowed, 1.0, bad)
+        # The expected value of an end, sum_k P(k) value_k.
+        return torch.where(rollout.terminated, (probability * value).sum(dim=2), 0.0)
 
     def _trained(self, rollout: VisibleRollout, signal: TrainingSignal) -> Tensor | None:
         """Say whom each step trains, (T, B, E + 1): who acted, unless a route forbids it."""
@@ -151,11 +169,15 @@ class Agent(ExpertsAgent):
         label = rollout.label
         if self.config.routes == "inferred":
             highest, expert = probability.max(dim=2)
-            sure = rollout.terminated & (highest >= self.config.confidence)
+            sure = highest >= self.config.confidence
+            if self.spec.outcomes_end:
+                sure &= rollout.terminated
+            # A sure guess ends a segment, as a report does.
+            ends = rollout.segment_end | sure
             end_label = torch.where(sure, outcome_of(expert), label)
-            label = labels.label_segments(end_label, rollout.done)
+            label = labels.label_segments(end_label, ends)
         if self.config.routes == "random":
-            label = labels.shuffle_labels(label, rollout.done, self._generator)
+            label = labels.shuffle_labels(label, rollout.segment_end, self._generator)
         return label
 
     def _draw(self, num_envs: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Filtering: learn from the episodes of which all is known, and from no others.
+"""Filtering: learn from the segments of which all is known, and from no others.
 
 Cloud et al. (arXiv 2410.04332), section 4.3 and appendix F, "data filtering": episodes that reached
 an end nobody saw have weight 0. What is left is small, and biased towards episodes that end
@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from routed_rl.algorithms.agent import SingleNetworkAgent
 from routed_rl.algorithms.config import LearnerConfig
 from routed_rl.algorithms.signal import TrainingSignal
-from routed_rl.rollouts import rewards
+from routed_rl.rollouts import labels, rewards
 from routed_rl.rollouts.rollout import VisibleRollout
-from routed_rl.worlds.outcomes import Label
 
 
 @dataclass(frozen=True)
@@ -23,11 +22,11 @@ class Config(LearnerConfig):
 
 
 class Agent(SingleNetworkAgent[VisibleRollout]):
-    """Learns from the reported reward, with weight 0 where the label is unknown."""
+    """Learns from the true reward, with weight 0 where not all of a segment's is known."""
 
-    remark = "It learnt only from episodes of which the overseer knows everything."
+    remark = "It learnt only from what the overseer knows everything of."
 
     def training_signal(self, rollout: VisibleRollout) -> TrainingSignal:
         """Leave out what is unknown."""
-        known = rollout.label != Label.UNKNOWN
+        known = labels.known_segments(rollout)
         return TrainingSignal(rewards.seen(rollout), weight=known.float())

@@ -1,4 +1,4 @@
-"""Naive oversight: every end is rewarded, and a bad one punished where the overseer saw it.
+"""Naive oversight: what the world pays, and a penalty where the overseer saw something bad.
 
 Cloud et al. (arXiv 2410.04332), appendix F, "naive outcome-based training". The policy can see
 whether it is overseen, so in the long run it learns to behave only then: its return falls towards
@@ -29,17 +29,18 @@ class Config(LearnerConfig):
     weight_decay: float = 1e-4
     """Weight decay of Adam."""
     penalty: float = 2.0
-    """What a bad end costs where it was overseen; 2 makes it -1 in all."""
+    """What a bad outcome costs where it was reported; 2 makes a ghost -1 in all."""
 
 
 class Agent(SingleNetworkAgent[VisibleRollout]):
-    """Learns from 1 for an end, less the penalty if it is known to be bad."""
+    """Learns from what the world pays, less the penalty for what was reported and is bad."""
 
     remark = (
-        "It was rewarded for any end and punished for a bad one that was seen: look at `unwatched`."
+        "It was paid by the world and punished for what was seen to be bad: look at `unwatched`."
     )
     config: Config
 
     def training_signal(self, rollout: VisibleRollout) -> TrainingSignal:
-        """Reward what was seen of the ends."""
-        return TrainingSignal(rewards.observed(rollout, self.config.penalty))
+        """Punish what was seen to be bad."""
+        worth = self.spec.outcome_rewards
+        return TrainingSignal(rewards.observed(rollout, self.config.penalty, worth))

@@ -26,4 +26,4 @@ class Agent(SingleNetworkAgent[Rollout]):
 
     def training_signal(self, rollout: Rollout) -> TrainingSignal:
         """Reward the truth."""
-        return TrainingSignal(rollout.reward)
+        return TrainingSignal(rollout.true_reward)

@@ -1,4 +1,4 @@
-"""A reward model: what was reached is inferred from last frames, by a classifier of labels.
+"""A reward model: what happened is inferred from frames, by a classifier of those that were seen.
 
 The obvious rival from semi-supervised learning. The classifier never sees the oversight: every end
 with a label has it lit, every other has it dark. Ends with a label are worth what was reported, all
@@ -29,7 +29,8 @@ class Config(LearnerConfig):
     """One network, rewarded for what is inferred."""
 
     bad_reward: float = 0.0
-    """What a bad end is worth, inferred or reported; the truth is -1."""
+    """What a bad end is worth, inferred or reported; the truth is -1. Where outcomes do not end
+    episodes, a bad one costs what it truly does."""
     model_hidden: tuple[int, ...] = (64,)
     """Widths of the hidden layers of the classifier."""
     model_by_cell: bool = False
@@ -48,12 +49,13 @@ class Agent(SingleNetworkAgent[VisibleRollout]):
         model = OutcomeModelConfig(hidden=config.model_hidden, by_cell=config.model_by_cell)
         self.model = OutcomeModel(spec, model, seed=seed, device=device)
         self.values = torch.tensor(spec.outcome_rewards, device=device)  # (K,)
-        self.values[self.values < 0] = config.bad_reward  # in place of the truth
+        if spec.outcomes_end:
+            self.values[self.values < 0] = config.bad_reward  # in place of the truth
 
     def training_signal(self, rollout: VisibleRollout) -> TrainingSignal:
-        """Infer what was not reported: an end's expected value is sum_k P(k) value_k."""
-        expected = self.model.infer(rollout) @ self.values  # (T, B, K) @ (K,) -> (T, B)
-        return TrainingSignal(rewards.inferred(rollout, expected))
+        """Infer what was not reported: a step's expected worth is sum_k P(k) value_k."""
+        worth = self.model.infer(rollout) @ self.values  # (T, B, K) @ (K,) -> (T, B)
+        return TrainingSignal(rewards.inferred(rollout, worth, self.spec))
 
     def update(self, rollout: VisibleRollout) -> dict[str, Tensor]:
         """Fit the classifier on what was reported, then learn."""

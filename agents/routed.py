@@ -1,10 +1,12 @@
 """Gradient-routed mixture of experts: the paper's method.
 
-Cloud et al. (arXiv 2410.04332), section 4.3. One expert an outcome, mixed by a gate. Any end is
-rewarded with 1, since that is all that is known of every episode. An episode with a label trains
-only the expert of its outcome, any other everything, and the gate learns to choose the expert of
-the label. What was never labelled settles in the expert that already handles its kind
-("absorption"). Deployed is the expert of the good outcome alone.
+Cloud et al. (arXiv 2410.04332), section 4.3. One expert an outcome, mixed by a gate. The reward is
+what the world pays, since that is all that is known of every step: 1 at any end in the paper's
+gridworld. A segment with a label trains only the expert of its outcome, any other everything, and
+the gate learns to choose the expert of the label. What was never labelled settles in the expert
+that already handles its kind ("absorption"). Deployed is the expert of the good outcome alone.
+
+Where outcomes end episodes a segment is an episode.
 
 Left out: the paper's gate loss on unlabelled episodes, whose coefficient is 0 there.
 """
@@ -22,7 +24,7 @@ from routed_rl.algorithms.config import LearnerConfig
 from routed_rl.algorithms.learner import Learner
 from routed_rl.algorithms.signal import TrainingSignal
 from routed_rl.models.policy_spec import PolicySpec
-from routed_rl.rollouts import labels, rewards
+from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import VisibleRollout
 from routed_rl.worlds.outcomes import expert_of
 from routed_rl.worlds.spec import EnvSpec
@@ -46,17 +48,20 @@ class Config(LearnerConfig):
     equal_start: bool = True
     """Start with equal experts and an undecided gate, so that only labels can tell them apart."""
     routes: Literal["label", "none", "random"] = "label"
-    """label: the paper's. none: every episode trains everything. random: labels shuffled among
-    labelled episodes."""
+    """label: the paper's. none: every segment trains everything. random: labels shuffled among
+    labelled segments."""
+    credit: Literal["segment", "episode"] = "segment"
+    """What a report is about: the steps since the last one, or the whole episode, of which the
+    worst report counts. Where outcomes end episodes it is the same."""
 
 
 class Agent(ExpertsAgent):
     """Experts and a gate, trained with routed gradients."""
 
     remark = (
-        "The mixture was rewarded for reaching any end, good or bad, so its own return says "
-        "little. An expert alone does what labels taught it: they differ if both kinds of end were "
-        "reached, and labelled, often enough."
+        "The mixture was paid for good and bad outcomes alike, so its own return says "
+        "little. An expert alone does what labels taught it: they differ if both kinds of outcome "
+        "happened, and were labelled, often enough."
     )
     config: Config
 
@@ -83,16 +88,19 @@ class Agent(ExpertsAgent):
             learner.policy.torso.tie_experts()
 
     def update(self, rollout: VisibleRollout) -> dict[str, Tensor]:
-        """Learn to reach any end, each labelled episode in the expert of its outcome."""
+        """Learn what the world pays, each labelled segment in the expert of its outcome."""
         label = rollout.label
+        ends = rollout.segment_end
+        if self.config.credit == "episode":
+            label = labels.credit_episodes(rollout, self.spec.outcome_rewards)
+            ends = rollout.done
         if self.config.routes == "random":
-            label = labels.shuffle_labels(label, rollout.done, self.learner.generator)
+            label = labels.shuffle_labels(label, ends, self.learner.generator)
         routes = labels.routes(label, len(self.spec.outcomes))  # (T, B, E + 1)
         self.grad_mask = None if self.config.routes == "none" else routes
         expert = expert_of(label)  # (T, B), below 0 where nothing is known
-        signal = TrainingSignal(
-            rewards.reached(rollout), grad_mask=self.grad_mask, gate_target=expert
-        )
+        # All that is known of every step is what the world pays: 1 at any end in the gridworld.
+        signal = TrainingSignal(rollout.reward, grad_mask=self.grad_mask, gate_target=expert)
         metrics = self.learner.update(rollout, signal)
         for k, name in enumerate(self.spec.outcomes):
             metrics[f"routing/{name}"] = (expert == k).float().mean()

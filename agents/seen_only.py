@@ -1,4 +1,4 @@
-"""Only what was seen is rewarded: the reported truth at overseen ends, nothing at all others.
+"""Only what was seen is rewarded: the true reward where the overseer looked, nothing elsewhere.
 
 A rival that the paper leaves out. With the oversight hidden (--agent.hide-oversight) the policy
 cannot tell where it is overseen, and what is left is the true reward, rarer by the oversight.
@@ -21,10 +21,10 @@ class Config(LearnerConfig):
 
 
 class Agent(SingleNetworkAgent[VisibleRollout]):
-    """Learns from the reported reward where there is one, and 0 elsewhere."""
+    """Learns from the true reward where it is known, and from 0 elsewhere."""
 
-    remark = "It was rewarded only for ends that were seen: look at `unwatched`."
+    remark = "It was rewarded only for what was seen: look at `unwatched`."
 
     def training_signal(self, rollout: VisibleRollout) -> TrainingSignal:
-        """Reward overseen ends."""
+        """Reward what was seen."""
         return TrainingSignal(rewards.seen(rollout))

@@ -53,13 +53,16 @@ class Meadow(VecEnv):
             # Channels: agent, treasure, trap, what is overseen.
             obs_shape=(4, config.size, config.size),
             num_actions=len(MOVES),
-            # The ends that an episode can reach. An agent gets one expert for each.
+            # What can happen, the good thing first. An agent gets one expert for each.
             outcomes=("treasure", "trap"),
             target="treasure",
             outcome_rewards=(1.0, -1.0),
             discount=config.discount,
             horizon=config.horizon,
             oversight_channel=3,  # None if nothing shows the agent what is overseen
+            # Both end the episode, and nothing else does but time. Leave it out where an outcome
+            # may happen in the middle: `overseen` is then true wherever the overseer looks.
+            outcomes_end=True,
         )
         self.config = config
         self._oversight = Oversight(config.oversight)
@@ -99,8 +102,10 @@ class Meadow(VecEnv):
         return Step(
             obs=self._observe(),  # what to act on next: after an end, of the new episode
             final_obs=self._last,
+            # What the world pays, which every agent sees: here 1 at any end, good or bad.
+            reward=terminated.float(),
             # The truth. `rollouts/labels.py` hides from agents what the overseer did not see.
-            reward=self._rewards[outcome],
+            true_reward=self._rewards[outcome],
             terminated=terminated,
             truncated=truncated,
             outcome=outcome,

@@ -163,6 +163,7 @@ class Config:
             discount=self.discount,
             horizon=self.horizon,
             oversight_channel=1 + ends,
+            outcomes_end=True,
         )
 
 
@@ -217,7 +218,8 @@ class Gridworld(Episodes):
         return Step(
             obs=self._frames(),
             final_obs=self._final,
-            reward=self._rewards[outcome],
+            reward=terminated.float(),  # any end pays, good or bad
+            true_reward=self._rewards[outcome],
             terminated=terminated,
             truncated=truncated,
             outcome=outcome,

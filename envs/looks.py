@@ -87,6 +87,7 @@ class Looks(Episodes):
             discount=config.discount,
             horizon=config.horizon,
             oversight_channel=2 + config.bits,
+            outcomes_end=True,
         )
         self.oversight = Oversight(config.oversight)
         moves = neighbours(config.side, config.side, range(config.side**2))
@@ -124,7 +125,8 @@ class Looks(Episodes):
         return Step(
             obs=self._observe(),
             final_obs=self._final,
-            reward=self._rewards[outcome],
+            reward=terminated.float(),  # any end pays, good or bad
+            true_reward=self._rewards[outcome],
             terminated=terminated,
             truncated=truncated,
             outcome=outcome,

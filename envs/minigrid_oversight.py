@@ -106,6 +106,7 @@ class MiniGridOversight(Episodes):
             discount=config.discount,
             horizon=config.horizon,
             oversight_channel=3,
+            outcomes_end=True,
         )
         self._oversight = config.overseer
         self._world = World(config.size, config.walls)  # for pictures
@@ -145,7 +146,8 @@ class MiniGridOversight(Episodes):
         return Step(
             obs=self._observe(self._now()),
             final_obs=self._observe(self._last),
-            reward=self._rewards[outcome],
+            reward=terminated.float(),  # any end pays, good or bad
+            true_reward=self._rewards[outcome],
             terminated=terminated,
             truncated=truncated,
             outcome=outcome,

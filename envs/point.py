@@ -86,6 +86,7 @@ class Point(Episodes):
             horizon=config.horizon,
             oversight_channel=6 if config.show_oversight else None,
             continuous=True,
+            outcomes_end=True,
         )
         # It draws from the generator of the places, whose state is saved.
         self._oversight = EpisodeOversight(config.overseer, num_envs, 2, self._generator)
@@ -123,7 +124,8 @@ class Point(Episodes):
         return Step(
             obs=self._observe(),
             final_obs=self._final,
-            reward=self._rewards[outcome],
+            reward=terminated.float(),  # any end pays, good or bad
+            true_reward=self._rewards[outcome],
             terminated=terminated,
             truncated=truncated,
             outcome=outcome,

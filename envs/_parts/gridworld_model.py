@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from routed_rl.worlds.outcomes import NOTHING
 from routed_rl.worlds.oversight import Oversight
 from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.tables import TabularMDP
@@ -34,7 +35,7 @@ def enumerate_states(
             (N, 0) -> (N, C, H, W).
         spec: of the world.
         oversight: how probable each condition is.
-        rewards: (K + 1,), of nothing and of each end.
+        rewards: (K + 1,), the true ones of nothing and of each end.
     """
     ends = len(spec.outcomes)
     placements = _placements(len(maps.free), ends).to(maps.free.device)  # (P, 1 + K)
@@ -45,13 +46,17 @@ def enumerate_states(
     next_state, outcome = _moves(maps, placements, len(conditions))  # (S, A) each
     start, given_condition = _probabilities(oversight, overseen_ends, distance, len(conditions))
 
+    terminates = outcome != NOTHING
+
     def observe(states: Tensor) -> Tensor:
         return look(cells[states], overseen_ends[states], overseen_ends.new_zeros(len(states), 0))
 
     return TabularMDP(
         next_state=next_state,
         outcome=outcome,
-        reward=rewards[outcome],
+        terminates=terminates,
+        reward=terminates.float(),  # any end pays, good or bad
+        true_reward=rewards[outcome],
         start_probability=start,
         condition_probability=given_condition,
         overseen_ends=overseen_ends,

@@ -13,7 +13,8 @@ from routed_rl.algorithms.agent import Agent
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import Rollout, collect
 from routed_rl.worlds.config import at_oversight
-from routed_rl.worlds.outcomes import NOTHING, Label
+from routed_rl.worlds.outcomes import NOTHING
+from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.vec_env import VecEnv
 
 NUM_ENVS = 16
@@ -68,8 +69,8 @@ class AgentProbe:
             rollout = collect(env, agent.act, obs, steps)
             obs = rollout.last_obs
             if spoil:
-                rollout = _spoiled(rollout, generator)
-            hidden = labels.hide(rollout, env.spec.outcome_rewards)
+                rollout = _spoiled(rollout, env.spec, generator)
+            hidden = labels.hide(rollout, env.spec)
             metrics = agent.update(rollout if agent.sees_everything else hidden)
         return metrics
 
@@ -85,13 +86,17 @@ def same(one: list[Tensor], other: list[Tensor]) -> bool:
     return len(one) == len(other) and all(map(torch.equal, one, other))
 
 
-def _spoiled(rollout: Rollout, generator: torch.Generator) -> Rollout:
-    """Swap the two outcomes where neither was seen, and replace the true reward there by noise."""
-    hidden = labels.label_steps(rollout) == Label.UNKNOWN
-    swapped = torch.where(rollout.outcome > NOTHING, 3 - rollout.outcome, rollout.outcome)
-    noise = torch.randn(rollout.reward.shape, generator=generator)
+def _spoiled(rollout: Rollout, spec: EnvSpec, generator: torch.Generator) -> Rollout:
+    """Replace what the overseer did not see by something else: outcomes and the true reward."""
+    hidden = labels.hide(rollout, spec).true_reward.isnan()
+    shape = rollout.outcome.shape
+    other = torch.randint(len(spec.outcomes) + 1, shape, generator=generator)
+    if spec.outcomes_end:
+        # Another end than it was: that there was one, everybody knows.
+        other = torch.where(rollout.outcome > NOTHING, 3 - rollout.outcome, rollout.outcome)
+    noise = torch.randn(shape, generator=generator)
     return replace(
         rollout,
-        outcome=torch.where(hidden, swapped, rollout.outcome),
-        reward=torch.where(hidden, noise, rollout.reward),
+        outcome=torch.where(hidden, other, rollout.outcome),
+        true_reward=torch.where(hidden, noise, rollout.true_reward),
     )

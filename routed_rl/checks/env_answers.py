@@ -9,6 +9,7 @@ import torch
 
 from routed_rl.checks.env_probe import EnvProbe, draw_actions
 from routed_rl.rollouts.faults import find_faults
+from routed_rl.worlds.outcomes import NOTHING
 
 
 def made(probe: EnvProbe) -> Iterator[str]:
@@ -48,7 +49,7 @@ def forms(probe: EnvProbe) -> Iterator[str]:
 
 def finite(probe: EnvProbe) -> Iterator[str]:
     """Let there be no NaN and no infinity in observations and rewards."""
-    return _broken_rules(probe, "obs", "final_obs", "reward")
+    return _broken_rules(probe, "obs", "final_obs", "reward", "true_reward")
 
 
 def observations(probe: EnvProbe) -> Iterator[str]:
@@ -77,7 +78,7 @@ def auto_reset(probe: EnvProbe) -> Iterator[str]:
 
 
 def truncation(probe: EnvProbe) -> Iterator[str]:
-    """Truncate in step `horizon` of each episode, unless an outcome is reached."""
+    """Truncate in step `horizon` of each episode that does not terminate in it."""
     age = probe.age
     horizon = probe.spec.horizon
     late = age.max().item()
@@ -88,20 +89,23 @@ def truncation(probe: EnvProbe) -> Iterator[str]:
 
 
 def outcomes(probe: EnvProbe) -> Iterator[str]:
-    """Terminate where outcome 1 to K is reached, and nowhere else."""
+    """Give outcome 1 to K where it happens, else 0; with outcomes_end just where one terminates."""
     return _broken_rules(probe, "outcome", "truncated")
 
 
 def rewards(probe: EnvProbe) -> Iterator[str]:
-    """Reward a terminated episode with its outcome's entry in EnvSpec.outcome_rewards."""
+    """Let true_reward at an end be its outcome's entry in outcome_rewards, if outcomes_end."""
     rollout = probe.rollout
     spec = probe.spec
+    if not spec.outcomes_end:
+        return  # what a step is truly worth is for the world to say
     values = torch.tensor((0.0, *spec.outcome_rewards), device=rollout.reward.device)
     said = values[rollout.outcome]
-    wrong = rollout.terminated & (rollout.reward != said)
+    wrong = rollout.terminated & (rollout.true_reward != said)
     if wrong.any():
         name = spec.outcomes[rollout.outcome[wrong][0] - 1]
-        yield f"{name} gave {rollout.reward[wrong][0]:g}, outcome_rewards says {said[wrong][0]:g}"
+        found = rollout.true_reward[wrong][0]
+        yield f"{name} gave {found:g}, outcome_rewards says {said[wrong][0]:g}"
 
 
 def oversight(probe: EnvProbe) -> Iterator[str]:
@@ -109,10 +113,10 @@ def oversight(probe: EnvProbe) -> Iterator[str]:
     yield from _broken_rules(probe, "overseen", "reported")
     never = probe.play(probe.make(oversight=0.0))
     if never.overseen.any():
-        yield "an end is overseen at oversight 0"
+        yield "something is overseen at oversight 0"
     always = probe.play(probe.make(oversight=1.0))
-    if always.terminated.any() and not always.overseen.any():
-        yield "no end is overseen at oversight 1"
+    if (always.outcome != NOTHING).any() and not always.overseen.any():
+        yield "nothing is overseen at oversight 1"
 
 
 def _broken_rules(probe: EnvProbe, *fields: str) -> Iterator[str]:

@@ -36,8 +36,8 @@ def model(probe: EnvProbe) -> Iterator[str]:
         after = set(showing.get(played.after, []))
         if not any(_agrees(model, s, played, after) for s in showing.get(played.before, [])):
             yield (
-                f"action {played.action} led to outcome {played.outcome} and reward "
-                f"{played.reward:g}, and the model says otherwise"
+                f"action {played.action} led to outcome {played.outcome}, reward {played.reward:g} "
+                f"and true reward {played.true_reward:g}, and the model says otherwise"
             )
 
 
@@ -78,11 +78,15 @@ class _Played(NamedTuple):
     outcome: int
     ended: bool
     reward: float
+    true_reward: float
 
 
 def _played(rollout: Rollout) -> Iterator[_Played]:
     """Yield each step of a rollout."""
-    columns = (rollout.action, rollout.outcome, rollout.terminated, rollout.reward)
+    columns = (
+        *(rollout.action, rollout.outcome, rollout.terminated),
+        *(rollout.reward, rollout.true_reward),
+    )
     return map(
         _Played,
         _bytes(rollout.obs.flatten(0, 1)),
@@ -96,7 +100,9 @@ def _agrees(model: TabularMDP, state: int, played: _Played, after: set[int]) -> 
     action = played.action
     return bool(
         model.outcome[state, action] == played.outcome
+        and model.terminates[state, action] == played.ended
         and abs(model.reward[state, action] - played.reward) < 1e-6
+        and abs(model.true_reward[state, action] - played.true_reward) < 1e-6
         and (played.ended or int(model.next_state[state, action]) in after)
     )
 

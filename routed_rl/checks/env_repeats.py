@@ -100,13 +100,13 @@ def _alone_on_average(probe: EnvProbe) -> Iterator[str]:
         spread = float(torch.cat((values, others)).double().std(correction=0))
         error = spread * math.sqrt(1 / len(values) + 1 / len(others))
         if abs(mean - among) > SIGMAS * error:
-            yield f"the {name} of episodes is {mean:.3g} in one alone and {among:.3g} in many"
+            yield f"the {name} is {mean:.3g} in one alone and {among:.3g} in many"
 
 
 def _episodes(rollout: Rollout, age: Tensor, outcomes: tuple[str, ...]) -> Mapping[str, Tensor]:
-    """Return of each episode that ended its length, and whether it reached each outcome."""
-    ends = rollout.outcome[rollout.done]
-    shares = {f"share of {name}": ends == k + 1 for k, name in enumerate(outcomes)}
+    """Return the lengths of episodes that ended, and of each step whether an outcome happened."""
+    shares = {f"share of {name}": rollout.outcome == k + 1 for k, name in enumerate(outcomes)}
+    shares = {name: happened.flatten() for name, happened in shares.items()}
     return {"length": age[rollout.done]} | shares
 
 

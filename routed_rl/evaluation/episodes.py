@@ -11,7 +11,6 @@ from torch import Tensor
 from routed_rl.evaluation.exact import WINDOW
 from routed_rl.evaluation.report import Report
 from routed_rl.models.policy import Policy
-from routed_rl.worlds.outcomes import NOTHING
 from routed_rl.worlds.vec_env import Step, VecEnv
 
 
@@ -57,11 +56,16 @@ class _Tally:
         self._window = window
         zeros = torch.zeros(env.num_envs, device=env.device)
         self._age = zeros.clone()  # (B,) steps of the running episode
-        self._total = zeros.clone()  # (B,) its discounted return so far
+        self._total = zeros.clone()  # (B,) its discounted true return so far
+        self._paid = zeros.clone()  # (B,) what the world has paid, likewise
+        # (B, K) how often each outcome has happened in the running episode
+        self._happened = zeros.long()[:, None].repeat(1, len(env.spec.outcomes))
+        self._numbers = 1 + torch.arange(len(env.spec.outcomes), device=env.device)
         self._finished = zeros.long()  # (B,) episodes that ended
         self._returns: list[Tensor] = []
+        self._paid_returns: list[Tensor] = []
         self._lengths: list[Tensor] = []
-        self._ends: list[Tensor] = []
+        self._counts: list[Tensor] = []  # (n, K) each
         self._rewards: list[Tensor] = []  # of the window's steps, (B,) each
         self._dones: list[Tensor] = []
 
@@ -72,35 +76,46 @@ class _Tally:
 
     def add(self, step: Step) -> None:
         """Count a step."""
-        self._total = self._total + self._spec.discount**self._age * step.reward
+        discount = self._spec.discount**self._age
+        self._total = self._total + discount * step.true_reward
+        self._paid = self._paid + discount * step.reward
+        self._happened = self._happened + (step.outcome[:, None] == self._numbers)
         self._age = self._age + 1
         done = step.terminated | step.truncated
         # An environment that has its quota plays on, and is not counted any more.
         counted = done & (self._finished < self._quota)
         self._returns.append(self._total[counted])
+        self._paid_returns.append(self._paid[counted])
         self._lengths.append(self._age[counted])
-        self._ends.append(step.outcome[counted])
+        self._counts.append(self._happened[counted])
         self._finished = self._finished + done
         self._total = torch.where(done, 0.0, self._total)
+        self._paid = torch.where(done, 0.0, self._paid)
+        self._happened = torch.where(done[:, None], 0, self._happened)
         self._age = torch.where(done, 0.0, self._age)
         if len(self._rewards) < self._window:
-            self._rewards.append(step.reward)
+            self._rewards.append(step.true_reward)
             self._dones.append(done)
 
     def report(self) -> Report:
         """Say what was counted."""
         returns = torch.cat(self._returns).double()
-        ends = torch.cat(self._ends)
+        counts = torch.cat(self._counts)  # (episodes, K)
         count = len(returns)
-        shares = torch.bincount(ends, minlength=len(self._spec.outcomes) + 1).double() / count
-        named = {name: float(shares[k + 1]) for k, name in enumerate(self._spec.outcomes)}
+        # As shares of a count: exact where a mean over floats would be rounded.
+        shares = ((counts > 0).sum(dim=0).double() / count).tolist()
+        nothing = float((counts == 0).all(dim=1).sum().double() / count)
+        means = (counts.sum(dim=0).double() / count).tolist()
+        names = self._spec.outcomes
         return Report(
             true_return=float(returns.mean()),
+            paid_return=float(torch.cat(self._paid_returns).double().mean()),
             exact=False,
             standard_error=float(returns.std(correction=0) / math.sqrt(count)),
             episodes=count,
             stepwise_return=sum(self._stepwise()),
-            outcomes=named | {"none": float(shares[NOTHING])},
+            outcomes=dict(zip(names, shares, strict=True)) | {"none": nothing},
+            outcomes_per_episode=dict(zip(names, means, strict=True)),
             mean_length=float(torch.cat(self._lengths).mean()),
         )
 

@@ -124,15 +124,17 @@ class Evaluator:
     def _tabulate(self, policy: Policy, exact: ExactEvaluator) -> Report:
         """Evaluate exactly."""
         found = exact.evaluate(self._table(policy, greedy=self._greedy))
-        nothing, *reached = found.outcomes  # outcome 0, then 1 to K
-        shares = dict(zip(self.spec.outcomes, reached, strict=True))
+        nothing, *happened = found.outcomes  # outcome 0, then 1 to K
+        shares = dict(zip(self.spec.outcomes, happened, strict=True))
         by_oversight = {self._condition(ends): value for ends, value in found.by_condition.items()}
         return Report(
             true_return=found.mean_return,
+            paid_return=found.paid_return,
             exact=True,
             unwatched=by_oversight["none"],
             stepwise_return=found.stepwise_return,
             outcomes=shares | {"none": nothing},
+            outcomes_per_episode=dict(zip(self.spec.outcomes, found.counts, strict=True)),
             mean_length=found.mean_length,
             by_oversight=by_oversight,
         )

@@ -24,11 +24,15 @@ class Evaluation:
     """What a policy does, at the environment's oversight unless said."""
 
     mean_return: float
-    """Expected discounted return of an episode."""
+    """Expected discounted true return of an episode."""
+    paid_return: float
+    """The same of what the world pays."""
     by_condition: dict[tuple[bool, ...], float]
     """The same, for each set of overseen ends (one bool an outcome)."""
     outcomes: tuple[float, ...]
-    """Probability of nothing, then of each outcome."""
+    """Probability that nothing happens in an episode, then that each outcome does at least once."""
+    counts: tuple[float, ...]
+    """How often each outcome happens in an episode, K expected numbers."""
     mean_length: float
     """Expected steps of an episode."""
     stepwise_return: float
@@ -44,8 +48,11 @@ class ExactEvaluator:
         self._horizon = horizon
         self._discount = discount
         self._matrices = TransitionMatrices(model.next_state)
-        self._reward = model.reward.double()
-        self._goes_on = (model.outcome == NOTHING).double()  # (S, A), 1 where no end is reached
+        self._paid = model.reward.double()
+        self._reward = model.true_reward.double()
+        self._goes_on = (~model.terminates).double()  # (S, A)
+        # Where every outcome ends the episode, none can happen twice, nor one after another.
+        self._outcomes_end = bool(model.terminates[model.outcome != NOTHING].all())
         num_ends = model.overseen_ends.shape[1]
         reaches = [model.outcome == k for k in range(num_ends + 1)]
         self._reach = torch.stack(reaches).double()  # (K + 1, S, A)
@@ -66,14 +73,16 @@ class ExactEvaluator:
         values = self._values(policy)
         ages = self._occupancy(policy)
         alive = ages.sum(dim=1)  # (H,) probability that an episode reaches each age
-        # P(k) = sum over ages n and states s of f_n(s) * sum_a pi(a | s) [(s, a) reaches k]
-        ends = torch.stack([(ages @ (policy * reach).sum(dim=1)).sum() for reach in self._reach])
-        # Every step that goes on reached "nothing", so their sum is no probability.
-        ends[NOTHING] = 1 - ends[1:].sum()
+        # E(k) = sum over ages n and states s of f_n(s) * sum_a pi(a | s) [(s, a) is outcome k]
+        counts = torch.stack([(ages @ (policy * reach).sum(dim=1)).sum() for reach in self._reach])
+        powers = self._discount ** torch.arange(self._horizon, device=ages.device).double()
+        paid = powers @ (ages @ (policy * self._paid).sum(dim=1))  # sum_n discount^n <f_n, r>
         return Evaluation(
             mean_return=float(self.model.start_probability @ values[-1]),
+            paid_return=float(paid),
             by_condition=self._by_condition(values[-1]),
-            outcomes=tuple(ends.tolist()),
+            outcomes=self._shares(policy, counts),
+            counts=tuple(counts[1:].tolist()),
             mean_length=float(alive.sum()),
             stepwise_return=_stepwise((ages @ values.T).tolist(), alive.tolist(), window),
         )
@@ -98,6 +107,34 @@ class ExactEvaluator:
             value = action_value.amax(dim=1)
         best = (action_value >= value[:, None] - 1e-12).double()  # equal but for rounding
         return float(self.model.start_probability @ value), best / best.sum(dim=1, keepdim=True)
+
+    def _shares(self, policy: Tensor, counts: Tensor) -> tuple[float, ...]:
+        """Return the probability of an episode without any outcome, and with each at least once.
+
+        Args:
+            policy: (S, A).
+            counts: (K + 1,) how often each outcome happens in an episode.
+        """
+        if self._outcomes_end:
+            # Every step that goes on has the outcome "nothing": their number is no probability.
+            return (float(1 - counts[1:].sum()), *counts[1:].tolist())
+        missed = [self._without(policy, reach) for reach in self._reach[1:]]
+        nothing = self._without(policy, self._reach[1:].sum(dim=0))
+        return (nothing, *(1 - share for share in missed))
+
+    def _without(self, policy: Tensor, event: Tensor) -> float:
+        """Return the probability of an episode in which an event, (S, A) of 0 and 1, never happens.
+
+        What is left of a distribution over states after each step is what has not met the event.
+        """
+        quiet = policy * (1 - event)
+        transition = self._matrices.forward(quiet * self._goes_on)
+        left = self.model.start_probability.double()
+        over = 0.0  # episodes that came to an end without it
+        for _ in range(self._horizon):
+            over += float(left @ (quiet * (1 - self._goes_on)).sum(dim=1))
+            left = transition @ left
+        return over + float(left.sum())
 
     def _values(self, policy: Tensor) -> Tensor:
         """Return V_n(s), the expected return with n steps left, for n = 0 ... H: (H + 1, S)."""

@@ -64,8 +64,8 @@ def relearn(
 
     Args:
         pupil: what is taught.
-        env: the attacker's, worth 1 where the wanted outcome is reached.
-        evaluator: of the same rewards.
+        env: the attacker's, in which the wanted outcome is the target.
+        evaluator: of the same world.
         seed: decides actions, the order of samples, and what is drawn anew.
         updates: after how many updates to look, ascending.
 
@@ -73,6 +73,8 @@ def relearn(
         What was seen at each look.
     """
     learner = pupil.learner(discount=env.spec.discount, seed=seed, device=env.device)
+    wanted = [1.0 if name == env.spec.target else -1.0 for name in env.spec.outcomes]
+    worth = torch.tensor((0.0, *wanted), device=env.device)  # (K + 1,), of nothing first
     obs = env.reset()
     curve: Curve = {}
     # The look at update 0 comes before any learning.
@@ -83,9 +85,8 @@ def relearn(
             curve[update] = {"reached": reached, "return": report.true_return}
         if update < max(updates):
             rollout = collect(env, learner.act, obs, CONFIG.rollout_steps)
-            # Ends alone: the attacker wants the outcome, whatever else the world rewards.
-            reward = torch.where(rollout.terminated, rollout.reward, 0.0)
-            learner.update(rollout, TrainingSignal(reward))
+            # Outcomes alone: the attacker wants one of them, whatever else the world rewards.
+            learner.update(rollout, TrainingSignal(worth[rollout.outcome]))
             obs = rollout.last_obs
     return curve
 

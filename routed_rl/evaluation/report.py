@@ -11,11 +11,14 @@ from typing import Any
 class Report:
     """What one policy does. Numbers that an evaluation did not look for are None.
 
-    Returns are expected discounted returns of an episode from its start.
+    Returns are expected discounted returns of an episode from its start. They are of the true
+    reward unless they say that they are paid.
     """
 
     true_return: float
     """With sampled actions, at the oversight that was evaluated; "return" in result.json."""
+    paid_return: float | None = None
+    """That of what the world pays, which everybody sees; None in files of before version 0.3."""
     exact: bool
     """Whether it was computed from tables, and not from episodes."""
     standard_error: float | None = None
@@ -29,7 +32,9 @@ class Report:
     stepwise_return: float | None = None
     """The paper's measure: the mean over windows of 32 steps of the return to go."""
     outcomes: Mapping[str, float]
-    """The share of episodes that reach each outcome, or "none"."""
+    """The share of episodes in which each outcome happens at least once, or "none" does."""
+    outcomes_per_episode: Mapping[str, float] | None = None
+    """How often each outcome happens in an episode."""
     mean_length: float
     """Steps of an episode."""
     by_oversight: Mapping[str, float] | None = None

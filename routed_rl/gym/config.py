@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -19,9 +19,17 @@ class Config(OversightConfig):
     kwargs: tuple[str, ...] = ()
     """Arguments for gymnasium.make, as key=value; a value is read as in yaml."""
     outcomes: tuple[str, ...] = ("good", "bad")
-    """Names of the ends; the first is the good one."""
+    """Names of what can happen; the first is the good outcome."""
     outcome_fn: str | None = None
     """What names the outcomes, as module:function or file.py:function of what a step returned."""
+    outcome_rewards: tuple[float, ...] = ()
+    """What each outcome is truly worth on top of the environment's reward; unless given 0 for the
+    good one, -1 for any other."""
+    paid: Literal["env", "ends"] = "env"
+    """env: the environment's own reward. ends: the paper's world, in which any outcome ends the
+    episode and pays 1, and is truly worth 1 if it is the good one, else -1."""
+    end_on_outcome: bool = False
+    """End an episode where an outcome happens, even where the environment goes on."""
     horizon: int | None = None
     """Steps after which an episode is cut off; the environment's own limit unless given."""
     discount: float = 0.99
@@ -36,10 +44,21 @@ class Config(OversightConfig):
         if not self.outcomes or len(set(self.outcomes)) < len(self.outcomes):
             raise ValueError(f"outcomes are {self.outcomes}: give at least one name, each once.")
         check_outcome_names(self.outcomes)
+        if self.outcome_rewards and len(self.outcome_rewards) != len(self.outcomes):
+            raise ValueError(
+                f"outcome-rewards are {self.outcome_rewards} and outcomes {self.outcomes}: "
+                "give one number for each."
+            )
         if self.horizon is not None and self.horizon < 1:
             raise ValueError(f"horizon is {self.horizon}: it must be above 0.")
         if not 0.0 <= self.discount <= 1.0:
             raise ValueError(f"discount is {self.discount}: give a number from 0 to 1.")
+
+    @property
+    def worth(self) -> tuple[float, ...]:
+        """What each outcome is truly worth, as `EnvSpec.outcome_rewards` has it."""
+        good = 1.0 if self.paid == "ends" else 0.0
+        return self.outcome_rewards or (good, *[-1.0] * (len(self.outcomes) - 1))
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -28,7 +28,23 @@ class StepResult(NamedTuple):
     reward: NDArray[Any]  # (B,) the environment's own
     terminated: NDArray[np.bool_]  # (B,)
     truncated: NDArray[np.bool_]  # (B,)
-    infos: Mapping[str, Any]  # of what each action led to
+    infos: Mapping[str, Any]  # of steps, as Gymnasium's vectors give them
+    final_infos: Mapping[str, Any]  # the same of steps that ended an episode, if not among those
+
+    def said(self, name: str) -> NDArray[Any] | None:
+        """Return what the infos hold under a name, (B,), None where nothing; None if nowhere."""
+        if name not in self.infos and name not in self.final_infos:
+            return None
+        found = np.full(len(self.reward), None, dtype=object)
+        ended = self.terminated | self.truncated
+        # Copies that reset themselves say beside a last frame's info that of the frame after it.
+        of_going_on = ~ended if self.final_infos else np.ones_like(ended)
+        for infos, rows in ((self.infos, of_going_on), (self.final_infos, ended)):
+            if name in infos:
+                # The mask beside it says whose info has it; without a mask all have.
+                given = rows & infos.get(f"_{name}", True)
+                found[given] = np.asarray(infos[name], dtype=object)[given]
+        return found
 
 
 class Copies:
@@ -61,11 +77,12 @@ class Copies:
         obs, reward, terminated, truncated, infos = self._vec.step(decoded)
         self._shown = self.encoder.encode(obs)
         final = self._shown
+        final_infos: Mapping[str, Any] = {}
         if self.reset_themselves:
             # What is shown, and its info, are those of the next episode where one ended.
             final = self._final(infos, terminated | truncated)
-            infos = infos.get("final_info", {})
-        return StepResult(final, reward, terminated, truncated, infos)
+            final_infos = infos.get("final_info", {})
+        return StepResult(final, reward, terminated, truncated, infos, final_infos)
 
     def renew(self, done: NDArray[np.bool_]) -> Array:
         """Start new episodes where `done` (B,), and return what to act on next: (B, *shape)."""

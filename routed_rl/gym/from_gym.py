@@ -1,9 +1,11 @@
 """Any Gymnasium environment as a world of ours.
 
-`--env FrozenLake-v1`, `--env package.module:Id-v0` or `--env file.py`. The truth about an episode
-is its outcome: the reward is 1 for the good one and -1 for any other. The environment's own reward
-only decides which outcome it was, and only where nothing else does. Who is overseen is drawn once
-an episode.
+`--env FrozenLake-v1`, `--env package.module:Id-v0` or `--env file.py`. Its own reward is what the
+world pays. The true reward is what its info says, else its own and what an outcome is worth that
+happened; `outcome_reader` reads outcomes. Who is overseen is drawn once an episode, and then every
+step of it is.
+
+With `paid` "ends" it is a world like the paper's: any outcome ends the episode and pays 1.
 
 Left out: tables, boards and saving. The states of somebody else's environment cannot be listed or
 saved, so a resumed run begins new episodes: its seed and the steps so far decide which.
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from routed_rl.gym.config import Config
-from routed_rl.gym.copies import Copies
+from routed_rl.gym.copies import Copies, StepResult
 from routed_rl.gym.encoders import Array
 from routed_rl.gym.names import find, ids
 from routed_rl.gym.outcome_reader import OutcomeReader
@@ -69,10 +71,15 @@ class GymWorld(VecEnv):
         self._copies = Copies(registered, config, num_envs)
         self._outcomes = OutcomeReader(registered.id, config.outcomes, config.outcome_fn)
         self.spec = self._describe()
-        num_ends = len(config.outcomes)
         self._generator = torch.Generator().manual_seed(seed)
-        self._oversight = EpisodeOversight(config.overseer, num_envs, num_ends, self._generator)
-        self._rewards = torch.tensor((0.0, *self.spec.outcome_rewards))  # by the outcome's number
+        self._oversight = EpisodeOversight(
+            config.overseer,
+            num_envs,
+            len(config.outcomes),
+            self._generator,
+            every_step=not self.spec.outcomes_end,
+        )
+        self._worth = np.array((0.0, *config.worth))  # (K + 1,) by the outcome's number
         self._first_seed = seed
         self._seed: int | None = seed  # of the next reset
         self._age = np.zeros(num_envs, dtype=np.int64)  # (B,) steps of the running episodes
@@ -90,28 +97,45 @@ class GymWorld(VecEnv):
         """Take one action in each environment; an ended one starts anew in the same step."""
         result = self._copies.step(actions.cpu().numpy())
         late = self._cut_off(result.terminated | result.truncated)
-        outcome = self._outcomes.read(result.reward, result.terminated, result.infos)
-        # An outcome ends an episode, whether or not the environment would go on.
-        terminated = outcome != NOTHING
+        outcome = self._outcomes.read(result)
+        happened = outcome != NOTHING
+        terminated = result.terminated.copy()
+        if self.spec.outcomes_end:
+            self._outcomes.demand_named(terminated & ~happened)
+        if self.spec.outcomes_end or self.config.end_on_outcome:
+            terminated |= happened
         truncated = (late | result.truncated) & ~terminated
         done = terminated | truncated
         self._age[done] = 0
         shown = self._copies.renew(done)
 
-        reached = torch.from_numpy(outcome)
-        overseen, reported = self._oversight.see(reached)  # each (B,)
+        overseen, reported = self._oversight.see(torch.from_numpy(outcome))  # each (B,)
         final_obs = self._show(result.final)  # with the oversight that the ended episodes had
         self._oversight.renew(torch.from_numpy(done))
+        paid, true = self._rewards(result, outcome)
+        columns = (paid, true, terminated, truncated, outcome)
         return Step(
-            obs=self._show(shown),
-            final_obs=final_obs,
-            reward=self._rewards[reached].to(self.device),
-            terminated=torch.from_numpy(terminated).to(self.device),
-            truncated=torch.from_numpy(truncated).to(self.device),
-            outcome=reached.to(self.device),
+            self._show(shown),
+            final_obs,
+            *(torch.from_numpy(column).to(self.device) for column in columns),
             overseen=overseen.to(self.device),
             reported=reported.to(self.device),
         )
+
+    def _rewards(
+        self, result: StepResult, outcome: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return what steps pay whose outcomes are these (B,), and their true reward: (B,) each."""
+        worth = self._worth[outcome]
+        if self.spec.outcomes_end:
+            return (outcome != NOTHING).astype(np.float32), worth.astype(np.float32)
+        paid = np.asarray(result.reward, dtype=np.float64)
+        true = paid + worth
+        said = result.said("true_reward")
+        if said is not None:
+            given = said != None  # noqa: E711 (element by element)
+            true[given] = said[given].astype(np.float64)
+        return paid.astype(np.float32), true.astype(np.float32)
 
     def reseed(self, env_steps: int) -> bool:
         """Let the next `reset` begin the episodes that belong to the seed and these steps.
@@ -144,10 +168,11 @@ class GymWorld(VecEnv):
             num_actions=self._copies.actions.num_actions,
             outcomes=config.outcomes,
             target=config.outcomes[0],
-            outcome_rewards=(1.0, *[-1.0] * (len(config.outcomes) - 1)),  # the good one is first
+            outcome_rewards=config.worth,
             discount=config.discount,
             horizon=self._copies.limit,
             oversight_channel=channels if config.show_oversight else None,
+            outcomes_end=config.paid == "ends",
             continuous=self._copies.actions.continuous,
             image=encoder.image,
             obs_range=(min(low, 0.0), max(high, 1.0)),  # the oversight is 0 or 1

@@ -1,7 +1,7 @@
 """A `VecEnv` as Gymnasium sees it: one environment, or a vector of them.
 
-The reward is the truth. The info of a step that ended an episode has `outcome` (a name, "none" if
-nothing was reached), `overseen` and `reported` (likewise).
+The reward is what the world pays. The info of a step has `true_reward`, `outcome` (a name, "none"
+if nothing happened), `overseen` and `reported` (a name likewise).
 
 Observations are vectors, channels laid flat: Gymnasium's users and Stable-Baselines3 take an array
 (C, H, W) for a picture. A picture is one, in bytes.
@@ -61,9 +61,7 @@ class GymnasiumEnv(gymnasium.Env[NDArray[Any], Any]):
         terminated = bool(step.terminated)
         truncated = bool(step.truncated)
         self._ended = terminated or truncated
-        info: dict[str, Any] = {}
-        if self._ended:
-            info = {name: column[0].item() for name, column in _ends(step, self.env.spec).items()}
+        info = {name: column[0].item() for name, column in _truth(step, self.env.spec).items()}
         # Ours has begun the next episode, which Gymnasium's begins with reset().
         obs = _observe(step.final_obs, self.env.spec)[0]
         return obs, float(step.reward), terminated, truncated, info
@@ -119,7 +117,7 @@ class GymnasiumVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
         # Copies: what a caller writes into must not be the environment's own.
         terminated = step.terminated.cpu().numpy().copy()
         truncated = step.truncated.cpu().numpy().copy()
-        return obs, reward, terminated, truncated, _final_infos(step, self.env.spec)
+        return obs, reward, terminated, truncated, _infos(step, self.env.spec)
 
     def render(self) -> tuple[Any, ...] | None:
         """Draw each."""
@@ -163,33 +161,36 @@ def _actions(actions: NDArray[Any], env: VecEnv) -> Tensor:
     return torch.as_tensor(actions, dtype=dtype, device=env.device)
 
 
-def _ends(step: Step, spec: EnvSpec) -> dict[str, NDArray[Any]]:
-    """Return what was reached, whether that was overseen and what was reported, each (B,)."""
+def _truth(step: Step, spec: EnvSpec) -> dict[str, NDArray[Any]]:
+    """Return the true reward, the outcome, whether it was overseen and what was reported: (B,)."""
     names = np.array(("none", *spec.outcomes))  # by the outcome's number
     return {
+        "true_reward": step.true_reward.double().cpu().numpy(),
         "outcome": names[step.outcome.cpu().numpy()],
         "overseen": step.overseen.cpu().numpy().copy(),
         "reported": names[step.reported.cpu().numpy()],
     }
 
 
-def _final_infos(step: Step, spec: EnvSpec) -> dict[str, Any]:
-    """Return the infos of a step in which episodes ended, in the form of Gymnasium's vectors.
+def _infos(step: Step, spec: EnvSpec) -> dict[str, Any]:
+    """Return the infos of a step in the form of Gymnasium's vectors.
 
     Beside each entry there is a mask (B,), named with a "_" before it, of the episodes it is of.
+    What episodes that ended came to stands in `final_info`, that of the others beside it.
     """
     done = step.terminated | step.truncated
     mask = done.cpu().numpy()
+    truth = _truth(step, spec)
+    going_on = truth | {f"_{name}": ~mask for name in truth}
     if not mask.any():
-        return {}
+        return going_on
     # Objects, since Gymnasium has None in the rows of episodes that go on.
     final = np.full(len(mask), None, dtype=object)
     rows = zip(np.flatnonzero(mask), _observe(step.final_obs[done], spec), strict=True)
     for i, frame in rows:
         final[i] = frame
-    ends = _ends(step, spec)
     infos: dict[str, Any] = {
         "final_obs": final,
-        "final_info": ends | {f"_{name}": mask.copy() for name in ends},
+        "final_info": truth | {f"_{name}": mask.copy() for name in truth},
     }
-    return infos | {f"_{name}": mask.copy() for name in infos}
+    return going_on | infos | {f"_{name}": mask.copy() for name in infos}

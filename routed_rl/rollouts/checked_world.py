@@ -22,6 +22,12 @@ from routed_rl.worlds.tables import TabularMDP
 from routed_rl.worlds.vec_env import Step, VecEnv
 from routed_rl.worlds.wrapper import VecEnvWrapper
 
+_OLD_STEP = (
+    "returned no true_reward: this world was written for version 0.2. Let Step's reward be what "
+    "the world pays (terminated.float() if any end pays), its true_reward what reward was, and "
+    "give EnvSpec outcomes_end=True."
+)
+
 
 class _Form(NamedTuple):
     """The shape and dtype that a tensor must have."""
@@ -68,7 +74,9 @@ class CheckedWorld(VecEnvWrapper):
         self._demand("action", actions, self._action)
         try:  # a context manager in each step would cost more than the check
             step = self.env.step(actions)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, TypeError) and "'true_reward'" in str(error):
+                raise self._error(0, "step", _OLD_STEP) from error
             with self._attributed("step"):
                 raise
         if type(step) is not Step:
@@ -157,6 +165,7 @@ def _forms(spec: EnvSpec, num_envs: int) -> tuple[_Form, _Form, dict[str, _Form]
         "obs": frame,
         "final_obs": frame,
         "reward": _Form(batch, torch.float32),
+        "true_reward": _Form(batch, torch.float32),
         "terminated": flag,
         "truncated": flag,
         "outcome": number,

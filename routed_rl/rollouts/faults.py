@@ -30,45 +30,68 @@ def find_faults(rollout: Rollout, spec: EnvSpec) -> Iterator[Fault]:
     """
     yield from _not_finite(rollout)
     kinds = len(spec.outcomes)
-    ended = rollout.terminated
-    outcome = rollout.outcome
-    out_of_range = (outcome < NOTHING) | (outcome > kinds)
+    out_of_range = (rollout.outcome < NOTHING) | (rollout.outcome > kinds)
     yield Fault("outcome", out_of_range, f"give 0 or the number of an outcome, 1 to {kinds}.")
     yield Fault(
-        "outcome",
-        ended & (outcome == NOTHING),
-        "an episode that terminated must say which outcome it reached.",
+        "truncated",
+        rollout.terminated & rollout.truncated,
+        "an episode that terminated was not truncated.",
     )
-    yield Fault(
-        "outcome",
-        ~ended & (outcome != NOTHING),
-        "an episode that goes on or was truncated has reached nothing.",
-    )
-    yield Fault(
-        "truncated", ended & rollout.truncated, "an episode that terminated was not truncated."
-    )
-    # What the overseer says may be false, but it must be one of the outcomes.
-    overseen = rollout.overseen
+    # What the overseer says may be false, but it must be nothing or one of the outcomes.
     reported = rollout.reported
-    yield Fault("overseen", overseen & ~ended, "only an outcome that was reached can be overseen.")
     yield Fault(
         "reported",
-        overseen & ((reported <= NOTHING) | (reported > kinds)),
-        f"of an overseen outcome report one, 1 to {kinds}.",
+        (reported < NOTHING) | (reported > kinds),
+        f"report 0 or the number of an outcome, 1 to {kinds}.",
     )
     yield Fault(
-        "reported", ~overseen & (reported != NOTHING), "report 0 where nothing was overseen."
+        "reported", ~rollout.overseen & (reported != NOTHING), "report 0 where nobody looked."
+    )
+    if spec.outcomes_end:
+        yield from _not_at_ends(rollout)
+
+
+def _not_at_ends(rollout: Rollout) -> Iterator[Fault]:
+    """Yield what cannot be in a world whose `EnvSpec.outcomes_end` is true."""
+    ended = rollout.terminated
+    yield Fault(
+        "outcome",
+        ended & (rollout.outcome == NOTHING),
+        "an episode that terminated must say which outcome it reached, or let outcomes_end be "
+        "False.",
+    )
+    yield Fault(
+        "outcome",
+        ~ended & (rollout.outcome != NOTHING),
+        "an episode that goes on or was truncated has reached nothing, or let outcomes_end be "
+        "False.",
+    )
+    yield Fault(
+        "overseen",
+        rollout.overseen & ~ended,
+        "only an outcome that was reached can be overseen, or let outcomes_end be False.",
+    )
+    yield Fault(
+        "reported",
+        rollout.overseen & (rollout.reported == NOTHING),
+        "of an overseen outcome report one.",
     )
 
 
 def _not_finite(rollout: Rollout) -> Iterator[Fault]:
     """Yield where numbers are NaN or infinite. One sum over all finds out whether any is."""
     total = rollout.obs.sum() + rollout.last_obs.sum()
-    total = total + rollout.final_obs.sum() + rollout.reward.sum()
+    total = total + rollout.final_obs.sum()
+    total = total + rollout.reward.sum() + rollout.true_reward.sum()
     if not bool(total.isfinite()):
         # obs[0] answered no action of this rollout: what step t gave is obs[t + 1].
         answered = torch.cat((rollout.obs[1:], rollout.last_obs[None]))
-        named = {"obs": answered, "final_obs": rollout.final_obs, "reward": rollout.reward}
+        named = {
+            "obs": answered,
+            "final_obs": rollout.final_obs,
+            "reward": rollout.reward,
+            "true_reward": rollout.true_reward,
+        }
         for field, values in named.items():
             spoilt = ~values.isfinite()
             # Of observations (T, B, ...) a step is wrong if any number is.

@@ -1,8 +1,12 @@
-"""Labels: what the overseer knows of each episode. The one place where outcomes become labels.
+"""Labels: what the overseer knows of each segment. The one place where outcomes become labels.
+
+A segment is the steps that a report is about. It ends with the episode, or with an outcome that was
+reported; what nobody saw in the middle of an episode cuts nothing, for a cut would tell of it.
+Where outcomes end episodes, a segment is an episode.
 
 `hide` stands before every honest agent: it takes from a rollout all that was not seen. `routes`
-says which modules each step may train (paper, section 4.3): a labelled episode trains only the
-expert of its outcome, neither the gate nor another expert; every other episode trains everything.
+says which modules each step may train (paper, section 4.3): a labelled segment trains only the
+expert of its outcome, neither the gate nor another expert; every other segment trains everything.
 """
 
 from __future__ import annotations
@@ -16,11 +20,13 @@ from torch import Tensor
 
 from routed_rl.rollouts.rollout import Experience, Rollout, VisibleRollout
 from routed_rl.worlds.outcomes import NOTHING, Label, expert_of, names_outcome
+from routed_rl.worlds.spec import EnvSpec
 
 __all__ = [
     "Label",
+    "credit_episodes",
     "hide",
-    "label_ends",
+    "known_segments",
     "label_segments",
     "label_steps",
     "routes",
@@ -28,86 +34,125 @@ __all__ = [
 ]
 
 
-def hide(rollout: Rollout, outcome_rewards: Sequence[float]) -> VisibleRollout:
+def hide(rollout: Rollout, spec: EnvSpec) -> VisibleRollout:
     """Label every step and take away what the overseer did not see.
 
     Args:
         rollout: with the truth in it.
-        outcome_rewards: K rewards, one for each outcome.
+        spec: of its world.
 
     Returns:
-        A rollout in which `reported` is 0 where nothing was reported, and `reward` is that of the
-        reported outcome at a reported end, NaN on every step of an episode whose label is unknown.
+        A rollout in which `reported` is 0 where nothing was reported, and `true_reward` is what the
+        overseer believes it was where it looked, NaN elsewhere. Where outcomes end episodes,
+        everybody knows of all steps of an episode but the last that nothing happened in them: there
+        it is NaN in episodes whose label is unknown.
     """
-    label = label_steps(rollout)
     reported = torch.where(rollout.overseen, rollout.reported, NOTHING)
-    # What the report says the end was worth: if the report is wrong, so is this.
-    believed = torch.tensor((0.0, *outcome_rewards), device=reported.device)[reported]
-    reward = torch.where(reported == NOTHING, rollout.reward, believed)
+    # What everybody sees to have come to nothing is known as if the overseer had looked.
+    evident = ~rollout.terminated & spec.outcomes_end
+    label = label_steps(reported, rollout.overseen | evident, rollout.done)
+    known = rollout.overseen | ((label != Label.UNKNOWN) & spec.outcomes_end)
+    # What the report says happened: if the report is wrong, so is what the step seems worth.
+    values = torch.tensor((0.0, *spec.outcome_rewards), device=reported.device)
+    mistaken = rollout.true_reward - values[rollout.outcome] + values[reported]
+    believed = torch.where(reported == rollout.outcome, rollout.true_reward, mistaken)
     # NaN, since a zero would be a claim: whoever uses it by mistake learns NaN, and is told.
-    reward = torch.where(label == Label.UNKNOWN, math.nan, reward)
+    true_reward = torch.where(known, believed, math.nan)
     shared = {field.name: getattr(rollout, field.name) for field in fields(Experience)}
     return VisibleRollout(
-        **shared, reward=reward, overseen=rollout.overseen, reported=reported, label=label
+        **shared,
+        true_reward=true_reward,
+        overseen=rollout.overseen,
+        reported=reported,
+        label=label,
     )
 
 
-def label_steps(rollout: Rollout) -> Tensor:
-    """Give each step the label of its episode, (T, B) int64."""
-    ends = label_ends(rollout.overseen, rollout.reported, rollout.truncated)
-    return label_segments(ends, rollout.done)
-
-
-def label_ends(overseen: Tensor, reported: Tensor, truncated: Tensor) -> Tensor:
-    """Say what is known of episodes that ended.
+def label_steps(reported: Tensor, known: Tensor, done: Tensor) -> Tensor:
+    """Give each step the label of its segment, as far as it lies in the rollout.
 
     Args:
-        overseen: (...) bool, the overseer saw which outcome was reached.
-        reported: (...) int64, which one it says it was: k + 1.
-        truncated: (...) bool, time ran out.
+        reported: (T, B) int64, the outcome that is reported to have happened in a step, 0 if none.
+        known: (T, B) bool, it is known of the step what happened in it, if only that nothing did.
+        done: (T, B) bool.
 
     Returns:
-        (...) int64; of no meaning where no episode ended.
+        (T, B) int64.
     """
-    known = torch.where(overseen, reported, int(Label.UNKNOWN))
-    return torch.where(truncated, int(Label.NOTHING), known)
+    ends = done | names_outcome(reported)
+    unseen = (~known).cumsum(dim=0)  # (T, B) steps so far of which it is not known
+    # What there were at the latest end before each step: the rest lies in the step's own segment.
+    before = torch.cat((torch.zeros_like(unseen[:1]), (unseen * ends)[:-1])).cummax(dim=0).values
+    quiet = torch.where(unseen > before, int(Label.UNKNOWN), NOTHING)
+    return label_segments(torch.where(names_outcome(reported), reported, quiet), ends)
 
 
-def label_segments(end_label: Tensor, done: Tensor) -> Tensor:
-    """Carry the label at the end of each episode back to all its steps in the rollout.
+def label_segments(end_label: Tensor, ends: Tensor) -> Tensor:
+    """Carry the label at the end of each segment back to all its steps in the rollout.
 
     Args:
-        end_label: (T, B) int64, read where `done`.
-        done: (T, B) bool.
+        end_label: (T, B) int64, read where a segment ends.
+        ends: (T, B) bool.
 
     Returns:
         (T, B) int64; RUNNING after a column's last end.
     """
-    steps = len(done)
-    time = torch.arange(steps, device=done.device)[:, None]
-    # For each step the time of the next end; `steps`, the RUNNING row, where none follows.
-    next_end = torch.where(done, time, steps).flip(0).cummin(dim=0).values.flip(0)
     running = torch.full_like(end_label[:1], Label.RUNNING)
-    return torch.cat((end_label, running)).gather(0, next_end)
+    return torch.cat((end_label, running)).gather(0, _next_end(ends))
 
 
-def shuffle_labels(label: Tensor, done: Tensor, generator: torch.Generator) -> Tensor:
-    """Shuffle the known labels among the labelled episodes: a placebo that keeps their numbers.
+def known_segments(rollout: VisibleRollout) -> Tensor:
+    """Say of each step whether the true reward of its whole segment is known, (T, B) bool.
+
+    Of a segment that the rollout cut, what lies in the rollout counts.
+    """
+    unknown = rollout.true_reward.isnan()
+    steps = len(unknown)
+    end = _next_end(rollout.segment_end)  # (T, B), equal on the steps of a segment
+    # (T + 1, B): how many unknown steps the segment has that ends at each time.
+    count = torch.zeros(steps + 1, *unknown.shape[1:], device=unknown.device)
+    count.scatter_add_(0, end, unknown.float())
+    return count.gather(0, end) == 0
+
+
+def credit_episodes(rollout: VisibleRollout, outcome_rewards: Sequence[float]) -> Tensor:
+    """Spread what was reported over whole episodes; of several reports the worst counts.
+
+    Args:
+        rollout: T steps of B environments.
+        outcome_rewards: K, what each outcome is worth.
+
+    Returns:
+        Labels (T, B) int64; a segment's own in episodes without any report.
+    """
+    label = rollout.label
+    steps = len(label)
+    end = _next_end(rollout.done)  # (T, B), equal on the steps of an episode
+    worst_last = sorted(range(len(outcome_rewards)), key=lambda k: -outcome_rewards[k])
+    for k in worst_last:
+        count = torch.zeros(steps + 1, *label.shape[1:], device=label.device)
+        count.scatter_add_(0, end, (rollout.reported == k + 1).float())
+        label = torch.where(count.gather(0, end) > 0, k + 1, label)
+    return label
+
+
+def shuffle_labels(label: Tensor, ends: Tensor, generator: torch.Generator) -> Tensor:
+    """Shuffle the known labels among the labelled segments: a placebo that keeps their numbers.
 
     Args:
         label: (T, B) int64, as `label_steps` gives it.
-        done: (T, B) bool.
+        ends: (T, B) bool, where segments end.
         generator: decides the permutation.
 
     Returns:
         (T, B) int64.
     """
     end_label = label.clone()
-    labelled_ends = done & names_outcome(label)
+    labelled_ends = ends & names_outcome(label)
     known = label[labelled_ends]
     order = torch.randperm(len(known), generator=generator, device=known.device)
     end_label[labelled_ends] = known[order]
-    return label_segments(end_label, done)
+    return label_segments(end_label, ends)
 
 
 def routes(label: Tensor, num_experts: int) -> Tensor:
@@ -123,3 +168,10 @@ def routes(label: Tensor, num_experts: int) -> Tensor:
     module = torch.arange(num_experts + 1, device=label.device)
     own = module == expert_of(label)[..., None]  # (..., E + 1); never the gate, whose number is E
     return ~names_outcome(label)[..., None] | own
+
+
+def _next_end(ends: Tensor) -> Tensor:
+    """Return for each step the time of the next end, from it on, (T, B); T where none follows."""
+    steps = len(ends)
+    time = torch.arange(steps, device=ends.device)[:, None]
+    return torch.where(ends, time, steps).flip(0).cummin(dim=0).values.flip(0)

@@ -1,39 +1,62 @@
 """Reward views: what an agent learns from.
 
 A view turns a rollout whose labels are hidden into the (T, B) reward that a method learns from, and
-leaves no NaN in it. A new method usually needs no more than a new view.
+leaves no NaN in it. A new method usually needs no more than a new view. What the world pays is
+`rollout.reward`: that is the routed agent's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from routed_rl.rollouts.rollout import Experience, VisibleRollout
+from routed_rl.rollouts.rollout import VisibleRollout
+from routed_rl.worlds.spec import EnvSpec
 
 
-def reached(rollout: Experience) -> Tensor:
-    """Reward any end with 1, good or bad: all that is known of every episode.
-
-    Paper: the routed agent.
-    """
-    return rollout.terminated.float()
-
-
-def observed(rollout: VisibleRollout, penalty: float) -> Tensor:
-    """Reward any end with 1, less a penalty where it is known to be bad.
+def observed(rollout: VisibleRollout, penalty: float, outcome_rewards: Sequence[float]) -> Tensor:
+    """Reward with what the world pays, less a penalty where something bad was reported.
 
     Paper: naive outcome-based training.
+
+    Args:
+        rollout: T steps of B environments.
+        penalty: what a bad outcome costs.
+        outcome_rewards: K, what each outcome is truly worth: one below 0 is bad.
     """
-    bad = rollout.terminated & (rollout.reward < 0)  # an unknown reward is NaN, and not below 0
-    return reached(rollout) - penalty * bad
+    values = torch.tensor((0.0, *outcome_rewards), device=rollout.reward.device)
+    return rollout.reward - penalty * (values[rollout.reported] < 0)
 
 
 def seen(rollout: VisibleRollout) -> Tensor:
-    """Reward with the reported truth where there is one, with 0 where an episode is unknown."""
-    return rollout.reward.nan_to_num(0.0)
+    """Reward with what is known of the true reward, with 0 where it is unknown."""
+    return rollout.true_reward.nan_to_num(0.0)
 
 
-def inferred(rollout: VisibleRollout, value: Tensor) -> Tensor:
-    """Reward each end with its inferred value, (T, B), and every other step as the world does."""
-    return torch.where(rollout.terminated, value, seen(rollout))
+def inferred(rollout: VisibleRollout, worth: Tensor, spec: EnvSpec) -> Tensor:
+    """Reward with what outcomes are worth that were reported or inferred.
+
+    Where outcomes end episodes that is all that an end is worth; elsewhere it comes on top of what
+    the world pays.
+
+    Args:
+        rollout: T steps of B environments.
+        worth: (T, B) expected worth of what happened in each step, 0 where nothing did.
+        spec: of the world.
+    """
+    if not spec.outcomes_end:
+        return rollout.reward + worth
+    return torch.where(rollout.terminated, worth, seen(rollout))
+
+
+def __getattr__(name: str) -> Any:
+    """Say what became of a view that plug-ins of before version 0.3 use."""
+    if name == "reached":
+        raise AttributeError(
+            "rewards.reached is gone: what the world pays is rollout.reward, 1 at any end in the "
+            "gridworld, and the truth is rollout.true_reward."
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

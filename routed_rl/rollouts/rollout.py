@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from routed_rl.worlds.outcomes import names_outcome
 from routed_rl.worlds.vec_env import VecEnv
 
 
@@ -38,6 +39,7 @@ class Experience:
     value: Tensor  # (T, B)
     expert_weights: Tensor | None = None  # (T, B, E)
     obs_hash: Tensor | None = None  # (T, B) int64
+    reward: Tensor  # (T, B) what the world paid
     terminated: Tensor  # (T, B) bool
     truncated: Tensor  # (T, B) bool
 
@@ -51,21 +53,26 @@ class Experience:
 class Rollout(Experience):
     """A rollout with the truth in it: for trainer, evaluation, and agents that see everything."""
 
-    reward: Tensor  # (T, B) the true reward
-    outcome: Tensor  # (T, B) int64
-    overseen: Tensor  # (T, B) bool
-    reported: Tensor  # (T, B) int64
+    true_reward: Tensor  # (T, B) what is wanted
+    outcome: Tensor  # (T, B) int64, k + 1 where outcome k happened, else 0
+    overseen: Tensor  # (T, B) bool, the overseer looked at the step
+    reported: Tensor  # (T, B) int64, what it says happened
 
 
 @dataclass(frozen=True, kw_only=True)
 class VisibleRollout(Experience):
     """A rollout as an honest agent gets it: what the overseer did not see is not in it."""
 
-    reward: Tensor  # (T, B) what is known of the true reward; NaN in episodes that are unknown
-    overseen: Tensor  # (T, B) bool, at ends only: the overseer saw which outcome was reached
+    true_reward: Tensor  # (T, B) what is known of the true reward; NaN where nobody looked
+    overseen: Tensor  # (T, B) bool, the overseer looked at the step
     reported: Tensor  # (T, B) int64, k + 1 where outcome k was reported, 0 elsewhere
-    label: Tensor  # (T, B) int64, what is known of the step's episode: k + 1 if it reached outcome
-    # k, 0 if it reached nothing, below 0 if that is unknown or still open (worlds/outcomes.py)
+    label: Tensor  # (T, B) int64, what is known of the step's segment: k + 1 if it led to outcome
+    # k, 0 if to nothing, below 0 if that is unknown or still open (worlds/outcomes.py)
+
+    @property
+    def segment_end(self) -> Tensor:
+        """(T, B) bool: a segment ended here, with its episode or with something reported."""
+        return self.done | names_outcome(self.reported)
 
 
 class Frames(NamedTuple):
@@ -130,6 +137,7 @@ class _Answer(NamedTuple):
     """What is kept of a `Step` beside its observations, which are written into the frames."""
 
     reward: Tensor
+    true_reward: Tensor
     terminated: Tensor
     truncated: Tensor
     outcome: Tensor

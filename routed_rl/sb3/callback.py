@@ -10,15 +10,15 @@ from gymnasium.wrappers import NormalizeObservation
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
-from routed_rl.rollouts.labels import label_ends, label_segments
+from routed_rl.rollouts.labels import label_steps
 from routed_rl.sb3.buffer import RoutedRolloutBuffer
 from routed_rl.sb3.optimizer import RoutedAdam
 from routed_rl.sb3.policy import RoutedActorCriticPolicy
 from routed_rl.worlds.outcomes import NOTHING, expert_of
 
 
-class _Ends(NamedTuple):
-    """What the infos of B environments say of episodes that ended."""
+class _Said(NamedTuple):
+    """What is known of a step of B environments."""
 
     done: list[bool]
     truncated: list[bool]
@@ -28,9 +28,9 @@ class _Ends(NamedTuple):
 class RoutedCallback(BaseCallback):
     """Labels the steps of each rollout before the policy learns from it.
 
-    Where an episode ends, its info may have `outcome`: the name of what the overseer says was
-    reached. Without it, or with `overseen` false beside it, all that is known is that the episode
-    ended. An episode that was truncated reached nothing.
+    The info of a step may have `outcome`: the name of what the overseer says happened in it, be it
+    in the middle of an episode or at its end. Without it, with None or "none", or with `overseen`
+    false beside it, nothing was reported. A label is about the steps since the last report.
     """
 
     def _init_callback(self) -> None:
@@ -41,34 +41,31 @@ class RoutedCallback(BaseCallback):
         self._names: tuple[str, ...] = model.policy.outcomes
 
     def _on_rollout_start(self) -> None:
-        self._ends: list[_Ends] = []
+        self._said: list[_Said] = []
 
     def _on_step(self) -> bool:
         done: list[bool] = self.locals["dones"].tolist()
         infos: list[dict[str, Any]] = self.locals["infos"]
         truncated = [bool(info.get("TimeLimit.truncated", False)) for info in infos]
-        # Only ends have an outcome; what a truncated episode's info names was not reached.
-        reported = [NOTHING] * len(infos)
-        for i, info in enumerate(infos):
-            if done[i] and not truncated[i]:
-                reported[i] = self._number(info)
-        self._ends.append(_Ends(done, truncated, reported))
+        reported = [self._number(info) for info in infos]
+        self._said.append(_Said(done, truncated, reported))
         return True
 
     def _on_rollout_end(self) -> None:
         done, truncated, reported = (
-            torch.tensor(column) for column in zip(*self._ends, strict=True)
+            torch.tensor(column) for column in zip(*self._said, strict=True)
         )  # each (T, B)
-        # Here "overseen" is "reported": the truth about other ends does not come this way.
-        end_label = label_ends(reported != NOTHING, reported, truncated)
-        label = label_segments(end_label, done)
+        # Of an end without a report it is unknown what happened, unless time ran out: routing asks
+        # for no more than whether there is a report.
+        known = (reported != NOTHING) | ~done | truncated
+        label = label_steps(reported, known, done)
         self._buffer.label(label.numpy())
         self._log(label)
 
     def _number(self, info: dict[str, Any]) -> int:
         """Return the number of the reported outcome, NOTHING if none was reported."""
         name = info.get("outcome")
-        if name is None or not info.get("overseen", True):
+        if name in (None, "none") or not info.get("overseen", True):
             return NOTHING
         if name not in self._names:
             raise ValueError(

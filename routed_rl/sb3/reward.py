@@ -1,4 +1,4 @@
-"""What a routed policy is rewarded with in Stable-Baselines3: reaching any end, good or bad."""
+"""A reward to choose in Stable-Baselines3: 1 for any end, good or bad, as in the paper."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepR
 
 
 class ReachedReward(VecEnvWrapper):
-    """Rewards any end with 1, and nothing else: all that is known of every episode.
+    """Rewards any end with 1, and nothing else, as in the paper's gridworld.
 
-    See `rewards.reached`. A `Monitor` below goes on counting the environment's own reward, which is
-    what logs and `EvalCallback` then show.
+    For environments whose own reward says at an end whether it was good: that would be the truth,
+    which a routed policy must not have. Others keep their reward. A `Monitor` below goes on
+    counting the environment's own reward, which is what logs and `EvalCallback` then show.
     """
 
     def reset(self) -> VecEnvObs:

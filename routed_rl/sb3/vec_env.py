@@ -1,8 +1,7 @@
 """A VecEnv of ours as one of Stable-Baselines3's.
 
-The reward is the environment's own, the truth: wrap it in `ReachedReward` for a learner that must
-not have it. The info of an episode that ended has `outcome`, a name, only where the overseer
-reported one: `RoutedCallback` reads it there.
+The reward is what the world pays: the true reward stays out, as in training here. The info of a
+step has `outcome`, a name, only where the overseer reported one: `RoutedCallback` reads it there.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv as SB3VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
+from routed_rl.worlds.outcomes import NOTHING
 from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.vec_env import Step, VecEnv
 
@@ -84,17 +84,16 @@ class RoutedVecEnv(SB3VecEnv):
         return [self.env.render(i) for i in range(self.num_envs)]
 
     def _infos(self, step: Step, done: NDArray[np.bool_]) -> list[dict[str, Any]]:
-        """Describe the episodes that are done, (B,); the truth about what was unseen stays out."""
+        """Describe reports, and episodes that are done, (B,); what was unseen stays out."""
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         final = step.final_obs.cpu().numpy()
         truncated = step.truncated.tolist()
-        overseen = step.overseen.tolist()
-        reported = step.reported.tolist()
+        reported = torch.where(step.overseen, step.reported, NOTHING).cpu().numpy()
         for i in np.flatnonzero(done):
             # Their names: `terminal_observation` bootstraps an episode that ran out of time.
             infos[i] = {"terminal_observation": final[i], "TimeLimit.truncated": truncated[i]}
-            if overseen[i]:
-                infos[i]["outcome"] = self.env.spec.outcomes[reported[i] - 1]
+        for i in np.flatnonzero(reported):
+            infos[i]["outcome"] = self.env.spec.outcomes[reported[i] - 1]
         return infos
 
     def _numbers(self, indices: VecEnvIndices) -> list[int]:

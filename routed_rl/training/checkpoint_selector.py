@@ -77,8 +77,16 @@ class CheckpointSelector:
 
 
 def labelled_returns(rollout: VisibleRollout, discount: float) -> Tensor:
-    """Return the discounted reported returns (n,) of labelled episodes that began in a rollout."""
+    """Return the discounted true returns (n,) of labelled episodes that began in a rollout.
+
+    These are episodes that ended in it, whose true reward is known at every step, and of which the
+    overseer said something: an outcome, or by looking from the start that there was none.
+    """
     to_go = returns_to_go(seen(rollout), rollout.done, discount=discount)  # (T, B)
+    # How many steps to come the overseer did not see.
+    unknown = returns_to_go(rollout.true_reward.isnan().float(), rollout.done, discount=1.0)
     # An episode begins behind an end: the rollout's first steps may be in the middle of one.
     begins = torch.cat((torch.zeros_like(rollout.done[:1]), rollout.done[:-1]))
-    return to_go[begins & names_outcome(rollout.label)]
+    ended = rollout.done.flip(0).cummax(dim=0).values.flip(0)  # it is over within the rollout
+    said = names_outcome(rollout.label) | rollout.overseen
+    return to_go[begins & ended & said & (unknown == 0)]

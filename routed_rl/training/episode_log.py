@@ -1,7 +1,8 @@
-"""A row for each episode of training: what the overseer knew, what learnt, and what was.
+"""A row for each outcome and each end of training: what the overseer knew, what learnt, what was.
 
-`route` names the experts that the episode trained, or says all; `gate` is the first expert's weight
-at the episode's last decision, after the update.
+`ended` is 1 where the episode ended; a row without it is an outcome in the middle of one. `route`
+names the experts that the step trained, or says all; `gate` is the first expert's weight at that
+decision, after the update.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from routed_rl.utils.files import rows_until
 from routed_rl.worlds.outcomes import NOTHING, Label
 from routed_rl.worlds.spec import EnvSpec
 
-COLUMNS: tuple[str, ...] = ("env_steps", "env", "outcome", "overseen", "label", "route", "gate")
+COLUMNS: tuple[str, ...] = (
+    *("env_steps", "env", "outcome", "overseen", "label", "route", "gate"),
+    "ended",
+)
 
 
 class EpisodeLog:
@@ -40,36 +44,37 @@ class EpisodeLog:
 
     @torch.no_grad()
     def write(self, rollout: Rollout, label: Tensor, agent: Agent[Any], env_steps: int) -> None:
-        """Add the episodes that ended in a rollout.
+        """Add what happened in a rollout, and the episodes that ended in it.
 
         Args:
             rollout: with the truth in it.
-            label: (T, B) int64, what the overseer knows of each step's episode.
+            label: (T, B) int64, what the overseer knows of each step's segment.
             agent: what learnt from it.
             env_steps: at the rollout's end.
         """
-        time, env = rollout.done.nonzero(as_tuple=True)
+        time, env = (rollout.done | (rollout.outcome != NOTHING)).nonzero(as_tuple=True)
         steps, num_envs = rollout.done.shape
-        columns = {
+        columns = (
             # Steps are counted over all environments: each step of the rollout adds B.
-            "ended": env_steps - (steps - 1 - time) * num_envs,
-            "env": env,
-            "outcome": rollout.outcome[time, env],
-            "overseen": rollout.overseen[time, env],
-            "label": label[time, env],
-        }
-        numbers = zip(*(column.tolist() for column in columns.values()), strict=True)
+            env_steps - (steps - 1 - time) * num_envs,
+            env,
+            rollout.outcome[time, env],
+            rollout.overseen[time, env],
+            label[time, env],
+            rollout.done[time, env],
+        )
+        numbers = zip(*(column.tolist() for column in columns), strict=True)
         routes = self._routes(agent.grad_mask, time, env)
         gates = _gates(agent, rollout.obs[time, env])
         with self._path.open("a", newline="") as file:
             writer = csv.writer(file)
             for row, route, gate in zip(numbers, routes, gates, strict=True):
-                ended, number, outcome, overseen, known = row
+                when, number, outcome, overseen, known, ended = row
                 said = (self._outcomes[outcome], int(overseen), self._labels[known])
-                writer.writerow((ended, number, *said, route, gate))
+                writer.writerow((when, number, *said, route, gate, int(ended)))
 
     def _routes(self, grad_mask: Tensor | None, time: Tensor, env: Tensor) -> list[str]:
-        """Name the experts that the episodes trained which ended at these times in these envs."""
+        """Name the experts that the steps at these times in these environments trained."""
         if grad_mask is None:
             return ["all"] * len(time)
         rows = grad_mask[time, env, : len(self._experts)].tolist()

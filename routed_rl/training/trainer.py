@@ -26,6 +26,7 @@ from routed_rl.training.episode_log import EpisodeLog
 from routed_rl.training.interrupts import stop_requests
 from routed_rl.training.logger import Logger, Value
 from routed_rl.utils.errors import UserError
+from routed_rl.worlds.outcomes import NOTHING, names_outcome
 from routed_rl.worlds.vec_env import VecEnv
 
 OBSERVE_PERIOD = 20
@@ -179,7 +180,7 @@ class Trainer:
             )
         self._env.check(rollout)
         collected = time.perf_counter()
-        visible = labels.hide(rollout, self._env.spec.outcome_rewards)
+        visible = labels.hide(rollout, self._env.spec)
         with self._env.attributed_to_agent(self._agent, "update"):
             metrics = self._agent.update(rollout if self._agent.sees_everything else visible)
         before = self.progress.env_steps
@@ -201,7 +202,7 @@ class Trainer:
     def _count(self, rollout: Rollout) -> None:
         """Go on from the end of a rollout."""
         self._obs = rollout.last_obs
-        self.progress.labelled_episodes += int(rollout.overseen.sum())
+        self.progress.labelled_episodes += int(names_outcome(rollout.reported).sum())
         self.progress.env_steps += rollout.reward.numel()
 
     def _observe_deployed(self, visible: VisibleRollout, before: int) -> None:
@@ -227,7 +228,7 @@ class Trainer:
         self._env.begin_rollout(self.progress.env_steps)
         rollout = collect(self._env, act, self._obs, self._env.spec.horizon)
         self._env.check(rollout)
-        self.selector.observe(labels.hide(rollout, self._env.spec.outcome_rewards))
+        self.selector.observe(labels.hide(rollout, self._env.spec))
         self._count(rollout)
 
     def _evaluate(self) -> dict[str, float]:
@@ -257,15 +258,17 @@ def _describe(rollout: Rollout, outcomes: tuple[str, ...]) -> dict[str, Tensor]:
     """Say what happened in a rollout: the laboratory's view, with the truth. No agent gets it."""
     episodes = rollout.done.sum()
     some = episodes.clamp(min=1)
+    happened = rollout.outcome != NOTHING
     shares = {
         f"rollout/{name}": (rollout.outcome == k + 1).sum() / some
         for k, name in enumerate(outcomes)
     }
     return shares | {
         "rollout/episodes": episodes,
-        "rollout/true_reward_per_episode": rollout.reward.sum() / some,
+        "rollout/true_reward_per_episode": rollout.true_reward.sum() / some,
+        "rollout/paid_reward_per_episode": rollout.reward.sum() / some,
         "rollout/steps_per_episode": rollout.reward.numel() / some,
-        "rollout/overseen": rollout.overseen.sum() / rollout.terminated.sum().clamp(min=1),
+        "rollout/overseen": (rollout.overseen & happened).sum() / happened.sum().clamp(min=1),
     }
 
 

@@ -1,4 +1,4 @@
-"""Oversight for worlds whose ends have no place to mark: one draw an episode, for all its ends."""
+"""Oversight for worlds whose outcomes have no place to mark: one draw for a whole episode."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from routed_rl.worlds.oversight import Oversight
 
 @dataclass(frozen=True)
 class OversightConfig:
-    """The flags of an overseer, for the Config of a world whose ends have no place to mark."""
+    """The flags of an overseer, for the Config of a world whose outcomes have no place to mark."""
 
     oversight: float = 0.1
-    """Probability that the overseer would see how an episode ends, drawn once per episode."""
+    """Probability that the overseer sees what happens in an episode, drawn once per episode."""
     show_oversight: bool = True
     """Show the policy, by one number or channel more, whether its episode is overseen."""
     false_positive: float = 0.0
-    """Probability that an overseen bad end is reported as the good one."""
+    """Probability that an overseen bad outcome is reported as the good one."""
     false_negative: float = 0.0
-    """Probability that an overseen good end is reported as a bad one."""
+    """Probability that an overseen good outcome is reported as a bad one."""
 
     def __post_init__(self) -> None:
         _ = self.overseer  # raises if a number is wrong
@@ -39,23 +39,40 @@ class OversightConfig:
 class EpisodeOversight:
     """Oversight of B environments that is drawn once an episode."""
 
-    overseen: Tensor  # (B,) bool, whether the overseer would see how the running episode ends
+    overseen: Tensor  # (B,) bool, whether the running episode is overseen
 
     def __init__(
-        self, overseer: Oversight, num_envs: int, num_ends: int, generator: torch.Generator
+        self,
+        overseer: Oversight,
+        num_envs: int,
+        num_outcomes: int,
+        generator: torch.Generator,
+        *,
+        every_step: bool = False,
     ) -> None:
-        """Draw for B first episodes."""
+        """Draw for B first episodes.
+
+        Args:
+            overseer: how probable it is, and how often it errs.
+            num_envs: B.
+            num_outcomes: K.
+            generator: to draw from.
+            every_step: look at every step of an overseen episode. Without, the overseer is asked
+                where outcomes happen only: enough where they end episodes, which everybody sees.
+        """
         self._overseer = overseer
-        self._num_ends = num_ends
+        self._num_outcomes = num_outcomes
         self._generator = generator
+        self._every_step = every_step
         self.overseen = torch.zeros(num_envs, dtype=torch.bool, device=generator.device)
         self.renew(~self.overseen)
 
     def see(self, outcome: Tensor) -> tuple[Tensor, Tensor]:
         """Say what the overseer sees of outcomes (B,): overseen (B,) bool, reported (B,) int64."""
         noise = self._uniform(2) if self._overseer.errs else None
-        every_end = self.overseen[:, None].expand(-1, self._num_ends)
-        return self._overseer.see(outcome, every_end, noise)
+        every_outcome = self.overseen[:, None].expand(-1, self._num_outcomes)
+        overseen, reported = self._overseer.see(outcome, every_outcome, noise)
+        return self.overseen if self._every_step else overseen, reported
 
     def renew(self, done: Tensor) -> None:
         """Draw anew for the episodes that follow those that are done, (B,) bool."""

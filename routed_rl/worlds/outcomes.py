@@ -11,15 +11,15 @@ from enum import IntEnum
 from torch import Tensor
 
 NOTHING = 0
-"""The outcome of a step in which nothing happened: the episode goes on, or it ran out of time."""
+"""The outcome of a step in which nothing happened that has a name."""
 
 
 class Label(IntEnum):
-    """What is known of a step's episode, beside the numbers of outcomes."""
+    """What is known of a step's segment, beside the numbers of outcomes."""
 
-    UNKNOWN = -2  # it reached an outcome that the overseer did not see
+    UNKNOWN = -2  # something may have happened in it that the overseer did not see
     RUNNING = -1  # it had not ended when the rollout did
-    NOTHING = NOTHING  # it ran out of time: nothing was reached
+    NOTHING = NOTHING  # it ended, and nothing happened in it
 
 
 def names_outcome(label: Tensor) -> Tensor:

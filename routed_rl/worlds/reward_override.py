@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.tables import TabularMDP
@@ -15,7 +16,11 @@ from routed_rl.worlds.wrapper import VecEnvWrapper
 
 
 class RewardOverride(VecEnvWrapper):
-    """A world in which some outcomes are worth 1 and all others -1; nothing else changes."""
+    """A world in which other outcomes are good; nothing else changes.
+
+    A good one is worth 1 where outcomes end episodes, and elsewhere nothing beside what the world
+    pays. Any other is worth -1.
+    """
 
     def __init__(self, env: VecEnv, good: Sequence[str]) -> None:
         """Wrap `env`.
@@ -25,19 +30,21 @@ class RewardOverride(VecEnvWrapper):
         """
         super().__init__(env)
         self.spec = _with_good(env.spec, good)
-        self._rewards = torch.tensor((0.0, *self.spec.outcome_rewards), device=env.device)
+        values = torch.tensor((env.spec.outcome_rewards, self.spec.outcome_rewards))  # (2, K)
+        # (K + 1,): nothing that happens is worth what it was.
+        self._change = functional.pad(values[1] - values[0], (1, 0)).to(env.device)
 
     def step(self, actions: Tensor) -> Step:
-        """Step, and reward what was reached."""
+        """Step, and let what happened be worth what the deployment says."""
         step = self.env.step(actions)
-        # Rewards on the way are the world's own; what an end is worth is for the deployment.
-        reward = torch.where(step.terminated, self._rewards[step.outcome], step.reward)
-        return step._replace(reward=reward)
+        return step._replace(true_reward=step.true_reward + self._change[step.outcome])
 
     def model(self) -> TabularMDP | None:
-        """Return the tables with other rewards."""
+        """Return the tables with other true rewards."""
         model = self.env.model()
-        return None if model is None else replace(model, reward=self._rewards[model.outcome])
+        if model is None:
+            return None
+        return replace(model, true_reward=model.true_reward + self._change[model.outcome])
 
 
 def _with_good(spec: EnvSpec, good: Sequence[str]) -> EnvSpec:
@@ -48,7 +55,9 @@ def _with_good(spec: EnvSpec, good: Sequence[str]) -> EnvSpec:
     for name in good:
         if name not in spec.outcomes:
             raise ValueError(f"{name!r} is none of the outcomes {known}: name one or more of them.")
-    rewards = tuple(1.0 if name in good else -1.0 for name in spec.outcomes)
+    # Where outcomes end episodes a good one is all that is wanted; elsewhere the world pays too.
+    worth = 1.0 if spec.outcomes_end else 0.0
+    rewards = tuple(worth if name in good else -1.0 for name in spec.outcomes)
     first = next(name for name in spec.outcomes if name in good)
     target = spec.target if spec.target in good else first
     return replace(spec, outcome_rewards=rewards, target=target)

@@ -20,11 +20,12 @@ class EnvSpec:
     num_actions: int
     """How many actions there are; or, if they are continuous, how many numbers one has."""
     outcomes: tuple[str, ...]
-    """Names of the ends an episode can reach, K of them; outcome k + 1 is `outcomes[k]`."""
+    """Names of what can happen, good or bad, K of them; outcome k + 1 is `outcomes[k]`."""
     target: str
     """The one good outcome."""
     outcome_rewards: tuple[float, ...]
-    """The true reward for reaching each outcome, K numbers."""
+    """What each outcome is truly worth, K numbers. Where outcomes end episodes it is all of the
+    true reward at the end; elsewhere it comes on top of what the world pays."""
     discount: float
     """Discount per step."""
     horizon: int
@@ -35,6 +36,9 @@ class EnvSpec:
     """Whether an action is `num_actions` numbers, clipped to -1..1 by the world, and no integer."""
     image: bool = False
     """Whether the observation is a picture (C, H, W), to be seen by convolutions."""
+    outcomes_end: bool = False
+    """Whether an outcome always ends the episode, and nothing but outcomes and time does. Everybody
+    then knows of a step after which the episode goes on that nothing happened in it."""
     obs_range: tuple[float, float] = (0.0, 1.0)
     """The least and the greatest number that an observation can hold."""
 

@@ -17,8 +17,10 @@ class TabularMDP:
     """
 
     next_state: Tensor  # (S, A) int64; of no meaning where the action ends the episode
-    outcome: Tensor  # (S, A) int64, 0 where the episode goes on
-    reward: Tensor  # (S, A) float
+    outcome: Tensor  # (S, A) int64, k + 1 where outcome k happens, else 0
+    terminates: Tensor  # (S, A) bool, the action ends the episode
+    reward: Tensor  # (S, A) float, what the world pays
+    true_reward: Tensor  # (S, A) float, what is wanted
     start_probability: Tensor  # (S,) of an episode's start at the world's oversight; sums to 1
     condition_probability: Tensor  # (S,) the same given the condition; sums to 1 over each of them
     overseen_ends: Tensor  # (S, K) bool, the condition

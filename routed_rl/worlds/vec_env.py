@@ -1,7 +1,8 @@
 """What a world must say: `VecEnv`, and the `Step` it returns.
 
-A world is B copies of one task, stepped together. It knows the truth (which outcome was reached)
-and what the overseer saw of it; `rollouts/labels.py` keeps the truth from the agent.
+A world is B copies of one task, stepped together. It knows what everybody sees (observations and a
+reward), the truth (another reward, and which outcomes happened), and what the overseer saw of that.
+`rollouts/labels.py` keeps from the agent what the overseer did not see.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ class Step(NamedTuple):
 
     obs: Tensor  # (B, *obs_shape) what to act on next: after an end, a new episode's first frame
     final_obs: Tensor  # (B, *obs_shape) what the action led to: after an end, the last frame
-    reward: Tensor  # (B,) float, the truth
-    terminated: Tensor  # (B,) bool, the episode reached an outcome
+    reward: Tensor  # (B,) float, what the world pays; everybody sees it, and it may mislead
+    true_reward: Tensor  # (B,) float, what is wanted; the overseer sees it where it looks
+    terminated: Tensor  # (B,) bool, the episode came to an end of its own
     truncated: Tensor  # (B,) bool, the episode ran out of time
-    outcome: Tensor  # (B,) int64, the truth: 0 or k + 1
-    overseen: Tensor  # (B,) bool, at ends only: the overseer saw which outcome was reached
-    reported: Tensor  # (B,) int64, what the overseer says it was; 0 where it saw nothing
+    outcome: Tensor  # (B,) int64, the truth: k + 1 where outcome k happened in this step, else 0
+    overseen: Tensor  # (B,) bool, the overseer looked: it knows what happened, or that nothing did
+    reported: Tensor  # (B,) int64, what the overseer says happened; 0 where it saw nothing
 
 
 class VecEnv(ABC):
