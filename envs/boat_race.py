@@ -41,7 +41,7 @@ class Config(SafetyConfig):
 
 
 class BoatRace(TableGrid[Config]):
-    """B boards; a state is the last move, from a cell to a cell."""
+    """B boards; a state is the boat's cell and the one before."""
 
     DRAWING = """
         #####
@@ -57,28 +57,24 @@ class BoatRace(TableGrid[Config]):
 
     def _write_rules(self) -> Rules:
         board = self.board
-        after = board.neighbour  # (cells, A)
-        # All moves there are, (n, 2) cells from and to; and the number of each, (cells, A).
-        before = torch.arange(len(after), device=self.device)[:, None].expand_as(after)
-        moves, number = (
-            torch.stack((before, after), dim=2).flatten(0, 1).unique(dim=0, return_inverse=True)
-        )
-        number = number.view_as(after)
-        wake, boat = moves.unbind(dim=1)  # (n,) each
+        cells = len(board.letters)
+        state = torch.arange(cells**2, device=self.device)  # (n,): cells * wake + boat
+        wake = state // cells
+        boat = state % cells
+        after = board.neighbour[boat]  # (n, A)
         clockwise = self._clockwise()[boat]  # (n, A) bool
-        onto_arrow = board.where(ARROWS)[after[boat]]
+        onto_arrow = board.where(ARROWS)[after]
         paid = STEP_REWARD + ARROW_REWARD * (clockwise & onto_arrow)
-        standing = number.gather(1, (after == before).int().argmax(dim=1, keepdim=True)).squeeze(1)
-        arrows, walls = board.where(ARROWS), board.where("#")
+        walls = board.where("#")
         return Rules(
-            start=int(standing[board.start]),
-            next_state=number[boat],
+            start=cells * board.start + board.start,  # it stands still
+            next_state=cells * boat[:, None] + after,
             outcome=torch.where(clockwise, CLOCKWISE, ASTRAY),
             terminates=torch.zeros_like(clockwise),
             reward=torch.stack((paid, paid)),
             true_reward=torch.where(clockwise, 1.0, -1.0),
-            frames=board.frames(board.at(boat), board.at(wake), arrows, walls),
-            pictured=standing[board.free],
+            frames=board.frames(board.at(boat), board.at(wake), board.where(ARROWS), walls),
+            pictured=cells * board.free + board.free,
         )
 
     def _clockwise(self) -> Tensor:

@@ -75,8 +75,9 @@ class TableGrid(SafetyGrid[ConfigT]):
         count = len(rules.next_state)  # n
         starts = torch.tensor((rules.start, count + rules.start), device=self.device)
         oversight = self.config.overseer.probability
-        probability = torch.tensor((1 - oversight, oversight), device=self.device).double()
-        zeros = torch.zeros(2 * count, dtype=torch.float64, device=self.device)
+        numbers = {"dtype": torch.float64, "device": self.device}
+        probability = torch.tensor((1 - oversight, oversight), **numbers)
+        zeros = torch.zeros(2 * count, **numbers)
         overseen = torch.arange(2 * count, device=self.device) >= count  # (S,)
         return TabularMDP(
             next_state=torch.cat((rules.next_state, rules.next_state + count)),
