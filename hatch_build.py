@@ -1,4 +1,4 @@
-"""Puts envs/ and agents/ into the wheel as routed_rl.envs and routed_rl.agents."""
+"""Puts envs/, agents/ and configs/ into the wheel, as folders of routed_rl."""
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
@@ -9,4 +9,5 @@ class CustomBuildHook(BuildHookInterface):
     def initialize(self, version: str, build_data: dict) -> None:
         """Add the folders to what is packed."""
         if version == "standard":
-            build_data["force_include"] |= {"envs": "routed_rl/envs", "agents": "routed_rl/agents"}
+            folders = ("envs", "agents", "configs")
+            build_data["force_include"] |= {name: f"routed_rl/{name}" for name in folders}

@@ -59,7 +59,7 @@ def ours(setup: Setup, goal: float, limit: int) -> Reached:
         if agent.sees_everything:
             agent.update(rollout)
         else:
-            agent.update(labels.hide(rollout, env.spec.outcome_rewards))
+            agent.update(labels.hide(rollout, env.spec))
         seconds += time.perf_counter() - began
         obs = rollout.last_obs
         steps += rollout_steps * env.num_envs
@@ -77,7 +77,7 @@ def stable_baselines3(
     env = _world(num_envs, seed)
     callback = _UntilGoal(goal)
     settings = {"gamma": env.spec.discount, "seed": seed, "device": "cpu"} | settings
-    model = PPO("MlpPolicy", RoutedVecEnv(env), **settings)
+    model = PPO("MlpPolicy", RoutedVecEnv(env, true_reward=True), **settings)
     model.learn(limit, callback=callback)
     seconds = callback.seconds if callback.best >= goal else None
     return Reached(model.num_timesteps, seconds, callback.best)

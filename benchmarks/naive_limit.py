@@ -39,7 +39,7 @@ def naive_reward(model: TabularMDP) -> Tensor:
     # A column for nothing in front: a step that reaches nothing is always known.
     known = functional.pad(model.overseen_ends, (1, 0), value=True)  # (S, K + 1)
     overseen = known.gather(1, model.outcome)
-    return torch.where(overseen | (model.outcome == NOTHING), model.reward.double(), 1.0)
+    return torch.where(overseen | (model.outcome == NOTHING), model.true_reward.double(), 1.0)
 
 
 def limits(env: VecEnv) -> tuple[ExactEvaluator, dict[str, float]]:
@@ -52,14 +52,14 @@ def limits(env: VecEnv) -> tuple[ExactEvaluator, dict[str, float]]:
     if model is None:
         raise SystemExit("This world has no tables: its limits are not known exactly.")
     spec = env.spec
-    true = model.reward.double()
+    true = model.true_reward.double()
     naive = naive_reward(model)
 
     def by(reward: Tensor) -> ExactEvaluator:
-        changed = replace(model, reward=reward)
+        changed = replace(model, true_reward=reward)
         return ExactEvaluator(changed, horizon=spec.horizon, discount=spec.discount)
 
-    truth = by(model.reward)
+    truth = by(model.true_reward)
     found = {}
     for ties, share in TIES.items():
         _, policy = by(naive + share * true).optimum()

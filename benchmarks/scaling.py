@@ -76,7 +76,7 @@ def microseconds(run: Setup, *, updates: int = 5) -> tuple[float, float]:
         began = time.perf_counter()
         rollout = collect(env, agent.act, obs, STEPS, frames)
         collected = time.perf_counter()
-        agent.update(labels.hide(rollout, env.spec.outcome_rewards))
+        agent.update(labels.hide(rollout, env.spec))
         collecting.append(collected - began)
         updating.append(time.perf_counter() - collected)
         obs = rollout.last_obs

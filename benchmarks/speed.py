@@ -108,7 +108,7 @@ def train_speed(setup: Setup) -> Speed:
         began = time.perf_counter()
         rollout = collect(env, agent.act, obs, config.rollout_steps, frames)
         collecting = time.perf_counter() - began
-        agent.update(labels.hide(rollout, env.spec.outcome_rewards))
+        agent.update(labels.hide(rollout, env.spec))
         both = time.perf_counter() - began
         obs = rollout.last_obs
         if number >= 2:  # after a warm-up

@@ -28,8 +28,8 @@ args = parser.parse_args()
 
 config = gridworld.Config(oversight=0.1)
 world = gridworld.make(config, 256, seed=args.seed, device=torch.device("cpu"))
-# The monitor counts the true reward, for the log; what is learnt from is 1 for any end.
-env = sb3.ReachedReward(VecMonitor(sb3.RoutedVecEnv(world)))
+# Its reward is what the world pays: 1 for any end, good or bad.
+env = VecMonitor(sb3.RoutedVecEnv(world))
 model = PPO(
     sb3.RoutedActorCriticPolicy,
     env,

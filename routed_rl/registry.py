@@ -71,6 +71,10 @@ class Registry:
         for kind, name, plugin in (*_installed(), *_in_folders(self.root), *_given(extra)):
             self._found[kind][name] = plugin
 
+    def configs(self) -> dict[str, Path]:
+        """Return our own files of settings by their names."""
+        return {path.stem: path for path in sorted((self.root / "configs").glob("*.yaml"))}
+
     def names(self, kind: Kind) -> list[str]:
         """List the names of one kind."""
         return sorted(self._found[kind])

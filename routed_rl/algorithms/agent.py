@@ -41,6 +41,13 @@ class Agent(ABC, Generic[Seen]):
     grad_mask: Tensor | None = None
     """(T, B, E + 1) bool: what each step of the latest rollout trained, for the episode log."""
 
+    def set_progress(self, progress: float) -> None:
+        """Take note of the share of the run's steps, from 0 to 1, that is taken.
+
+        The trainer says so before each `update`. Here nothing depends on it.
+        """
+        return
+
     @abstractmethod
     def act(self, obs: Tensor) -> Decision:
         """Decide for observations (B, *obs_shape)."""
@@ -82,6 +89,10 @@ class SingleNetworkAgent(Agent[Seen]):
         )
         self.learner = Learner(shape, config, discount=spec.discount, seed=seed, device=device)
 
+    def set_progress(self, progress: float) -> None:
+        """Let the learner's schedules go on."""
+        self.learner.set_progress(progress)
+
     @abstractmethod
     def training_signal(self, rollout: Seen) -> TrainingSignal:
         """Say which reward to learn from, and how much each step counts."""
@@ -119,6 +130,10 @@ class ExpertsAgent(Agent[VisibleRollout]):
         self.learner = learner
         self.deployed = spec.target
         self.rollout_steps = config.rollout_steps
+
+    def set_progress(self, progress: float) -> None:
+        """Let the learner's schedules go on."""
+        self.learner.set_progress(progress)
 
     def act(self, obs: Tensor) -> Decision:
         """Act as the mixture."""

@@ -31,7 +31,7 @@ class Batch(NamedTuple):
 
     inputs: Inputs
     input_index: Tensor  # (N,) int64, the input of each sample
-    action: Tensor  # (N,) int64 or (N, A) float
+    action: Tensor  # (N,) int64, or (N, A) of either type
     log_prob: Tensor  # (N,) under the policy that acted
     advantage: Tensor  # (N,)
     value_target: Tensor  # (N,) what the critic should predict

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
+
+Schedule = Literal["constant", "linear"]
+
+
+class Scheduled(NamedTuple):
+    """Settings that may change in the course of a run, as they are at some time."""
+
+    learning_rate: float
+    clip_range: float
+    ent_coef: float
 
 
 @dataclass(frozen=True)
@@ -15,6 +25,8 @@ class LearnerConfig:
     """ppo: several clipped steps a rollout. reinforce: one step, as in the paper."""
     learning_rate: float = 1e-3
     """Step size of Adam."""
+    learning_rate_schedule: Schedule = "constant"
+    """linear: the step size falls to 0 over the run, evenly with its steps."""
     rollout_steps: int = 64
     """Steps taken in each environment between updates."""
     n_epochs: int = 2
@@ -23,6 +35,8 @@ class LearnerConfig:
     """Samples an optimiser step (ppo)."""
     clip_range: float = 0.2
     """How far the ratio of probabilities may go from 1 (ppo)."""
+    clip_range_schedule: Schedule = "constant"
+    """linear: the range falls to 0 likewise."""
     gae_lambda: float = 0.95
     """Lambda of generalised advantage estimation; reinforce always uses 1, the plain return."""
     bootstrap: bool = True
@@ -30,6 +44,8 @@ class LearnerConfig:
     follows."""
     ent_coef: float = 0.02
     """Coefficient of the entropy bonus."""
+    entropy_schedule: Schedule = "constant"
+    """linear: the coefficient falls to 0 likewise."""
     vf_coef: float = 0.5
     """Coefficient of the critic's loss."""
     max_grad_norm: float = 0.5
@@ -40,6 +56,12 @@ class LearnerConfig:
     """Widths of the hidden layers of each expert, the gate and the critic."""
     hide_oversight: bool = False
     """Deny the agent the channel that shows which ends are overseen."""
+    normalize_obs: bool = False
+    """Normalise observations by their running mean and deviation, and clip them to 10 deviations;
+    the channel that shows the oversight stays as it is."""
+    normalize_reward: bool = False
+    """Divide what is learnt from by the running deviation of its discounted return, and clip it to
+    10."""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "rollout_steps", "n_epochs", "batch_size", "clip_range"):
@@ -54,6 +76,19 @@ class LearnerConfig:
             raise ValueError(f"gae-lambda is {self.gae_lambda}: give a number from 0 to 1.")
         if not self.hidden or min(self.hidden) < 1:
             raise ValueError(f"hidden is {self.hidden}: give at least one width above 0.")
+
+    def at(self, progress: float) -> Scheduled:
+        """Return what is scheduled, when a share of the run's steps, from 0 to 1, is taken."""
+        return Scheduled(
+            learning_rate=_at(progress, self.learning_rate, self.learning_rate_schedule),
+            clip_range=_at(progress, self.clip_range, self.clip_range_schedule),
+            ent_coef=_at(progress, self.ent_coef, self.entropy_schedule),
+        )
+
+
+def _at(progress: float, start: float, schedule: Schedule) -> float:
+    """Return a setting that begins at `start`."""
+    return start * (1 - progress) if schedule == "linear" else start
 
 
 def _flag(name: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ from routed_rl.algorithms.deduplication import (
 )
 from routed_rl.algorithms.objective import Metrics, Objective, Outputs
 from routed_rl.algorithms.samples import Sampler
-from routed_rl.algorithms.signal import TrainingSignal
+from routed_rl.algorithms.signal import RewardScaler, TrainingSignal
 from routed_rl.models.build import build_critic, build_policy
 from routed_rl.models.policy import CHUNK
 from routed_rl.models.policy_spec import PolicySpec
@@ -50,12 +51,14 @@ class Learner:
 
         Args:
             spec: of the policy.
-            config: how to learn.
+            config: how to learn, and whether on normalised observations.
             discount: per step.
             gate_coefficient: of the gate's loss on samples with a gate target.
             seed: decides weights, actions and the order of the samples.
             device: where to compute.
         """
+        if config.normalize_obs:
+            spec = replace(spec, normalize_obs=True)
         # Modules draw from the global generator: whoever uses it finds it as it was.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -68,10 +71,23 @@ class Learner:
         if torso.gate is not None:
             self.modules.append(torso.gate)
         self.optimizer = _adam(self.modules, config)
+        self._scaler = RewardScaler(discount, device) if config.normalize_reward else None
         self._sampler = Sampler(config, discount, self.policy.preprocess, self.value)
         self._objective = Objective(config, self.policy.distribution, gate_coefficient)
         # A rollout meets many observations again. On a GPU a look-up costs more than it saves.
         self._cache = AnswerCache(self._answer) if device.type == "cpu" else None
+
+    def set_progress(self, progress: float) -> None:
+        """Set what is scheduled to what it is when a share of the run's steps is taken.
+
+        Args:
+            progress: from 0 to 1.
+        """
+        if not 0 <= progress <= 1:
+            raise ValueError(f"progress is {progress}: give a share of the run, from 0 to 1.")
+        self._objective = self._objective._replace(progress=progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.at(progress).learning_rate
 
     @torch.no_grad()
     def act(self, obs: Tensor, expert_weights: Tensor | None = None) -> Decision:
@@ -96,10 +112,16 @@ class Learner:
 
     def update(self, rollout: Experience, signal: TrainingSignal) -> Metrics:
         """Learn from a rollout what a method makes of it; return metrics, averaged over steps."""
+        if self._scaler is not None:
+            signal = signal._replace(reward=self._scaler(signal.reward, rollout.done))
         metrics: dict[str, list[Tensor]] = defaultdict(list)
         for samples in self._minibatches(self.prepare(rollout, signal)):
             for name, value in self.step(samples).items():
                 metrics[name].append(value)
+        if self.policy.spec.normalize_obs:
+            # Only now: until here each observation looks as it did when it was acted on.
+            self.policy.update_statistics(rollout.obs.flatten(0, 1))
+            self._forget()
         return {name: torch.stack(values).mean() for name, values in metrics.items()}
 
     def prepare(self, rollout: Experience, signal: TrainingSignal) -> Batch:
@@ -156,12 +178,13 @@ class Learner:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that learning goes on from."""
-        return {
+        state = {
             "policy": self.policy.state_dict(),
             "critic": self.critic.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
         }
+        return state if self._scaler is None else state | {"scaler": self._scaler.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
@@ -169,6 +192,8 @@ class Learner:
         self.critic.load_state_dict(state["critic"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
+        if self._scaler is not None:
+            self._scaler.load_state_dict(state["scaler"])
         self._forget()
 
     def _forget(self) -> None:

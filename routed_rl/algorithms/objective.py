@@ -29,6 +29,8 @@ class Objective(NamedTuple):
     config: LearnerConfig
     distribution: Distribution
     gate_coefficient: float
+    progress: float = 0.0
+    """The share of the run's steps, from 0 to 1, that is taken."""
 
     def __call__(self, outputs: Outputs, batch: Batch, whole: Batch) -> tuple[Tensor, Metrics]:
         """Compute what `batch` adds to the loss of the `whole` that it is a part of.
@@ -55,7 +57,8 @@ class Objective(NamedTuple):
         }
         share = len(batch.input_index) / len(whole.input_index)  # n / N
         metrics = {name: share * mean.detach() for name, mean in means.items()}
-        loss = share * (policy + self.config.vf_coef * value - self.config.ent_coef * entropy)
+        ent_coef = self.config.at(self.progress).ent_coef
+        loss = share * (policy + self.config.vf_coef * value - ent_coef * entropy)
         if outputs.gate is not None and batch.gate_target is not None:
             gate, gate_metrics = _gate_loss(outputs.gate[batch.input_index], batch, whole)
             loss = loss + self.gate_coefficient * gate
@@ -66,8 +69,9 @@ class Objective(NamedTuple):
         """Compute the loss of the algorithm from log-probabilities (N,)."""
         if self.config.algorithm == "reinforce":
             return losses.policy_gradient_loss(log_prob, batch.advantage, batch.weight)
+        clip_range = self.config.at(self.progress).clip_range
         return losses.clipped_policy_loss(
-            log_prob, batch.log_prob, batch.advantage, batch.weight, self.config.clip_range
+            log_prob, batch.log_prob, batch.advantage, batch.weight, clip_range
         )
 
 

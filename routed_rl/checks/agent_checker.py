@@ -75,9 +75,8 @@ def _decisions(probe: AgentProbe) -> Iterator[str]:
     agent = probe.make(env)
     decision = agent.act(env.reset())
     batch = (env.num_envs,)
-    numbers = (env.num_envs, env.spec.num_actions)
     wanted = {
-        "action": numbers if env.spec.continuous else batch,
+        "action": (*batch, *env.spec.action_shape),
         "log_prob": batch,
         "value": batch,
     }
@@ -86,8 +85,9 @@ def _decisions(probe: AgentProbe) -> Iterator[str]:
         if found != shape:
             yield f"{name} is {found} for {env.num_envs} observations"
     action = decision.action
-    if not env.spec.continuous and not bool(((action >= 0) & (action < numbers[1])).all()):
-        yield f"an action lies outside 0 to {numbers[1] - 1}"
+    counts = torch.tensor(env.spec.action_sizes or env.spec.num_actions)
+    if not env.spec.continuous and not bool(((action >= 0) & (action < counts)).all()):
+        yield f"an action lies outside 0 to {(counts - 1).tolist()}"
     if not bool((decision.log_prob.sum() + decision.value.sum()).isfinite()):
         yield "log_prob or value is not finite"
 

@@ -68,11 +68,15 @@ class EnvProbe:
 
 def draw_actions(env: VecEnv, generator: torch.Generator) -> Decision:
     """Draw actions uniformly."""
-    shape = (env.num_envs, env.spec.num_actions)
-    if env.spec.continuous:
+    spec = env.spec
+    shape = (env.num_envs, *spec.action_shape)
+    if spec.continuous:
         action = 2 * torch.rand(shape, generator=generator) - 1
+    elif spec.action_sizes:
+        columns = [torch.randint(n, shape[:1], generator=generator) for n in spec.action_sizes]
+        action = torch.stack(columns, dim=1)
     else:
-        action = torch.randint(env.spec.num_actions, shape[:1], generator=generator)
+        action = torch.randint(spec.num_actions, shape, generator=generator)
     zero = torch.zeros(env.num_envs, device=env.device)
     return Decision(action.to(env.device), zero, zero)
 

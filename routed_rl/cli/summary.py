@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 from routed_rl.evaluation.report import Report
 from routed_rl.evaluation.terminal import Table, print_reports
 from routed_rl.training.run import Run
+from routed_rl.training.run_folder import RunResult
 
 
 def print_run(
@@ -34,3 +36,17 @@ def print_run(
     title += " (sees everything)" if run.agent.sees_everything else ""
     print_reports(reports, references, Table(title, run.agent.deployed, greedy))
     print(run.agent.remark)
+
+
+def print_rare_outcomes(result: RunResult) -> None:
+    """Say so where none or only one of several outcomes happened while a run was trained."""
+    happened = result.get("happened", {})
+    met = [name for name, count in happened.items() if count]
+    if len(met) > 1 or len(met) == len(happened):
+        return
+    found = f"only {met[0]!r} happened" if met else "no outcome happened"
+    print(
+        f"warning: in training {found}, of {', '.join(happened)}: there was nothing to tell apart. "
+        "Let the environment name others, or let it be explored for longer.",
+        file=sys.stderr,
+    )

@@ -50,7 +50,7 @@ def _resume(folder: Path, wanted: Wanted, flags: Sequence[str]) -> int:
 
 def _train(run: Run, *, resume: bool) -> int:
     """Train, and print what came out."""
-    from routed_rl.cli.summary import print_run
+    from routed_rl.cli.summary import print_rare_outcomes, print_run
 
     stopped_by = run.train(resume=resume)
     folder = run.folder
@@ -64,6 +64,7 @@ def _train(run: Run, *, resume: bool) -> int:
         f"{result['env_steps']:,} steps in {result['train_seconds']:.1f} s of training, "
         f"{result['labelled_episodes']:,} labelled episodes."
     )
+    print_rare_outcomes(result)
     print(f"Saved in {folder}")
     print(f"Curves: tensorboard --logdir {folder.parent}")
     print(f"More: python evaluate.py {folder} --help")

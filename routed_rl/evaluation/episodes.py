@@ -58,12 +58,14 @@ class _Tally:
         self._age = zeros.clone()  # (B,) steps of the running episode
         self._total = zeros.clone()  # (B,) its discounted true return so far
         self._paid = zeros.clone()  # (B,) what the world has paid, likewise
+        self._score = zeros.clone()  # (B,) the same, undiscounted
         # (B, K) how often each outcome has happened in the running episode
         self._happened = zeros.long()[:, None].repeat(1, len(env.spec.outcomes))
         self._numbers = 1 + torch.arange(len(env.spec.outcomes), device=env.device)
         self._finished = zeros.long()  # (B,) episodes that ended
         self._returns: list[Tensor] = []
         self._paid_returns: list[Tensor] = []
+        self._scores: list[Tensor] = []
         self._lengths: list[Tensor] = []
         self._counts: list[Tensor] = []  # (n, K) each
         self._rewards: list[Tensor] = []  # of the window's steps, (B,) each
@@ -79,6 +81,7 @@ class _Tally:
         discount = self._spec.discount**self._age
         self._total = self._total + discount * step.true_reward
         self._paid = self._paid + discount * step.reward
+        self._score = self._score + step.reward
         self._happened = self._happened + (step.outcome[:, None] == self._numbers)
         self._age = self._age + 1
         done = step.terminated | step.truncated
@@ -86,11 +89,13 @@ class _Tally:
         counted = done & (self._finished < self._quota)
         self._returns.append(self._total[counted])
         self._paid_returns.append(self._paid[counted])
+        self._scores.append(self._score[counted])
         self._lengths.append(self._age[counted])
         self._counts.append(self._happened[counted])
         self._finished = self._finished + done
         self._total = torch.where(done, 0.0, self._total)
         self._paid = torch.where(done, 0.0, self._paid)
+        self._score = torch.where(done, 0.0, self._score)
         self._happened = torch.where(done[:, None], 0, self._happened)
         self._age = torch.where(done, 0.0, self._age)
         if len(self._rewards) < self._window:
@@ -110,6 +115,7 @@ class _Tally:
         return Report(
             true_return=float(returns.mean()),
             paid_return=float(torch.cat(self._paid_returns).double().mean()),
+            score=float(torch.cat(self._scores).double().mean()),
             exact=False,
             standard_error=float(returns.std(correction=0) / math.sqrt(count)),
             episodes=count,

@@ -74,11 +74,11 @@ class Evaluator:
 
     def returns(self, policies: Mapping[str, Policy]) -> Reports:
         """Evaluate what a learning curve shows: the return and the outcomes."""
-        return {name: self._quick(policy) for name, policy in policies.items()}
+        return {name: self._counted(self._quick(policy)) for name, policy in policies.items()}
 
     def full(self, policies: Mapping[str, Policy]) -> Reports:
         """Evaluate everything that result.json holds of a policy."""
-        return {name: self._full(policy) for name, policy in policies.items()}
+        return {name: self._counted(self._full(policy)) for name, policy in policies.items()}
 
     def references(self) -> dict[str, float]:
         """Return what the best possible policy and scripted ones reach, where there are tables."""
@@ -88,6 +88,12 @@ class Evaluator:
         tables = self._exact.model.references
         scripted = {name: self._exact.mean_return(table) for name, table in tables.items()}
         return {"best possible": best} | scripted
+
+    def _counted(self, report: Report) -> Report:
+        """Add how often bad outcomes happen."""
+        counts = report.outcomes_per_episode or {}
+        bad = sum(count for name, count in counts.items() if name != self.spec.target)
+        return replace(report, bad_per_episode=float(bad))
 
     def _quick(self, policy: Policy) -> Report:
         if self._exact is not None:
@@ -130,6 +136,7 @@ class Evaluator:
         return Report(
             true_return=found.mean_return,
             paid_return=found.paid_return,
+            score=found.score,
             exact=True,
             unwatched=by_oversight["none"],
             stepwise_return=found.stepwise_return,

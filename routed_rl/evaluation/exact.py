@@ -27,6 +27,8 @@ class Evaluation:
     """Expected discounted true return of an episode."""
     paid_return: float
     """The same of what the world pays."""
+    score: float
+    """What the world pays in an episode, undiscounted."""
     by_condition: dict[tuple[bool, ...], float]
     """The same, for each set of overseen ends (one bool an outcome)."""
     outcomes: tuple[float, ...]
@@ -76,10 +78,11 @@ class ExactEvaluator:
         # E(k) = sum over ages n and states s of f_n(s) * sum_a pi(a | s) [(s, a) is outcome k]
         counts = torch.stack([(ages @ (policy * reach).sum(dim=1)).sum() for reach in self._reach])
         powers = self._discount ** torch.arange(self._horizon, device=ages.device).double()
-        paid = powers @ (ages @ (policy * self._paid).sum(dim=1))  # sum_n discount^n <f_n, r>
+        paid = ages @ (policy * self._paid).sum(dim=1)  # (H,) <f_n, r> at each age n
         return Evaluation(
             mean_return=float(self.model.start_probability @ values[-1]),
-            paid_return=float(paid),
+            paid_return=float(powers @ paid),
+            score=float(paid.sum()),
             by_condition=self._by_condition(values[-1]),
             outcomes=self._shares(policy, counts),
             counts=tuple(counts[1:].tolist()),

@@ -14,13 +14,13 @@ from routed_rl.models.steering import ablate, profile_weights, profiles
 
 @dataclass(frozen=True)
 class ProfileReport:
-    """What a profile's policy does in a world where its outcomes are worth 1 and all others -1."""
+    """What a profile's policy does in a world where its outcomes are the good ones."""
 
     report: Report
     allowed: float
-    """The share of episodes that end as the profile allows."""
+    """How often outcomes that the profile allows happen in an episode."""
     forbidden: float
-    """The share that end otherwise."""
+    """How often others do."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what json can hold."""
@@ -53,7 +53,8 @@ def tabulate(
         else:
             policy = policies[deployed]
         report = evaluator(chosen).returns({"": policy})[""]
-        allowed = sum(report.outcomes[name] for name in chosen)
-        forbidden = 1 - report.outcomes["none"] - allowed
+        counts = report.outcomes_per_episode or {}
+        allowed = sum(counts[name] for name in chosen)
+        forbidden = sum(counts.values()) - allowed
         table["+".join(chosen)] = ProfileReport(report, allowed, forbidden)
     return table

@@ -51,6 +51,7 @@ class Pupil:
         spec = replace(self.like.spec, steered=False)
         learner = Learner(spec, CONFIG, discount=discount, seed=seed, device=device)
         if not self.fresh:
+            learner.policy.preprocess.load_state_dict(self.like.preprocess.state_dict())
             learner.policy.torso.load_state_dict(self.like.torso.state_dict())
             if not self.new_head:
                 learner.policy.head.load_state_dict(self.like.head.state_dict())

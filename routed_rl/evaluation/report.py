@@ -19,6 +19,8 @@ class Report:
     """With sampled actions, at the oversight that was evaluated; "return" in result.json."""
     paid_return: float | None = None
     """That of what the world pays, which everybody sees; None in files of before version 0.3."""
+    score: float | None = None
+    """What the world pays in an episode in all, undiscounted: as others report it."""
     exact: bool
     """Whether it was computed from tables, and not from episodes."""
     standard_error: float | None = None
@@ -35,6 +37,8 @@ class Report:
     """The share of episodes in which each outcome happens at least once, or "none" does."""
     outcomes_per_episode: Mapping[str, float] | None = None
     """How often each outcome happens in an episode."""
+    bad_per_episode: float | None = None
+    """How often any outcome but the good one happens in an episode."""
     mean_length: float
     """Steps of an episode."""
     by_oversight: Mapping[str, float] | None = None

@@ -12,6 +12,8 @@ from routed_rl.evaluation.report import Report
 
 MEASURES = {
     "true_return": "return",
+    "paid_return": "paid",
+    "score": "score",
     "unwatched": "unwatched",
     "greedy": "greedy",
     "stepwise_return": "stepwise",
@@ -41,12 +43,14 @@ def print_reports(
     """
     first = next(iter(reports.values()))
     shown = [name for name in MEASURES if getattr(first, name) is not None]
+    if first.exact:
+        shown = [name for name in shown if name != "score"]  # nobody else has scores of our worlds
     table = rich.Table(
         title=about.title, title_style="bold", title_justify="left", caption_justify="left"
     )
     table.add_column("policy", no_wrap=True)
-    reached = [f"to {name}" if name != "none" else "to nothing" for name in first.outcomes]
-    for title in (*(MEASURES[name] for name in shown), *reached, "steps"):
+    outcomes = [name if name != "none" else "nothing" for name in first.outcomes]
+    for title in (*(MEASURES[name] for name in shown), *outcomes, "steps"):
         table.add_column(title, justify="right")
     for name, report in reports.items():
         marked = name == about.deployed
@@ -56,19 +60,33 @@ def print_reports(
     how = "exact" if first.exact else f"{first.episodes} episodes, ± is a standard error"
     actions = "the likeliest" if about.greedy else "sampled"
     note = f"* deployed. Returns are of whole episodes with {actions} actions, {how}."
+    if "score" in shown:
+        note += " Score: paid in all, undiscounted."
     console.print(note, highlight=False)
+    if any(_repeated(report) for report in reports.values()):
+        note = "Outcomes: share of episodes with at least one, and how often in an episode."
+        console.print(note, highlight=False)
     if references:
         text = ", ".join(f"{name} {value:.3f}" for name, value in references.items())
         console.print(f"To compare with: {text}.", highlight=False)
 
 
 def _cells(report: Report, shown: Sequence[str]) -> list[str]:
-    """Write a row: measures, shares of outcomes, steps."""
+    """Write a row: measures, shares of episodes with each outcome, steps."""
     cells = [f"{getattr(report, name):.3f}" for name in shown]
     if report.standard_error is not None:
         cells[0] += f" ±{report.standard_error:.3f}"
-    cells += [f"{max(share, 0.0):.1%}" for share in report.outcomes.values()]
+    counts = report.outcomes_per_episode or {}
+    for name, share in report.outcomes.items():
+        often = f" ({counts[name]:.2f})" if name in counts and _repeated(report) else ""
+        cells.append(f"{max(share, 0.0):.1%}{often}")
     return [*cells, f"{report.mean_length:.1f}"]
+
+
+def _repeated(report: Report) -> bool:
+    """Say whether an outcome happens more than once in some episode."""
+    counts = report.outcomes_per_episode or {}
+    return any(count > report.outcomes[name] + 1e-6 for name, count in counts.items())
 
 
 def print_rows(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:

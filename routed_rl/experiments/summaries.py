@@ -15,9 +15,12 @@ from routed_rl.experiments.results import Result
 
 MEASURES: Mapping[str, Callable[[Report], float | None]] = {
     "return": attrgetter("true_return"),
+    "paid_return": attrgetter("paid_return"),
     "unwatched": attrgetter("unwatched"),
+    "bad_per_episode": attrgetter("bad_per_episode"),
 }
 """What tables and figures show: a measure's name in result.json -> where a report has it."""
+LOWER_IS_BETTER = ("bad_per_episode",)
 
 
 class Summary(NamedTuple):

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from routed_rl.experiments.results import CHECKPOINTS, Result
 from routed_rl.experiments.summaries import (
+    LOWER_IS_BETTER,
     MEASURES,
     ByOversight,
     Summary,
@@ -42,6 +43,8 @@ class _Table(NamedTuple):
     rows: ByOversight
     paired: bool = False
     """Whether it is of differences between two methods."""
+    lowest: bool = False
+    """Whether the lowest mean is the best."""
 
 
 def markdown(
@@ -50,6 +53,7 @@ def markdown(
     *,
     corner: str = "method",
     best_of: Literal["column", "row"] = "column",
+    lowest: bool = False,
 ) -> str:
     """Write a table whose cells are a mean and its interval.
 
@@ -58,6 +62,7 @@ def markdown(
         form: how to write numbers.
         corner: what stands over the names of the rows.
         best_of: the best mean of each "column" or "row" is bold.
+        lowest: whether the lowest mean is the best.
     """
     # Rows may have other columns than the first one: not every method is run at every level.
     columns = sorted({column for row in table.values() for column in row})
@@ -73,7 +78,7 @@ def markdown(
             if best_of == "column":
                 rivals = [other[column] for other in table.values() if column in other]
             # Equal means are all bold.
-            best = max(summary.mean for summary in rivals)
+            best = (min if lowest else max)(summary.mean for summary in rivals)
             cells.append(row[column].text(form, bold=row[column].mean == best))
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -113,10 +118,13 @@ def _tables(results: Sequence[Result], against: str | None) -> Iterator[_Table]:
     choices = itertools.product(worlds, CHECKPOINTS.items(), MEASURES)
     for world, (checkpoint, title), measure in choices:
         runs = [result for result in results if result.world == world]
-        yield _Table(world, title, measure, tabulate(runs, measure, checkpoint))
+        lowest = measure in LOWER_IS_BETTER
+        rows = tabulate(runs, measure, checkpoint)
+        yield _Table(world, title, measure, rows, lowest=lowest)
         if against is not None:
             rows = differences(runs, measure, checkpoint, against)
-            yield _Table(world, title, f"{measure} minus that of {against}", rows, paired=True)
+            name = f"{measure} minus that of {against}"
+            yield _Table(world, title, name, rows, paired=True, lowest=lowest)
 
 
 def _section(table: _Table, *, with_world: bool) -> str:
@@ -130,7 +138,7 @@ def _section(table: _Table, *, with_world: bool) -> str:
     return (
         f"## {world}{table.measure}, {table.checkpoint} checkpoint\n\n"
         f"Mean and 95% bootstrap interval over {over}; the best mean is bold.\n\n"
-        f"{markdown(table.rows, form)}\n"
+        f"{markdown(table.rows, form, lowest=table.lowest)}\n"
     )
 
 
@@ -149,11 +157,13 @@ def _world_by_world(results: Sequence[Result]) -> str:
     for (checkpoint, title), measure, level in choices:
         table = by_world(results, measure, checkpoint, level)
         if any(table.values()):
+            lowest = measure in LOWER_IS_BETTER
+            rows = markdown(table, corner="world", best_of="row", lowest=lowest)
             text += (
                 f"## World by world: {measure}, {title} checkpoint, {level:g} oversight\n\n"
                 "Mean and 95% bootstrap interval over seeds; "
                 "the best mean of each world is bold.\n\n"
-                f"{markdown(table, corner='world', best_of='row')}\n"
+                f"{rows}\n"
             )
     return text
 

@@ -174,6 +174,7 @@ class GymWorld(VecEnv):
             oversight_channel=channels if config.show_oversight else None,
             outcomes_end=config.paid == "ends",
             continuous=self._copies.actions.continuous,
+            action_sizes=self._copies.actions.sizes,
             image=encoder.image,
             obs_range=(min(low, 0.0), max(high, 1.0)),  # the oversight is 0 or 1
         )

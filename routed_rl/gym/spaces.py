@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -154,12 +154,15 @@ class Actions:
     continuous: bool
     decode: Callable[[NDArray[Any]], NDArray[Any]]
     """Actions of a policy, (B,) or (B, num_actions) -> those of the environment."""
+    sizes: tuple[int, ...] = ()
+    """Where an action is several whole numbers: how many values each has."""
 
 
 def actions(space: spaces.Space[Any]) -> Actions:
-    """Return what a space's actions are: Discrete ones are counted, a Box's numbers scaled.
+    """Return what a space's actions are: whole numbers are counted, a Box's scaled.
 
-    To a policy the bounds of a Box are -1 and 1.
+    To a policy the bounds of a Box are -1 and 1. A MultiDiscrete or MultiBinary action is a row of
+    whole numbers, drawn independently.
 
     Raises:
         UserError: if there is no rule for it.
@@ -168,10 +171,25 @@ def actions(space: spaces.Space[Any]) -> Actions:
         return Actions(int(space.n), False, lambda chosen: chosen + space.start)
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
         return _scaled(space)
+    if isinstance(space, spaces.MultiDiscrete):
+        return _counted(space, space.nvec.flatten().tolist(), space.start)
+    if isinstance(space, spaces.MultiBinary):
+        return _counted(space, [2] * int(np.prod(space.shape)), 0)
     raise UserError(
         f"no rule for actions of {space}: "
-        "wrap the environment to take a Discrete or a Box of floats."
+        "wrap the environment to take a Discrete, MultiDiscrete, MultiBinary or a Box of floats."
     )
+
+
+def _counted(
+    space: spaces.MultiDiscrete | spaces.MultiBinary, sizes: Sequence[int], start: Any
+) -> Actions:
+    """Count each number of an action from its start."""
+
+    def decode(chosen: NDArray[Any]) -> NDArray[Any]:
+        return (chosen.reshape(-1, *space.shape) + start).astype(space.dtype)
+
+    return Actions(len(sizes), False, decode, tuple(sizes))
 
 
 def _scaled(space: spaces.Box) -> Actions:

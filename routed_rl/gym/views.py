@@ -142,9 +142,11 @@ def _observation_space(spec: EnvSpec) -> spaces.Box:
     return spaces.Box(*spec.obs_range, (int(np.prod(spec.obs_shape)),), np.float32)
 
 
-def _action_space(spec: EnvSpec) -> spaces.Box | spaces.Discrete:
+def _action_space(spec: EnvSpec) -> spaces.Box | spaces.MultiDiscrete | spaces.Discrete:
     if spec.continuous:
         return spaces.Box(-1, 1, (spec.num_actions,), np.float32)
+    if spec.action_sizes:
+        return spaces.MultiDiscrete(list(spec.action_sizes))
     return spaces.Discrete(spec.num_actions)
 
 
@@ -157,8 +159,7 @@ def _observe(obs: Tensor, spec: EnvSpec) -> NDArray[Any]:
 
 
 def _actions(actions: NDArray[Any], env: VecEnv) -> Tensor:
-    dtype = torch.float32 if env.spec.continuous else torch.int64
-    return torch.as_tensor(actions, dtype=dtype, device=env.device)
+    return torch.as_tensor(actions, dtype=env.spec.action_dtype, device=env.device)
 
 
 def _truth(step: Step, spec: EnvSpec) -> dict[str, NDArray[Any]]:

@@ -8,6 +8,7 @@ from routed_rl.models.conditioned import ConditionedNetwork, ConditionedTorso
 from routed_rl.models.distributions import GaussianHead
 from routed_rl.models.experts import Gate, MixtureOfExperts
 from routed_rl.models.networks import DropChannel, linear, network
+from routed_rl.models.normalisation import Normaliser
 from routed_rl.models.policy import Policy
 from routed_rl.models.policy_spec import PolicySpec
 
@@ -16,7 +17,8 @@ def build_policy(spec: PolicySpec) -> Policy:
     """Build a policy. Weights are drawn in this order: experts, gate, head."""
     torso = _conditioned_torso(spec) if spec.conditioned else _mixture(spec)
     # One head for all experts, so that an ablated policy needs nothing of those that are gone.
-    head: nn.Module = linear(spec.hidden[-1], spec.num_actions)
+    outputs = sum(spec.action_sizes) or spec.num_actions
+    head: nn.Module = linear(spec.hidden[-1], outputs)
     if spec.continuous:
         head = GaussianHead(head, spec.num_actions)
     return Policy(spec, _preprocess(spec), torso, head)
@@ -32,10 +34,14 @@ def build_critic(spec: PolicySpec) -> nn.Module:
 
 
 def _preprocess(spec: PolicySpec) -> nn.Module:
-    """Build what leaves the dropped channel out."""
-    if spec.dropped_channel is None:
-        return nn.Identity()
-    return DropChannel(spec.obs_shape[0], spec.dropped_channel)
+    """Build what leaves the dropped channel out, and normalises the rest."""
+    visible: nn.Module = nn.Identity()
+    if spec.dropped_channel is not None:
+        visible = DropChannel(spec.obs_shape[0], spec.dropped_channel)
+    if not spec.normalize_obs:
+        return visible
+    untouched = spec.oversight_channel if spec.dropped_channel is None else None
+    return Normaliser(visible, spec.visible_shape, image=spec.image, untouched=untouched)
 
 
 def _mixture(spec: PolicySpec) -> MixtureOfExperts:

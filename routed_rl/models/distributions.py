@@ -1,4 +1,4 @@
-"""Distributions of actions: categorical for numbered actions, Gaussian for continuous ones.
+"""Distributions of actions: categorical for whole numbers, Gaussian for continuous ones.
 
 A policy answers each observation with the P parameters of a distribution, one row of a tensor. What
 they mean is known here alone.
@@ -7,6 +7,7 @@ they mean is known here alone.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -67,6 +68,43 @@ class Categorical:
         """Return entropies (N,) in nats: -sum_a p_a log p_a."""
         log_probs = parameters.log_softmax(dim=1)
         return -(log_probs.exp() * log_probs).sum(dim=1)
+
+
+@dataclass(frozen=True)
+class MultiCategorical:
+    """Actions (N, A) int64 of independent numbers; the parameters are logits (N, sum(sizes))."""
+
+    sizes: tuple[int, ...]
+    """How many values each of the A numbers has."""
+
+    def sample(self, parameters: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw actions (N, A), and return their log-probabilities (N,)."""
+        drawn = [Categorical().sample(logits, generator) for logits in self._split(parameters)]
+        actions, log_probs = (torch.stack(column, dim=1) for column in zip(*drawn, strict=True))
+        return actions, log_probs.sum(dim=1)
+
+    def mode(self, parameters: Tensor) -> Tensor:
+        """Return the likeliest actions (N, A)."""
+        modes = [Categorical().mode(logits) for logits in self._split(parameters)]
+        return torch.stack(modes, dim=1)
+
+    def log_prob(self, parameters: Tensor, action: Tensor) -> Tensor:
+        """Return log-probabilities (N,) of actions (N, A): the sum of their numbers'."""
+        numbers = zip(self._split(parameters), action.unbind(dim=1), strict=True)
+        return _sum([Categorical().log_prob(logits, number) for logits, number in numbers])
+
+    def entropy(self, parameters: Tensor) -> Tensor:
+        """Return entropies (N,) in nats: the sum of the numbers'."""
+        return _sum([Categorical().entropy(logits) for logits in self._split(parameters)])
+
+    def _split(self, parameters: Tensor) -> tuple[Tensor, ...]:
+        """Take parameters apart: A of (N, size)."""
+        return parameters.split(self.sizes, dim=1)
+
+
+def _sum(columns: list[Tensor]) -> Tensor:
+    """Sum A columns (N,)."""
+    return torch.stack(columns, dim=1).sum(dim=1)
 
 
 class Gaussian:

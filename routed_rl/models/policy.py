@@ -7,8 +7,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from routed_rl.models.distributions import Categorical, Distribution, Gaussian
+from routed_rl.models.distributions import (
+    Categorical,
+    Distribution,
+    Gaussian,
+    MultiCategorical,
+)
 from routed_rl.models.experts import MixtureOfExperts
+from routed_rl.models.normalisation import Normaliser
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.models.sparse import Sparse, compact
 
@@ -35,7 +41,7 @@ class Policy(nn.Module):
         self.preprocess = preprocess
         self.torso = torso
         self.head = head
-        self.distribution: Distribution = Gaussian() if spec.continuous else Categorical()
+        self.distribution = _distribution(spec)
 
     def forward(
         self,
@@ -65,7 +71,14 @@ class Policy(nn.Module):
 
     def to_sparse(self, preprocessed: Tensor) -> Tensor | Sparse:
         """Compact what `preprocess` gave, if that is faster; convolutions want it as it is."""
-        return preprocessed if self.spec.image else compact(preprocessed)
+        # Of what was normalised hardly a number is 0: it need not be counted.
+        dense = self.spec.image or self.spec.normalize_obs
+        return preprocessed if dense else compact(preprocessed)
+
+    def update_statistics(self, obs: Tensor) -> None:
+        """Let observations (N, *obs_shape) change what they are normalised by, if they are."""
+        if isinstance(self.preprocess, Normaliser):
+            self.preprocess.update(obs)
 
     @torch.no_grad()
     def act(self, obs: Tensor, generator: torch.Generator, *, greedy: bool = False) -> Tensor:
@@ -81,3 +94,10 @@ class Policy(nn.Module):
         """Return the probabilities (N, A) of numbered actions, `chunk` observations at a time."""
         logits = (self.forward_encoded(self.encode(part)).actions for part in obs.split(chunk))
         return torch.cat([part.softmax(dim=1) for part in logits])
+
+
+def _distribution(spec: PolicySpec) -> Distribution:
+    """Return what the head's outputs are the parameters of."""
+    if spec.continuous:
+        return Gaussian()
+    return MultiCategorical(spec.action_sizes) if spec.action_sizes else Categorical()

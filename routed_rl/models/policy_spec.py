@@ -16,7 +16,7 @@ class PolicySpec:
     obs_shape: tuple[int, ...]
     """Shape of one observation."""
     num_actions: int
-    """How many actions there are, or how many numbers a continuous action has."""
+    """How many actions there are; or, if an action is several numbers, how many it has."""
     experts: tuple[str, ...]
     """Names of the experts, in the order of the outcomes."""
     hidden: tuple[int, ...]
@@ -35,6 +35,12 @@ class PolicySpec:
     """Whether actions are drawn from a Gaussian."""
     image: bool = False
     """Whether experts, gate and critic begin with convolutions."""
+    action_sizes: tuple[int, ...] = ()
+    """Where an action is several whole numbers: how many values each has."""
+    oversight_channel: int | None = None
+    """The channel that shows the oversight, if the policy sees it: it is not normalised."""
+    normalize_obs: bool = False
+    """Whether observations are normalised by running statistics."""
 
     @classmethod
     def of(
@@ -63,6 +69,8 @@ class PolicySpec:
             dropped_channel=spec.oversight_channel if hide_oversight else None,
             continuous=spec.continuous,
             image=spec.image,
+            action_sizes=spec.action_sizes,
+            oversight_channel=None if hide_oversight else spec.oversight_channel,
             **switches,
         )
 

@@ -156,9 +156,7 @@ def _forms(spec: EnvSpec, num_envs: int) -> tuple[_Form, _Form, dict[str, _Form]
     """Return the forms of an observation, of actions, and of each field of a `Step`."""
     batch = torch.Size((num_envs,))
     frame = _Form(torch.Size((num_envs, *spec.obs_shape)), torch.float32)
-    action = _Form(batch, torch.int64)
-    if spec.continuous:
-        action = _Form(torch.Size((num_envs, spec.num_actions)), torch.float32)
+    action = _Form(torch.Size((num_envs, *spec.action_shape)), spec.action_dtype)
     flag = _Form(batch, torch.bool)
     number = _Form(batch, torch.int64)
     answer = {

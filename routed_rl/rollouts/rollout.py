@@ -16,7 +16,7 @@ from routed_rl.worlds.vec_env import VecEnv
 class Decision(NamedTuple):
     """What a policy decided for B observations."""
 
-    action: Tensor  # (B,) int64 or (B, A) float
+    action: Tensor  # (B,) int64, or (B, A) int64 or float
     log_prob: Tensor  # (B,) log-probability of the action
     value: Tensor  # (B,) the critic's estimate of the return to come
     expert_weights: Tensor | None = (
@@ -34,7 +34,7 @@ class Experience:
     obs: Tensor  # (T, B, *obs_shape) what was acted on
     last_obs: Tensor  # (B, *obs_shape) what is to be acted on next
     final_obs: Tensor  # (T, B, *obs_shape) what each action led to, before any reset
-    action: Tensor  # (T, B) int64 or (T, B, A) float
+    action: Tensor  # (T, B) int64, or (T, B, A) int64 or float
     log_prob: Tensor  # (T, B)
     value: Tensor  # (T, B)
     expert_weights: Tensor | None = None  # (T, B, E)

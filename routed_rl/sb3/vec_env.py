@@ -1,7 +1,7 @@
 """A VecEnv of ours as one of Stable-Baselines3's.
 
-The reward is what the world pays: the true reward stays out, as in training here. The info of a
-step has `outcome`, a name, only where the overseer reported one: `RoutedCallback` reads it there.
+The reward is what the world pays, unless the true one is asked for. The info of a step has
+`outcome`, a name, only where the overseer reported one: `RoutedCallback` reads it there.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from routed_rl.worlds.vec_env import Step, VecEnv
 class RoutedVecEnv(SB3VecEnv):
     """Wraps B environments; Stable-Baselines3 wants NumPy and a dict for each of them."""
 
-    def __init__(self, env: VecEnv) -> None:
-        """Wrap `env`."""
+    def __init__(self, env: VecEnv, *, true_reward: bool = False) -> None:
+        """Wrap `env`; with `true_reward` its reward is the true one, for an upper bound."""
         self.env = env
+        self._true_reward = true_reward
         self.render_mode = "rgb_array"
         self._actions = torch.zeros(0)
         obs_space = spaces.Box(-np.inf, np.inf, env.spec.obs_shape, np.float32)
@@ -38,7 +39,7 @@ class RoutedVecEnv(SB3VecEnv):
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Remember the actions: (B,) integers, or (B, num_actions) numbers."""
-        dtype = torch.float32 if self.env.spec.continuous else torch.int64
+        dtype = self.env.spec.action_dtype
         self._actions = torch.as_tensor(actions, dtype=dtype, device=self.env.device)
 
     def step_wait(self) -> VecEnvStepReturn:
@@ -46,7 +47,8 @@ class RoutedVecEnv(SB3VecEnv):
         step = self.env.step(self._actions)
         done = (step.terminated | step.truncated).cpu().numpy()
         infos = self._infos(step, done)
-        return step.obs.cpu().numpy(), step.reward.cpu().numpy(), done, infos
+        reward = step.true_reward if self._true_reward else step.reward
+        return step.obs.cpu().numpy(), reward.cpu().numpy(), done, infos
 
     def close(self) -> None:
         """Do nothing: there is nothing to close."""
@@ -103,4 +105,6 @@ class RoutedVecEnv(SB3VecEnv):
 def _action_space(spec: EnvSpec) -> spaces.Space[Any]:
     if spec.continuous:
         return spaces.Box(-1.0, 1.0, (spec.num_actions,))
+    if spec.action_sizes:
+        return spaces.MultiDiscrete(list(spec.action_sizes))
     return spaces.Discrete(spec.num_actions)

@@ -35,7 +35,8 @@ _TRAIN = f"""Train an agent in an environment.
                      (default {RunNames.agent})
   --list             say what environments and agents there are
   --plugin FILE ...  files or modules with other environments or agents
-  --config FILE      yaml with settings; flags win over it
+  --config FILE      yaml with settings, or by its name one of ours: {{configs}};
+                     flags win over it
   --run-dir DIR      folder for the run's files; a new one under runs/ unless given
   --resume DIR       continue the run in DIR; only --steps may change
 """
@@ -68,7 +69,7 @@ def choose(args: Sequence[str]) -> tuple[Wanted, list[str]]:
 def build(args: Sequence[str], prog: str = "train.py") -> Setup:
     """Build from the flags of `train` what it would train, without a folder."""
     wanted, flags = choose(args)
-    plain = settings.read_yaml(Path(wanted.config)) if wanted.config else {}
+    plain = settings.read_yaml(_config_file(wanted.config)) if wanted.config else {}
     return assemble(plain, flags, prog, wanted)
 
 
@@ -84,6 +85,7 @@ def assemble(
     own = renamed(own, _field_names(agent))
     kinds: tuple[Kind, ...] = ("envs", "agents")
     listed = {kind: ", ".join(registry.names(kind)) for kind in kinds}
+    configs = ", ".join(registry.configs())
     # What the current folder alone has, a run that is reopened in another could not find.
     here = [registry.file_to_give("envs", names.env), registry.file_to_give("agents", names.agent)]
     names = replace(names, plugins=(*names.plugins, *filter(None, here)))
@@ -92,11 +94,29 @@ def assemble(
             flags_class(env, agent),
             [*settings.to_flags(own), *flags],
             prog=prog,
-            description=_TRAIN.format(**listed),
+            description=_TRAIN.format(**listed, configs=configs),
         )
     except settings.UnknownFlagError as error:
         raise _with_new_name(error) from None
     return Setup(split(names, parsed), env, agent)
+
+
+def _config_file(given: str) -> Path:
+    """Return the file that is given with --config: a path, or the name of one of ours.
+
+    Raises:
+        UserError: if a name is neither.
+    """
+    path = Path(given)
+    if path.is_file() or path.parent != Path():
+        return path
+    known = Registry().configs()
+    name = given.removesuffix(".yaml")
+    if name not in known:
+        raise UserError(
+            f"there is no file {given!r}, and no config of ours. {nearest(name, known)}"
+        )
+    return known[name]
 
 
 def from_configs(env: Any, agent: Any, own: RunSettings) -> Setup:

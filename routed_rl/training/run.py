@@ -244,6 +244,7 @@ class Run:
             "env_steps": progress.env_steps,
             "train_seconds": round(progress.train_seconds, 3),
             "labelled_episodes": progress.labelled_episodes,
+            "happened": dict(zip(evaluator.spec.outcomes, progress.happened, strict=False)),
             "sees_everything": agent.sees_everything,
             "deployed": agent.deployed,
             "policies": reports[progress.env_steps],

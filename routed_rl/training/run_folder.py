@@ -43,6 +43,7 @@ class RunResult(TypedDict):
     env_steps: int
     train_seconds: float
     labelled_episodes: int
+    happened: NotRequired[dict[str, int]]
     sees_everything: bool
     deployed: str
     policies: dict[str, Report]

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,11 @@ class Progress:
 
     env_steps: int = 0
     labelled_episodes: int = 0
+    """Reports: where outcomes end episodes, one an episode at most."""
     train_seconds: float = 0.0
     evaluation_seconds: float = 0.0
+    happened: list[int] = field(default_factory=list)
+    """How often each outcome has happened, K numbers; empty before the first rollout."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,8 @@ class Trainer:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue where `state` was saved, with an agent that is restored already."""
-        self.progress = Progress(**{name: state[name] for name in vars(self.progress)})
+        # A checkpoint of before version 0.3 does not say what happened.
+        self.progress = Progress(**{k: state[k] for k in vars(self.progress) if k in state})
         self._env.begin_rollout(self.progress.env_steps)
         self.selector.load_state_dict(state["selector"])
         self._generator.set_state(state["generator"].cpu())
@@ -139,6 +143,7 @@ class Trainer:
         with stop_requests() as asked_to_stop, self._rescued():
             while self.progress.env_steps < total and not asked_to_stop:
                 before = self.progress.env_steps
+                self._agent.set_progress(before / total)
                 metrics = self._update()
                 now = self.progress.env_steps
                 if evaluations and (now // every > before // every or now >= total):
@@ -203,6 +208,10 @@ class Trainer:
         """Go on from the end of a rollout."""
         self._obs = rollout.last_obs
         self.progress.labelled_episodes += int(names_outcome(rollout.reported).sum())
+        kinds = 1 + len(self._env.spec.outcomes)
+        counts = rollout.outcome.flatten().bincount(minlength=kinds).tolist()[1:]
+        before = self.progress.happened or [0] * len(counts)
+        self.progress.happened = [a + b for a, b in zip(before, counts, strict=True)]
         self.progress.env_steps += rollout.reward.numel()
 
     def _observe_deployed(self, visible: VisibleRollout, before: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 TAKEN = ("mixture", "policy", "none", "all", "rest", "episodes", "overseen")
@@ -18,7 +19,7 @@ class EnvSpec:
     obs_shape: tuple[int, ...]
     """Shape of one observation: (D,) numbers, or C channels of any shape such as (C, H, W)."""
     num_actions: int
-    """How many actions there are; or, if they are continuous, how many numbers one has."""
+    """How many actions there are; or, if an action is several numbers, how many it has."""
     outcomes: tuple[str, ...]
     """Names of what can happen, good or bad, K of them; outcome k + 1 is `outcomes[k]`."""
     target: str
@@ -41,6 +42,9 @@ class EnvSpec:
     then knows of a step after which the episode goes on that nothing happened in it."""
     obs_range: tuple[float, float] = (0.0, 1.0)
     """The least and the greatest number that an observation can hold."""
+    action_sizes: tuple[int, ...] = ()
+    """Where an action is `num_actions` whole numbers: how many values each has. They count from 0.
+    Such a world has no tables."""
 
     def __post_init__(self) -> None:
         if self.target not in self.outcomes:
@@ -52,6 +56,22 @@ class EnvSpec:
         if len(self.outcome_rewards) != len(self.outcomes):
             counts = f"{len(self.outcome_rewards)} rewards for {len(self.outcomes)} outcomes"
             raise ValueError(f"{counts}: give one each.")
+        sizes = self.action_sizes
+        if sizes and (self.continuous or len(sizes) != self.num_actions or min(sizes) < 1):
+            raise ValueError(
+                f"action_sizes are {sizes} for num_actions {self.num_actions}, "
+                f"continuous {self.continuous}: give a size above 0 for each number of an action."
+            )
+
+    @property
+    def action_shape(self) -> tuple[int, ...]:
+        """Shape of one action: () if actions are numbered, else (num_actions,)."""
+        return (self.num_actions,) if self.continuous or self.action_sizes else ()
+
+    @property
+    def action_dtype(self) -> torch.dtype:
+        """Type of its numbers."""
+        return torch.float32 if self.continuous else torch.int64
 
 
 def check_outcome_names(outcomes: Sequence[str]) -> None:

@@ -52,7 +52,8 @@ class VecEnv(ABC):
         """Take one action in each environment; an ended one starts anew in the same step.
 
         Args:
-            actions: (B,) int64, or (B, num_actions) float if `spec.continuous`.
+            actions: (B,) int64; (B, num_actions) int64 if there are `spec.action_sizes`, or float
+                if `spec.continuous`.
         """
 
     def model(self) -> TabularMDP | None:

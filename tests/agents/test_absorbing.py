@@ -26,7 +26,7 @@ def played(**settings: Any) -> tuple[Agent, VisibleRollout]:
     """Let an agent play eight steps of four environments in which nothing is overseen."""
     env = world(4, oversight=0.0)
     agent = Agent(env.spec, Config(**SMALL | settings), seed=0, device=CPU)
-    return agent, labels.hide(collect(env, agent.act, env.reset(), 8), env.spec.outcome_rewards)
+    return agent, labels.hide(collect(env, agent.act, env.reset(), 8), env.spec)
 
 
 def ended_at_once(rollout: VisibleRollout, weights: list[list[float]]) -> VisibleRollout:

@@ -8,7 +8,7 @@ from routed_rl.rollouts import labels
 
 def test_an_episode_that_is_unknown_has_no_weight() -> None:
     agent = Agent(BY_HAND, Config(hidden=(4,)), seed=0, device=CPU)
-    signal = agent.training_signal(labels.hide(four_episodes(), BY_HAND.outcome_rewards))
+    signal = agent.training_signal(labels.hide(four_episodes(), BY_HAND))
     assert signal.reward.tolist() == [[0, 0, 0, 0], [-1, 0, 1, 0]]
     assert signal.weight is not None
     assert signal.weight.tolist() == [[1, 0, 1, 1], [1, 0, 1, 1]]

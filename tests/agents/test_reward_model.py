@@ -12,7 +12,7 @@ from routed_rl.rollouts import labels
 def test_an_end_has_the_value_that_is_expected_of_it(bad_reward: float) -> None:
     config = Config(hidden=(4,), model_hidden=(4,), bad_reward=bad_reward)
     agent = Agent(BY_HAND, config, seed=0, device=CPU)
-    rollout = labels.hide(four_episodes(), BY_HAND.outcome_rewards)
+    rollout = labels.hide(four_episodes(), BY_HAND)
     good, bad = agent.model.probabilities(rollout.final_obs[1, 1:2]).squeeze(0)
     assert 0.01 < good < 0.99, "it is in doubt"
     reward = agent.training_signal(rollout).reward

@@ -22,7 +22,7 @@ def what_the_learner_gets(**settings: Any) -> tuple[VisibleRollout, TrainingSign
     """Let an agent learn from a rollout; return both, the rollout and what it makes of it."""
     env = world(64, oversight=0.5)
     agent = agent_of(env, **settings)
-    rollout = labels.hide(collect(env, agent.act, env.reset(), 16), env.spec.outcome_rewards)
+    rollout = labels.hide(collect(env, agent.act, env.reset(), 16), env.spec)
     caught: list[TrainingSignal] = []
 
     def update(_: VisibleRollout, signal: TrainingSignal) -> dict[str, Tensor]:

@@ -35,7 +35,7 @@ def half(**settings: Any) -> tuple[Half, VisibleRollout]:
     env = world(16)
     agent = Half(env.spec, LearnerConfig(hidden=(8,), **settings), seed=0, device=CPU)
     rollout = collect(env, agent.act, env.reset(), 8)
-    return agent, labels.hide(rollout, env.spec.outcome_rewards)
+    return agent, labels.hide(rollout, env.spec)
 
 
 def test_one_network_learns_from_the_signal_that_its_method_gives() -> None:

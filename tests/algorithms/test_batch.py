@@ -74,7 +74,7 @@ def test_distinct_inputs_and_parts_give_the_gradients_of_all_samples_at_once(
 ) -> None:
     learning = learner(algorithm)
     env = world(64, rows=3, columns=3, oversight=0.5)
-    rollout = labels.hide(collect(env, learning.act, env.reset(), 16), env.spec.outcome_rewards)
+    rollout = labels.hide(collect(env, learning.act, env.reset(), 16), env.spec)
     signal = TrainingSignal(
         reached(rollout),
         grad_mask=labels.routes(rollout.label, 2),

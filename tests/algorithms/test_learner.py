@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,8 @@ from torch.nn import functional
 from routed_rl.algorithms.batch import Batch
 from routed_rl.algorithms.config import LearnerConfig
 from routed_rl.algorithms.learner import Learner
-from routed_rl.algorithms.signal import TrainingSignal
+from routed_rl.algorithms.signal import RewardScaler, TrainingSignal
+from routed_rl.models.normalisation import Normaliser
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.rollouts import labels, rewards
 from routed_rl.rollouts.rollout import VisibleRollout, collect
@@ -28,7 +30,7 @@ def learner(**settings: Any) -> Learner:
 def played(learning: Learner, num_envs: int = 32, steps: int = 32) -> VisibleRollout:
     """Let a learner play where half of all ends are overseen."""
     env = world(num_envs, oversight=0.5)
-    return labels.hide(collect(env, learning.act, env.reset(), steps), env.spec.outcome_rewards)
+    return labels.hide(collect(env, learning.act, env.reset(), steps), env.spec)
 
 
 def routed_signal(rollout: VisibleRollout) -> TrainingSignal:
@@ -228,3 +230,86 @@ def test_it_acts_on_what_it_learnt_and_not_on_what_it_remembers() -> None:
     other.act(obs)
     other.load_state_dict(learning.state_dict())
     assert torch.equal(other.act(obs).value, learning.act(obs).value)
+
+
+def test_a_whole_rollout_is_normalised_by_the_statistics_of_those_before_it() -> None:
+    learning = learner(normalize_obs=True)
+    seen = []
+    for _ in range(2):
+        rollout = played(learning)
+        batch = learning.prepare(rollout, TrainingSignal(rewards.reached(rollout)))
+        actions = learning.policy.forward_encoded(batch.inputs.obs).actions[batch.input_index]
+        log_prob = learning.policy.distribution.log_prob(actions, batch.action)
+        assert ((log_prob - batch.log_prob).exp() - 1).abs().max() < 1e-5
+        values = learning.critic(batch.inputs.obs).squeeze(1)[batch.input_index]
+        assert torch.allclose(values, rollout.value.flatten(), atol=1e-5)
+        learning.update(rollout, TrainingSignal(rewards.reached(rollout)))
+        seen.append(rollout.obs.flatten(0, 1))
+        preprocess = learning.policy.preprocess
+        assert isinstance(preprocess, Normaliser)
+        data = torch.cat(seen).double()
+        assert torch.allclose(preprocess.moments.mean, data.mean(dim=0))
+        assert torch.allclose(preprocess.moments.variance, data.var(dim=0, correction=0))
+
+
+def test_what_was_remembered_is_forgotten_when_the_statistics_change() -> None:
+    learning = learner(normalize_obs=True, learning_rate=1e-30)  # no weight moves
+    rollout = played(learning)
+    before = learning.act(rollout.obs[0])
+    learning.update(rollout, TrainingSignal(rewards.reached(rollout)))
+    after = learning.act(rollout.obs[0])
+    assert torch.allclose(after.value, learning.value(rollout.obs[0]), atol=1e-6)
+    assert not torch.allclose(after.value, before.value, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"normalize_obs": True}, {"normalize_reward": True, "vf_coef": 0.1}]
+)
+def test_it_goes_on_to_the_same_bits(settings: dict[str, Any]) -> None:
+    first = learner(**settings)
+    rollouts = [played(first) for _ in range(2)]
+    first.update(rollouts[0], TrainingSignal(rewards.reached(rollouts[0])))
+    second = learner(**settings)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    for learning in (first, second):
+        learning.update(rollouts[1], TrainingSignal(rewards.reached(rollouts[1])))
+    assert torch.equal(first.value(rollouts[0].obs[0]), second.value(rollouts[0].obs[0]))
+    states = [learning.policy.state_dict() for learning in (first, second)]
+    assert all(map(torch.equal, states[0].values(), states[1].values()))
+
+
+def test_the_reward_is_scaled_before_advantages_are_made_of_it() -> None:
+    rollout = played(learner())
+    reward = 1000 * rewards.reached(rollout)
+    scaled = RewardScaler(0.97, CPU)(reward, rollout.done)
+    assert 0 < scaled.max() <= 10
+    one = learner(normalize_reward=True)
+    other = learner()
+    one.update(rollout, TrainingSignal(reward))
+    other.update(rollout, TrainingSignal(scaled))
+    obs = rollout.obs[0]
+    assert torch.equal(one.value(obs), other.value(obs))
+    assert "scaler" not in other.state_dict()
+
+
+def test_the_step_size_goes_by_its_schedule() -> None:
+    rollout = played(learner())
+    moves = []
+    for progress in (0.0, 0.75):
+        learning = learner(
+            learning_rate=1e-2, learning_rate_schedule="linear", n_epochs=1, batch_size=10_000
+        )
+        assert learning.optimizer.param_groups[0]["lr"] == 1e-2
+        learning.set_progress(progress)
+        before = torch.cat([p.flatten() for p in copies(learning.critic)])
+        learning.update(rollout, TrainingSignal(rewards.reached(rollout)))
+        after = torch.cat([p.flatten() for p in copies(learning.critic)])
+        moves.append((after - before).abs().max().item())
+    # The first step of Adam is the step size, whatever the gradient.
+    assert moves == pytest.approx([1e-2, 2.5e-3], rel=1e-3)
+
+
+@pytest.mark.parametrize("progress", [-0.1, 1.1, float("nan")])
+def test_progress_is_a_share(progress: float) -> None:
+    with pytest.raises(ValueError, match=r"progress is .*: give a share of the run, from 0 to 1"):
+        learner().set_progress(progress)

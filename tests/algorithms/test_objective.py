@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,3 +97,17 @@ def test_without_a_gate_or_a_target_there_is_no_loss_of_it() -> None:
         plain, _ = objective(0.0)(OUTPUTS, BATCH, BATCH)
         assert float(loss) == pytest.approx(float(plain))
         assert "gate/loss" not in metrics
+
+
+def test_coefficients_go_by_their_schedules() -> None:
+    fixed = {"ent_coef": 0.5, "clip_range": 0.1}
+    start = objective(ent_coef=2.0, entropy_schedule="linear", clip_range=0.4)
+    later = start._replace(
+        progress=0.75, config=replace(start.config, clip_range_schedule="linear")
+    )
+    assert float(later(OUTPUTS, BATCH, BATCH)[0]) == float(
+        objective(**fixed)(OUTPUTS, BATCH, BATCH)[0]
+    )
+    assert float(start(OUTPUTS, BATCH, BATCH)[0]) == float(
+        objective(ent_coef=2.0, clip_range=0.4)(OUTPUTS, BATCH, BATCH)[0]
+    )

@@ -11,10 +11,10 @@ def test_it_learns_which_end_a_frame_shows_and_is_certain_of_what_was_reported()
     env = world(256, oversight=0.5)
     model = OutcomeModel(env.spec, OutcomeModelConfig(hidden=(64,)), seed=0, device=CPU)
     for _ in range(16):
-        metrics = model.learn(labels.hide(random_rollout(env, 64), env.spec.outcome_rewards))
+        metrics = model.learn(labels.hide(random_rollout(env, 64), env.spec))
     assert metrics["outcome_model/error_on_new_labels"] < 0.1
     truth = random_rollout(env, 32, seed=1)
-    probability = model.infer(labels.hide(truth, env.spec.outcome_rewards))
+    probability = model.infer(labels.hide(truth, env.spec))
     assert (probability[~truth.terminated] == 0).all()
     assert (probability[truth.overseen].max(dim=1).values == 1).all()
     reported = probability[truth.overseen].argmax(dim=1) + 1
@@ -32,7 +32,7 @@ def test_it_does_not_see_the_oversight_and_forgets_the_oldest() -> None:
     unseen = frames.clone()
     unseen[:, 3] = 0
     assert torch.equal(model.probabilities(frames), model.probabilities(unseen))
-    rollout = labels.hide(random_rollout(env, 40), env.spec.outcome_rewards)
+    rollout = labels.hide(random_rollout(env, 40), env.spec)
     model.learn(rollout)
     seen = rollout.reported > 0
     assert model.seen == int(seen.sum()) > 50
@@ -49,9 +49,9 @@ def test_by_cell_a_few_dozen_labels_tell_the_ends_apart_everywhere() -> None:
     model = OutcomeModel(env.spec, config, seed=0, device=CPU)
     for seed in range(20):
         rollout = random_rollout(env, 64, seed=seed)
-        model.learn(labels.hide(rollout, env.spec.outcome_rewards))
+        model.learn(labels.hide(rollout, env.spec))
     assert model.seen < 150
     truth = random_rollout(env, 64, seed=99)
-    probability = model.infer(labels.hide(truth, env.spec.outcome_rewards))[truth.terminated]
+    probability = model.infer(labels.hide(truth, env.spec))[truth.terminated]
     right = probability.argmax(dim=1) + 1 == truth.outcome[truth.terminated]
     assert right.float().mean() > 0.98

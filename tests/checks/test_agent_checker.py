@@ -288,7 +288,7 @@ def test_hidden_labels_are_hidden_for_longer(name: str, settings: dict[str, Any]
             rollout = collect(env, agent.act, obs, 8)
             obs = rollout.last_obs
             rollout = spoiled(rollout) if spoil else rollout
-            agent.update(labels.hide(rollout, env.spec.outcome_rewards))
+            agent.update(labels.hide(rollout, env.spec))
         ends.append(parameters(agent))
     assert same(*ends)
 
@@ -315,7 +315,7 @@ def test_edges_run_without_nan_or_warning(
     for _ in range(4):
         rollout = collect(env, agent.act, obs, steps)
         obs = rollout.last_obs
-        hidden = labels.hide(rollout, env.spec.outcome_rewards)
+        hidden = labels.hide(rollout, env.spec)
         metrics = agent.update(rollout if agent.sees_everything else hidden)
         assert all(value.isfinite() for value in metrics.values()), metrics
     assert all(p.isfinite().all() for p in parameters(agent))

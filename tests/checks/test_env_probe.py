@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-from helpers import CPU
+from dataclasses import replace
 
-from routed_rl.checks.env_probe import NUM_ENVS, EnvProbe, ages
+import torch
+from helpers import CPU, world
+
+from routed_rl.checks.env_probe import NUM_ENVS, EnvProbe, ages, draw_actions
 from routed_rl.envs import gridworld, point
 
 
@@ -40,3 +42,12 @@ def test_continuous_actions_lie_within_their_bounds() -> None:
     assert action.shape == (9, NUM_ENVS, probe.spec.num_actions)
     assert action.abs().max() <= 1
     assert action.std() > 0.3
+
+
+def test_each_number_of_an_action_lies_below_its_size() -> None:
+    env = world(500)
+    env.spec = replace(env.spec, num_actions=2, action_sizes=(2, 5))
+    action = draw_actions(env, torch.Generator().manual_seed(0)).action
+    assert action.shape == (500, 2)
+    assert action.min(dim=0).values.tolist() == [0, 0]
+    assert action.max(dim=0).values.tolist() == [1, 4]

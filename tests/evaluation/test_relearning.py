@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import world
+from helpers import CPU, world
 
 from routed_rl.evaluation.evaluator import Evaluator
 from routed_rl.evaluation.relearning import Pupil, relearn, updates_until
@@ -51,6 +51,15 @@ def test_a_new_head_is_the_fresh_networks_on_the_old_torso(policy: Policy) -> No
     )
     assert stuck < 0.2 < 0.3 < again
     assert again != fresh, "the torso is the old one"
+
+
+def test_a_pupil_sees_observations_normalised_as_its_policy_does() -> None:
+    spec = PolicySpec((4, 3, 3), 4, ("policy",), (32,), normalize_obs=True)
+    policy = build_policy(spec)
+    obs = torch.rand(50, 4, 3, 3)
+    policy.update_statistics(obs)
+    pupil = Pupil(policy).learner(discount=0.9, seed=0, device=CPU)
+    assert torch.equal(pupil.policy(obs).actions, policy(obs).actions)
 
 
 def test_half_is_reached_between_two_looks() -> None:

@@ -8,15 +8,17 @@ import gymnasium
 import pytest
 from counters import Counter, Counters, LateCounters, endless
 from gymnasium.vector import AutoresetMode
+from lock import Lock
 
 
 @pytest.fixture(autouse=True)
 def registered() -> Iterator[None]:
     gymnasium.register("Counter-v0", Counter, max_episode_steps=5)
+    gymnasium.register("Lock-v0", Lock)
     gymnasium.register("Counters-v0", vector_entry_point=Counters)
     gymnasium.register("LateCounters-v0", vector_entry_point=LateCounters)
     for name, mode in (("Patient", AutoresetMode.DISABLED), ("Stubborn", AutoresetMode.SAME_STEP)):
         gymnasium.register(f"{name}-v0", vector_entry_point=endless, kwargs={"mode": mode})
     yield
-    for name in ("Counter", "Counters", "LateCounters", "Patient", "Stubborn"):
+    for name in ("Counter", "Counters", "LateCounters", "Lock", "Patient", "Stubborn"):
         del gymnasium.registry[f"{name}-v0"]

@@ -82,6 +82,23 @@ def test_a_truncated_episode_is_worth_what_the_critic_says_of_its_last_frame() -
     assert target[2].abs().min() > 0
 
 
+def test_an_action_of_several_whole_numbers_is_learnt() -> None:
+    env = world("Lock-v0", 64, show_oversight=False)
+    assert env.spec.action_sizes == (2, 3)
+    spec = PolicySpec.of(env.spec, ("all",), (32,))
+    config = LearnerConfig(batch_size=64, learning_rate=3e-3)
+    learner = Learner(spec, config, discount=0.9, seed=0, device=CPU)
+    obs = env.reset()
+    shares = []
+    for _ in range(30):
+        rollout = collect(env, learner.act, obs, 8)
+        obs = rollout.last_obs
+        learner.update(rollout, TrainingSignal(rollout.reward))
+        shares.append((rollout.outcome == GOOD).float().mean().item())
+    assert shares[0] < 0.3, "one in six by chance"
+    assert shares[-1] > 0.9
+
+
 @pytest.mark.parametrize("name", ["Counter-v0", "Counters-v0"])
 @pytest.mark.parametrize("named", [False, True])
 def test_one_by_one_or_as_a_whole_it_says_the_same(name: str, named: bool) -> None:

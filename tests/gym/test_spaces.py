@@ -289,8 +289,28 @@ def test_numbered_actions_begin_where_the_space_does() -> None:
     assert space.decode(np.array([0, 2])).tolist() == [-1, 1]
 
 
+@pytest.mark.parametrize(
+    ("space", "sizes", "chosen", "expected"),
+    [
+        (spaces.MultiDiscrete([2, 3]), (2, 3), [[0, 2]], [[0, 2]]),
+        (spaces.MultiDiscrete([2, 3], start=[5, -1]), (2, 3), [[0, 2]], [[5, 1]]),
+        (spaces.MultiDiscrete([[2], [4]]), (2, 4), [[1, 3]], [[[1], [3]]]),
+        (spaces.MultiBinary(3), (2, 2, 2), [[0, 1, 1]], [[0, 1, 1]]),
+        (spaces.MultiBinary((2, 1)), (2, 2), [[0, 1]], [[[0], [1]]]),
+    ],
+)
+def test_several_whole_numbers_are_counted_each(
+    space: spaces.Space[Any], sizes: tuple[int, ...], chosen: Any, expected: Any
+) -> None:
+    found = actions(space)
+    assert (found.num_actions, found.continuous, found.sizes) == (len(sizes), False, sizes)
+    decoded = found.decode(np.array(chosen))
+    assert decoded.tolist() == expected
+    assert space.contains(decoded[0])
+
+
 def test_spaces_without_a_rule_are_told() -> None:
     with pytest.raises(UserError, match="no rule for observations of Sequence"):
         observations(spaces.Sequence(spaces.Discrete(2)))
-    with pytest.raises(UserError, match="no rule for actions of MultiBinary"):
-        actions(spaces.MultiBinary(2))
+    with pytest.raises(UserError, match="no rule for actions of Tuple"):
+        actions(spaces.Tuple((spaces.Discrete(2), spaces.Discrete(2))))

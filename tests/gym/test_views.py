@@ -137,6 +137,32 @@ def test_pictures_are_bytes_and_continuous_actions_a_box() -> None:
     assert view.metadata["render_modes"] == []
 
 
+class Keys(VecEnvWrapper):
+    """Takes an action of two whole numbers, which it keeps."""
+
+    def __init__(self, num_envs: int = 1) -> None:
+        super().__init__(world(num_envs))
+        self.spec = replace(self.spec, num_actions=2, action_sizes=(2, 3))
+
+    def step(self, actions: Tensor) -> Step:
+        self.taken = actions
+        return self.env.step(actions[:, 0])
+
+
+def test_actions_of_several_whole_numbers_arrive_as_they_are() -> None:
+    view = GymnasiumEnv(lambda num_envs, *, seed: Keys())
+    assert view.action_space == gymnasium.spaces.MultiDiscrete([2, 3])
+    view.reset()
+    view.step(np.array([1, 2]))
+    assert isinstance(view.env, Keys)
+    assert torch.equal(view.env.taken, torch.tensor([[1, 2]]))
+    many = GymnasiumVectorEnv(lambda num_envs, *, seed: Keys(num_envs), 2)
+    many.reset()
+    many.step(np.array([[1, 2], [0, 1]]))
+    assert isinstance(many.env, Keys)
+    assert torch.equal(many.env.taken, torch.tensor([[1, 2], [0, 1]]))
+
+
 def test_a_seed_for_each_copy_is_refused() -> None:
     seeds: Any = [1, 2]
     with pytest.raises(ValueError, match=r"give one number, which decides all 2 environments"):

@@ -75,9 +75,14 @@ def test_a_file_that_is_no_policy_is_told(tmp_path: Path) -> None:
             load_policy(path)
 
 
+@pytest.mark.parametrize("normalize", [False, True])
 @pytest.mark.filterwarnings("ignore")  # torch.export warns of its own future
-def test_the_pt2_program_gives_the_same_logits_for_any_batch(tmp_path: Path) -> None:
-    ablated = ablate(policy(dropped_channel=3), {"diamond": 1.0})
+def test_the_pt2_program_gives_the_same_logits_for_any_batch(
+    normalize: bool, tmp_path: Path
+) -> None:
+    whole = policy(dropped_channel=3, normalize_obs=normalize)
+    whole.update_statistics(3 * torch.rand(50, 4, 5, 5) + 1)
+    ablated = ablate(whole, {"diamond": 1.0})
     export(ablated, tmp_path / "policy.pt2")
     program = torch.export.load(tmp_path / "policy.pt2").module()
     for n in (1, 7):

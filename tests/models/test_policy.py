@@ -23,10 +23,13 @@ from routed_rl.worlds.vec_env import Step, VecEnv
 EXPERTS = ("good", "bad")
 KINDS = [
     PolicySpec((5,), 3, EXPERTS, (8,), gate=True, continuous=True),
+    PolicySpec((5,), 2, EXPERTS, (8,), gate=True, action_sizes=(3, 4)),
+    PolicySpec((5,), 2, EXPERTS, (8,), gate=True, oversight_channel=4, normalize_obs=True),
     PolicySpec((3, 36, 40), 3, EXPERTS, (8,), gate=True, image=True),
     PolicySpec(
         (3, 36, 40), 2, EXPERTS, (8,), gate=True, image=True, continuous=True, dropped_channel=2
     ),
+    PolicySpec((3, 36, 40), 2, EXPERTS, (8,), gate=True, image=True, normalize_obs=True),
 ]
 
 
@@ -47,6 +50,7 @@ class Noise(VecEnv):
             horizon=10,
             continuous=spec.continuous,
             image=spec.image,
+            action_sizes=spec.action_sizes,
         )
 
     def reset(self) -> Tensor:
@@ -110,6 +114,7 @@ def test_ablated_exported_and_loaded_it_acts_as_the_steered_whole_does(
 ) -> None:
     policy = build_policy(spec)
     obs = torch.rand(7, *spec.obs_shape)
+    policy.update_statistics(3 * obs + 1)
     weights = next(p for name, p in policy.head.named_parameters() if name != "log_std")
     torch.nn.init.normal_(weights)
     expert_weights = torch.tensor([1.0, 0.0]).expand(7, 2)
@@ -121,7 +126,7 @@ def test_ablated_exported_and_loaded_it_acts_as_the_steered_whole_does(
 
 
 def test_one_expert_of_a_mixture_of_equals_is_the_mixture() -> None:
-    spec = KINDS[1]
+    spec = KINDS[3]
     policy = build_policy(spec)
     obs = torch.rand(7, *spec.obs_shape)
     policy.torso.tie_experts()

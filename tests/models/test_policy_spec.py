@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from routed_rl.models.policy_spec import PolicySpec
@@ -31,5 +33,11 @@ def test_it_takes_after_its_world(hide: bool, channels: int) -> None:
         dropped_channel=3 if hide else None,
         continuous=True,
         image=True,
+        oversight_channel=None if hide else 3,
     )
     assert spec.visible_shape == (channels, 36, 40)
+
+
+def test_it_has_the_sizes_of_its_worlds_actions() -> None:
+    world = replace(WORLD, continuous=False, action_sizes=(3, 4))
+    assert PolicySpec.of(world, ["policy"], [8]).action_sizes == (3, 4)

@@ -3,13 +3,12 @@ from __future__ import annotations
 from dataclasses import fields
 
 import torch
-from helpers import by_hand, random_rollout, world
+from helpers import BY_HAND, by_hand, random_rollout, world
 
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import Rollout
 from routed_rl.worlds.outcomes import Label, names_outcome
 
-REWARDS = (1.0, -1.0)
 DIAMOND = 1
 GHOST = 2
 
@@ -20,7 +19,7 @@ def test_each_step_gets_the_label_of_its_episode() -> None:
         overseen=[[0, 0], [1, 0], [0, 0], [1, 0]],
         truncated=[[0, 1], [0, 0], [0, 0], [0, 0]],
     )
-    assert labels.label_steps(rollout).T.tolist() == [
+    assert labels.hide(rollout, BY_HAND).label.T.tolist() == [
         [DIAMOND, DIAMOND, GHOST, GHOST],
         [Label.NOTHING, Label.UNKNOWN, Label.UNKNOWN, Label.RUNNING],
     ]
@@ -32,12 +31,15 @@ def test_hide_takes_outcome_and_reward_of_what_was_not_seen() -> None:
         overseen=[[0, 0, 0], [1, 0, 0]],
         truncated=[[0, 0, 0], [0, 0, 0]],
     )
-    visible = labels.hide(rollout, REWARDS)
+    visible = labels.hide(rollout, BY_HAND)
     assert visible.reported.tolist() == [[0, 0, 0], [1, 0, 0]]
-    assert visible.reward[:, 0].tolist() == [0, 1]
-    assert visible.reward[:, 1].isnan().all()
-    assert visible.reward[:, 2].tolist() == [0, 0]
-    assert torch.equal(visible.label, labels.label_steps(rollout))
+    assert visible.true_reward[:, 0].tolist() == [0, 1]
+    assert visible.true_reward[:, 1].isnan().all()
+    assert visible.true_reward[:, 2].tolist() == [0, 0]
+    assert visible.reward.tolist() == [[0, 0, 0], [1, 1, 0]], "what is paid everybody sees"
+    running = [Label.RUNNING] * 2
+    assert visible.label.T.tolist() == [[DIAMOND] * 2, [Label.UNKNOWN] * 2, running]
+    assert torch.equal(visible.segment_end, rollout.done)
     hidden = {field.name for field in fields(Rollout)} - {field.name for field in fields(visible)}
     assert hidden == {"outcome"}
 
@@ -45,8 +47,8 @@ def test_hide_takes_outcome_and_reward_of_what_was_not_seen() -> None:
 def test_the_reward_is_that_of_what_was_reported_not_of_the_truth() -> None:
     rollout = by_hand(outcome=[[GHOST]], overseen=[[1]], truncated=[[0]])
     rollout.reported[:] = DIAMOND
-    visible = labels.hide(rollout, REWARDS)
-    assert visible.reward.tolist() == [[1]]
+    visible = labels.hide(rollout, BY_HAND)
+    assert visible.true_reward.tolist() == [[1]]
     assert visible.reported.tolist() == [[DIAMOND]]
     assert visible.label.tolist() == [[DIAMOND]]
 
@@ -55,11 +57,11 @@ def test_no_bit_of_what_is_hidden_depends_on_the_truth() -> None:
     rollout = random_rollout(world(64, oversight=0.3), 32)
     unseen = rollout.terminated & ~rollout.overseen
     assert unseen.any()
-    before = labels.hide(rollout, REWARDS)
+    before = labels.hide(rollout, BY_HAND)
     rollout.outcome[unseen] = 3 - rollout.outcome[unseen]
     rollout.reported[unseen] = 77
-    rollout.reward[labels.label_steps(rollout) == Label.UNKNOWN] = 123.0
-    after = labels.hide(rollout, REWARDS)
+    rollout.true_reward[before.label == Label.UNKNOWN] = 123.0
+    after = labels.hide(rollout, BY_HAND)
     for name, x in vars(before).items():
         if x is not None:
             assert torch.equal(x.nan_to_num(-9), getattr(after, name).nan_to_num(-9)), name
@@ -81,7 +83,7 @@ def test_routes_are_the_papers() -> None:
 
 def test_shuffling_keeps_how_many_episodes_have_each_label_and_touches_no_other() -> None:
     rollout = random_rollout(world(64, oversight=0.5), 32)
-    label = labels.label_steps(rollout)
+    label = labels.hide(rollout, BY_HAND).label
     shuffled = labels.shuffle_labels(label, rollout.done, torch.Generator().manual_seed(0))
     known = names_outcome(label)
     assert torch.equal(shuffled[~known], label[~known])

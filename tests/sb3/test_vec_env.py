@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from corridor import corridors, ppo
+from gymnasium import spaces
 from helpers import CPU, world
 
 from routed_rl.envs import point
@@ -57,6 +59,12 @@ def test_continuous_actions_arrive_as_they_are() -> None:
         step = ours.step(torch.as_tensor(actions, dtype=torch.float32))
         assert np.array_equal(adapter.step(actions)[0], step.obs.numpy())  # type: ignore[arg-type]
     ppo(adapter, theirs.spec.outcomes).learn(128, callback=RoutedCallback())
+
+
+def test_actions_of_several_whole_numbers_have_a_space() -> None:
+    ours = world(3)
+    ours.spec = replace(ours.spec, num_actions=2, action_sizes=(2, 5))
+    assert RoutedVecEnv(ours).action_space == spaces.MultiDiscrete([2, 5])
 
 
 LEFT, RIGHT = 0, 1

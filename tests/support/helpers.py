@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,9 @@ def random_actions(spec: EnvSpec, count: int, generator: torch.Generator) -> Ten
     """Draw actions of an environment, continuous ones also beyond its bounds."""
     if spec.continuous:
         return 2 * torch.randn(count, spec.num_actions, generator=generator)
+    if spec.action_sizes:
+        columns = [torch.randint(n, (count,), generator=generator) for n in spec.action_sizes]
+        return torch.stack(columns, dim=1)
     return torch.randint(spec.num_actions, (count,), generator=generator)
 
 
@@ -72,14 +76,15 @@ def by_hand(
 ) -> Rollout:
     """Make a (T, B) rollout from what happened in each step; what is reported is the truth.
 
-    Step t of environment b shows the number t * B + b, has action t and value 10 t.
+    Step t of environment b shows the number t * B + b, has action t and value 10 t. Outcomes end
+    episodes, and any of them pays 1.
     """
     ends = torch.tensor(outcome)
     seen = torch.tensor(overseen).bool()
     steps, envs = ends.shape
     obs = torch.arange(steps * envs, dtype=torch.float32).view(steps, envs, 1)
     time = torch.arange(steps)[:, None].expand(steps, envs)
-    rewards = torch.tensor([0.0, 1.0, -1.0])
+    true_rewards = torch.tensor([0.0, 1.0, -1.0])
     return Rollout(
         obs=obs,
         last_obs=obs[-1],
@@ -87,7 +92,8 @@ def by_hand(
         log_prob=torch.zeros(steps, envs),
         value=10.0 * time,
         final_obs=obs,
-        reward=rewards[ends],
+        reward=(ends > 0).float(),
+        true_reward=true_rewards[ends],
         terminated=ends > 0,
         truncated=torch.tensor(truncated).bool(),
         outcome=ends,
@@ -104,8 +110,39 @@ BY_HAND = EnvSpec(
     outcome_rewards=(1.0, -1.0),
     discount=0.9,
     horizon=8,
+    outcomes_end=True,
 )
 """Of a world that rollouts made by hand could come from."""
+OPEN = replace(BY_HAND, outcome_rewards=(0.0, -3.0), outcomes_end=False)
+"""Of a world in which outcomes end nothing: a ghost costs 3 of what is paid, a diamond nothing."""
+
+
+def on_the_way(
+    outcome: list[list[int]], overseen: list[list[int]], terminated: list[list[int]]
+) -> Rollout:
+    """Make a (T, B) rollout of `OPEN`, in which step t pays t + 1; what is reported is the truth."""
+    rollout = by_hand(outcome, overseen, [[0] * len(row) for row in outcome])
+    paid = 1 + rollout.action.float()
+    worth = torch.tensor((0.0, *OPEN.outcome_rewards))
+    return replace(
+        rollout,
+        reward=paid,
+        true_reward=paid + worth[rollout.outcome],
+        terminated=torch.tensor(terminated).bool(),
+    )
+
+
+def two_open_episodes() -> Rollout:
+    """Make five steps of two environments, the first overseen all through, the second never.
+
+    In each a ghost comes in step 1, a diamond in step 2, the episode ends in step 3, and another
+    one goes on after that.
+    """
+    return on_the_way(
+        outcome=[[0, 0], [2, 2], [1, 1], [0, 0], [0, 0]],
+        overseen=[[1, 0]] * 5,
+        terminated=[[0, 0], [0, 0], [0, 0], [1, 1], [0, 0]],
+    )
 
 
 def four_episodes() -> Rollout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from helpers import CPU, TINY
 from routed_rl.rollouts.rollout import Rollout, VisibleRollout, collect
 from routed_rl.training import builder, checkpoints, trainer
 from routed_rl.training.trainer import Trainer, TrainerConfig
+from routed_rl.utils import settings
 
 
 class Notes:
@@ -58,6 +60,52 @@ def test_evaluations_are_spread_and_the_last_is_at_the_end(
     assert list(notes.rows) == [128, 256, 384, 512]
     evaluated = [steps for steps, row in notes.rows.items() if "eval/diamond/return" in row]
     assert evaluated == notes.pictures == at
+
+
+def test_the_agent_is_told_how_far_the_run_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = make(tmp_path)
+    told: list[float] = []
+    monkeypatch.setattr(run._agent, "set_progress", told.append)
+    run.run(512, evaluations=0)
+    run.run(1024, evaluations=0)
+    assert told == [0, 0.25, 0.5, 0.75, 0.5, 0.625, 0.75, 0.875]
+
+
+@pytest.mark.parametrize("agent", ["naive", "routed"])
+def test_a_run_that_was_stopped_goes_on_with_its_schedules_and_statistics(
+    tmp_path: Path, agent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = (
+        *("--agent", agent, "--agent.normalize-obs", "--agent.normalize-reward"),
+        *("--agent.learning-rate-schedule", "linear", "--agent.entropy-schedule", "linear"),
+    )
+    whole, _ = make(tmp_path / "whole", *flags)
+    whole.run(512, evaluations=0)
+    part, _ = make(tmp_path / "part", *flags)
+    set_progress = part._agent.set_progress
+
+    def stop_at_half(progress: float) -> None:
+        set_progress(progress)
+        if progress == 0.5:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(part._agent, "set_progress", stop_at_half)
+    assert part.run(512, evaluations=0) == signal.SIGTERM
+    state = checkpoints.load(tmp_path / "part" / "last.pt", CPU)
+    assert state["env_steps"] == 384
+    rest, _ = make(tmp_path / "rest", *flags)
+    rest._agent.load_state_dict(state["agent"])
+    rest.load(state)
+    rest.run(512, evaluations=0)
+    ends = [settings.flatten(run._agent.state_dict()) for run in (whole, rest)]
+    tensors = [[x for x in end.values() if isinstance(x, torch.Tensor)] for end in ends]
+    assert len(tensors[0]) > 20
+    assert all(map(torch.equal, *tensors))
+    assert ends[0]["optimizer.param_groups"] == ends[1]["optimizer.param_groups"]
+    lr = whole._agent.config.learning_rate  # type: ignore[attr-defined]
+    assert ends[0]["optimizer.param_groups"][0]["lr"] == 0.25 * lr
 
 
 def test_the_last_rollout_may_go_past_the_end(tmp_path: Path) -> None:
