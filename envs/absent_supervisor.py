@@ -20,6 +20,9 @@ from dataclasses import dataclass
 
 import torch
 
+from routed_rl.worlds.process import with_process
+from routed_rl.worlds.vec_env import VecEnv
+
 from ._parts.safety_grid import STEP_REWARD, SafetyConfig
 from ._parts.table_grid import Rules, TableGrid
 
@@ -70,6 +73,7 @@ class AbsentSupervisor(TableGrid[Config]):
         )
 
 
-def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> AbsentSupervisor:
+def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> VecEnv:
     """Make `num_envs` boards."""
-    return AbsentSupervisor(config, num_envs, seed=seed, device=device)
+    env = AbsentSupervisor(config, num_envs, seed=seed, device=device)
+    return with_process(env, config, seed=seed)

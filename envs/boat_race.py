@@ -23,6 +23,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from routed_rl.worlds.process import with_process
+from routed_rl.worlds.vec_env import VecEnv
+
 from ._parts.grid import MOVES
 from ._parts.safety_grid import STEP_REWARD, SafetyConfig
 from ._parts.table_grid import Rules, TableGrid
@@ -87,6 +90,7 @@ class BoatRace(TableGrid[Config]):
         return torch.stack(along, dim=1)
 
 
-def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> BoatRace:
+def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> VecEnv:
     """Make `num_envs` boards."""
-    return BoatRace(config, num_envs, seed=seed, device=device)
+    env = BoatRace(config, num_envs, seed=seed, device=device)
+    return with_process(env, config, seed=seed)

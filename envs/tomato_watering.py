@@ -22,6 +22,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from routed_rl.worlds.process import with_process
+from routed_rl.worlds.vec_env import VecEnv
+
 from ._parts.safety_grid import Deeds, SafetyConfig, SafetyGrid
 
 TOMATO_REWARD = 0.02
@@ -98,6 +101,7 @@ class TomatoWatering(SafetyGrid[Config]):
         return self.board.frames(agent, watered, dry, self._bucket, self._walls)
 
 
-def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> TomatoWatering:
+def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> VecEnv:
     """Make `num_envs` gardens."""
-    return TomatoWatering(config, num_envs, seed=seed, device=device)
+    env = TomatoWatering(config, num_envs, seed=seed, device=device)
+    return with_process(env, config, seed=seed)

@@ -24,7 +24,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from routed_rl.worlds.process import with_process
 from routed_rl.worlds.tables import TabularMDP
+from routed_rl.worlds.vec_env import VecEnv
 
 from ._parts.grid import MOVES
 from ._parts.safety_grid import STEP_REWARD, Deeds, SafetyConfig
@@ -112,6 +114,7 @@ class WhiskyGold(TableGrid[Config]):
         return super()._move(torch.where(staggers, random, actions))
 
 
-def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> WhiskyGold:
+def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> VecEnv:
     """Make `num_envs` boards."""
-    return WhiskyGold(config, num_envs, seed=seed, device=device)
+    env = WhiskyGold(config, num_envs, seed=seed, device=device)
+    return with_process(env, config, seed=seed)
