@@ -94,6 +94,10 @@ FAULTS = {
         "step.reward[3] = torch.nan",
         "step 308, reward holds NaN or infinity: every number must be finite.",
     ),
+    "NaN truth": (
+        "step.true_reward[5] = torch.nan",
+        "step 310, true_reward holds NaN or infinity: every number must be finite.",
+    ),
     "NaN obs": ("step.obs[2, 0] = torch.nan", "step 307, obs holds NaN or infinity"),
     "shape": (
         "step = step._replace(obs=step.obs[:, :2])",
@@ -102,6 +106,16 @@ FAULTS = {
     "dtype": (
         "step = step._replace(reward=step.reward.double())",
         "step 305, reward is (16,) float64: make it (16,) float32",
+    ),
+    "dtype of the truth": (
+        "step = step._replace(true_reward=step.true_reward.double())",
+        "step 305, true_reward is (16,) float64: make it (16,) float32",
+    ),
+    "of version 0.2": (
+        "answers = step._asdict(); del answers['true_reward']; step = type(step)(**answers)",
+        "step 305, step returned no true_reward: this world was written for version 0.2. Let "
+        "Step's reward be what the world pays (terminated.float() if any end pays), its "
+        "true_reward what reward was, and give EnvSpec outcomes_end=True.",
     ),
     "no tensor": (
         "step = step._replace(reward=0.0)",

@@ -10,7 +10,7 @@ from routed_rl.worlds.vec_env import Step, VecEnv
 
 
 class Counter(VecEnv):
-    """Two environments of numbers: step t leads to observation t + 1 and gives reward 10 t."""
+    """Two environments of numbers: step t leads to observation t + 1, pays 10 t, is worth -t."""
 
     spec = EnvSpec((1,), 2, ("good",), "good", (1.0,), 0.9, 99)
     num_envs = 2
@@ -32,6 +32,7 @@ class Counter(VecEnv):
             obs=(number + 1)[:, None],
             final_obs=number[:, None] + 0.5,
             reward=10 * number,
+            true_reward=-number,
             terminated=never,
             truncated=never,
             outcome=never.long(),
@@ -62,6 +63,7 @@ def test_each_number_stands_where_it_belongs() -> None:
     assert rollout.log_prob[:, 0].tolist() == [0, -1, -2]
     assert rollout.value[:, 0].tolist() == [0, 100, 200]
     assert rollout.reward[:, 0].tolist() == [0, 10, 20]
+    assert rollout.true_reward[:, 0].tolist() == [0, -1, -2]
     assert rollout.expert_weights is not None
     assert rollout.expert_weights[:, 0, 0].tolist() == [0, 1, 2]
     assert rollout.obs_hash is not None

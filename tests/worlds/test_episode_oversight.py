@@ -9,8 +9,9 @@ from routed_rl.worlds.episode_oversight import EpisodeOversight, OversightConfig
 from routed_rl.worlds.oversight import Oversight
 
 
-def drawn(num_envs: int, overseer: Oversight) -> EpisodeOversight:
-    return EpisodeOversight(overseer, num_envs, 2, torch.Generator().manual_seed(0))
+def drawn(num_envs: int, overseer: Oversight, *, every_step: bool = False) -> EpisodeOversight:
+    generator = torch.Generator().manual_seed(0)
+    return EpisodeOversight(overseer, num_envs, 2, generator, every_step=every_step)
 
 
 def test_episodes_are_overseen_at_their_rate_and_renewed_only_where_they_are_done() -> None:
@@ -30,6 +31,23 @@ def test_whatever_an_overseen_episode_reaches_is_reported() -> None:
     overseen, reported = oversight.see(torch.tensor([0, 1, 2, 0, 1, 2]))
     assert overseen.tolist() == [False, True, True, False, False, False]
     assert reported.tolist() == [0, 1, 2, 0, 0, 0]
+
+
+def test_it_can_look_at_every_step_of_an_overseen_episode() -> None:
+    oversight = drawn(6, Oversight(0.5), every_step=True)
+    oversight.overseen = torch.tensor([True, True, True, False, False, False])
+    overseen, reported = oversight.see(torch.tensor([0, 1, 2, 0, 1, 2]))
+    assert overseen.tolist() == [True, True, True, False, False, False]
+    assert reported.tolist() == [0, 1, 2, 0, 0, 0]
+    oversight.renew(torch.ones(6, dtype=torch.bool))
+    assert overseen.tolist() == [True, True, True, False, False, False], "it is not written over"
+
+
+def test_where_it_looks_at_every_step_reports_can_be_wrong_too() -> None:
+    overseer = Oversight(1.0, false_positive=1.0, false_negative=1.0)
+    overseen, reported = drawn(4, overseer, every_step=True).see(torch.tensor([0, 1, 2, 1]))
+    assert overseen.all()
+    assert reported.tolist() == [0, 2, 1, 2]
 
 
 def test_reports_can_be_wrong() -> None:
