@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import CPU, TINY, random_actions, run, world
+from helpers import CPU, ROOT, TINY, random_actions, run, world
 from moves import always, evaluate, walk
 from torch import Tensor
 
@@ -21,25 +21,19 @@ from routed_rl.worlds.process import OversightProcess, ProcessConfig, with_proce
 from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.vec_env import Step, VecEnv
 
-SIGHT = """
-import torch
-
-def left_half(obs):
-    return obs[:, 0, :, :2].flatten(1).any(dim=1)
-
-def a_quarter(obs):
-    return torch.full((len(obs),), 0.25)
-
-def wrong(obs):
-    return torch.ones(1)
-"""
+SIGHT = f"{ROOT}/examples/sight.py"
 
 
 @pytest.fixture
-def sight(tmp_path: Path) -> str:
-    """Write functions that say where an overseer can see."""
-    (tmp_path / "sight.py").write_text(SIGHT)
-    return f"{tmp_path}/sight.py"
+def own(tmp_path: Path) -> str:
+    """Write functions of another kind of observation, and a wrong one."""
+    path = tmp_path / "own.py"
+    path.write_text(
+        "import torch\n"
+        "def half(obs): return torch.full((len(obs),), 0.5)\n"
+        "def wrong(obs): return torch.ones(1)\n"
+    )
+    return str(path)
 
 
 def supervised(num_envs: int = 1, **settings: Any) -> VecEnv:
@@ -94,23 +88,23 @@ def test_some_outcomes_are_never_seen() -> None:
     assert [int(step.outcome[0]) for step in steps] == [0, absent_supervisor.SHORTCUT, 1]
 
 
-def test_an_overseer_sees_what_a_function_says(sight: str) -> None:
-    env = supervised(where=f"{sight}:left_half")
-    # The agent walks along the upper row: from the second column on it is out of sight.
-    assert [bool(step.overseen[0]) for step in walk(env, "ddruuurr").steps[:3]] == [True] * 3
-    env = supervised(where=f"{sight}:left_half")
-    assert [bool(step.overseen[0]) for step in walk(env, "rrll").steps] == [0, 0, 0, 1]
+def test_an_overseer_sees_what_a_function_says() -> None:
+    steps = walk(supervised(where=f"{SIGHT}:left_half"), "rrll").steps
+    # The upper row from its first free cell: columns 2, 3, 2, 1 of 6.
+    assert [bool(step.overseen[0]) for step in steps] == [True, False, True, True]
 
 
-def test_or_sees_with_a_probability(sight: str) -> None:
-    env = supervised(4096, where=f"{sight}:a_quarter")
-    actions = torch.zeros(2, 4096, dtype=torch.int64)
-    first, second = play(env, actions)
-    share = first.overseen.float().mean().item()
-    assert share == pytest.approx(0.25, abs=4 * (0.25 * 0.75 / 4096) ** 0.5)
-    assert (first.overseen & second.overseen).float().mean().item() < 0.1, "drawn anew each step"
-    again = supervised(4096, where=f"{sight}:a_quarter")
-    assert torch.equal(play(again, actions)[1].overseen, second.overseen)
+def test_or_sees_with_a_probability() -> None:
+    env = supervised(4096, where=f"{SIGHT}:fading")
+    actions = torch.full((2, 4096), 3)  # to column 2 of 6, then to column 3
+    steps = play(env, actions)
+    for step, probability in zip(steps, (0.6, 0.4), strict=True):
+        share = step.overseen.float().mean().item()
+        assert share == pytest.approx(probability, abs=4 * (0.24 / 4096) ** 0.5)
+    both = (steps[0].overseen & steps[1].overseen).float().mean().item()
+    assert both == pytest.approx(0.24, abs=0.03), "drawn anew each step"
+    again = supervised(4096, where=f"{SIGHT}:fading")
+    assert torch.equal(play(again, actions)[1].overseen, steps[1].overseen)
 
 
 SETTINGS: list[dict[str, Any]] = [
@@ -216,8 +210,8 @@ def test_one_more_number_asks_where_actions_are_several() -> None:
     assert step.reward.tolist() == [0, -1]
 
 
-def test_a_saved_state_draws_on(sight: str) -> None:
-    env, other = (supervised(64, where=f"{sight}:a_quarter") for _ in range(2))
+def test_a_saved_state_draws_on() -> None:
+    env, other = (supervised(64, where=f"{SIGHT}:fading") for _ in range(2))
     actions = torch.zeros(5, 64, dtype=torch.int64)
     play(env, actions)
     state = env.state_dict()
@@ -227,8 +221,8 @@ def test_a_saved_state_draws_on(sight: str) -> None:
         assert torch.equal(env.step(action).overseen, other.step(action).overseen)
 
 
-def test_what_cannot_be_saved_begins_anew(sight: str) -> None:
-    config = from_gym.Config(where=f"{sight}:a_quarter", oversight=1.0)
+def test_what_cannot_be_saved_begins_anew(own: str) -> None:
+    config = from_gym.Config(where=f"{own}:half", oversight=1.0)
     registered = from_gym.find("CartPole-v1")
     assert registered is not None
     env = from_gym.make(registered, config, 64, seed=0, device=CPU)
@@ -252,13 +246,13 @@ def test_bad_settings(settings: dict[str, Any], words: str) -> None:
         gridworld.Config(**settings)
 
 
-def test_names_and_functions_that_are_not_there(sight: str) -> None:
+def test_names_and_functions_that_are_not_there(own: str) -> None:
     with pytest.raises(UserError, match="never is 'bat', which is none of the outcomes goal, s"):
         supervised(never=("bat",))
     with pytest.raises(UserError, match="there is no function"):
-        supervised(where=f"{sight}:nothing")
+        supervised(where=f"{SIGHT}:nothing")
     with pytest.raises(UserError, match=r"gave \(1,\) for 2 observations: let it give a tensor"):
-        supervised(2, where=f"{sight}:wrong").step(torch.zeros(2, dtype=torch.int64))
+        supervised(2, where=f"{own}:wrong").step(torch.zeros(2, dtype=torch.int64))
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
