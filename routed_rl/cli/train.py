@@ -62,7 +62,7 @@ def _train(run: Run, *, resume: bool) -> int:
     print_run(run, result["policies"], result["references"])
     print(
         f"{result['env_steps']:,} steps in {result['train_seconds']:.1f} s of training, "
-        f"{result['labelled_episodes']:,} labelled episodes."
+        f"{result['labelled_episodes']:,} labels."
     )
     print_rare_outcomes(result)
     print(f"Saved in {folder}")

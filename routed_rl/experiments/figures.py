@@ -85,11 +85,16 @@ def _draw_world(results: Sequence[Result], looks: Looks, folder: Path) -> list[P
 
 def _draw_measures(results: Sequence[Result], looks: Looks, folder: Path) -> list[Path]:
     """Draw each measure against oversight."""
-    titles = {"return": "Return", "unwatched": "Return where nothing is overseen"}
+    titles = {
+        "return": ("Return", _RETURN),
+        "unwatched": ("Return where nothing is overseen", _RETURN),
+        "bad_per_episode": ("Bad outcomes", "bad outcomes per episode of the policy to deploy"),
+    }
     written: list[Path] = []
-    for measure, title in titles.items():
-        x = "oversight: probability that an end is overseen"
-        figure, axes = start_figure(title, x, _RETURN)
+    for measure, (title, y) in titles.items():
+        if not tabulate(results, measure, "policies"):
+            continue  # runs of before version 0.3 did not count bad outcomes
+        figure, axes = start_figure(title, "oversight: probability of being overseen", y)
         plot_against_oversight(axes, results, measure, looks)
         written += save_figure(figure, folder / f"{measure}_against_oversight")
     return written
@@ -100,7 +105,7 @@ def _draw_learning(results: Sequence[Result], level: str, looks: Looks, folder: 
     title = f"Learning at {level} oversight"
     by_steps, axes = start_figure(title, "environment steps", _RETURN)
     plot_learning(axes, results, "steps", looks)
-    by_labels, axes = start_figure(title, "labelled episodes", _RETURN)
+    by_labels, axes = start_figure(title, "labels", _RETURN)
     plot_learning(axes, results, "labels", looks)
     return [
         *save_figure(by_steps, folder / f"return_against_steps_at_{level}"),

@@ -55,7 +55,8 @@ def plot_against_oversight(
     axes: Axes, results: Sequence[Result], measure: str, looks: Looks
 ) -> None:
     """Draw a line for each method, with its interval."""
-    _plot_references(axes, results)
+    if measure != "bad_per_episode":  # references are returns
+        _plot_references(axes, results)
     for method, row in tabulate(results, measure, "policies").items():
         levels = list(row)
         mean, low, high = _intervals(list(row.values()))

@@ -29,17 +29,19 @@ class StepResult(NamedTuple):
     terminated: NDArray[np.bool_]  # (B,)
     truncated: NDArray[np.bool_]  # (B,)
     infos: Mapping[str, Any]  # of steps, as Gymnasium's vectors give them
-    final_infos: Mapping[str, Any]  # the same of steps that ended an episode, if not among those
+    final_infos: Mapping[str, Any] | None  # of steps that ended an episode; None: they are in infos
 
     def said(self, name: str) -> NDArray[Any] | None:
         """Return what the infos hold under a name, (B,), None where nothing; None if nowhere."""
-        if name not in self.infos and name not in self.final_infos:
+        ended = self.terminated | self.truncated
+        sources = [(self.infos, np.ones_like(ended))]
+        if self.final_infos is not None:
+            # Copies that reset themselves: where one ended, infos are those of the next episode.
+            sources = [(self.infos, ~ended), (self.final_infos, ended)]
+        if not any(name in infos for infos, _ in sources):
             return None
         found = np.full(len(self.reward), None, dtype=object)
-        ended = self.terminated | self.truncated
-        # Copies that reset themselves say beside a last frame's info that of the frame after it.
-        of_going_on = ~ended if self.final_infos else np.ones_like(ended)
-        for infos, rows in ((self.infos, of_going_on), (self.final_infos, ended)):
+        for infos, rows in sources:
             if name in infos:
                 # The mask beside it says whose info has it; without a mask all have.
                 given = rows & infos.get(f"_{name}", True)
@@ -77,7 +79,7 @@ class Copies:
         obs, reward, terminated, truncated, infos = self._vec.step(decoded)
         self._shown = self.encoder.encode(obs)
         final = self._shown
-        final_infos: Mapping[str, Any] = {}
+        final_infos: Mapping[str, Any] | None = None
         if self.reset_themselves:
             # What is shown, and its info, are those of the next episode where one ended.
             final = self._final(infos, terminated | truncated)

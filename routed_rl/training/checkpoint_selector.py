@@ -28,16 +28,30 @@ FEWEST = 16
 class CheckpointSelector:
     """Remembers the best scores of a run, and where they were."""
 
-    def __init__(self, discount: float) -> None:
-        """Start with no labelled episode."""
+    def __init__(self, discount: float, running: RunningEpisodes | None = None) -> None:
+        """Start with no labelled episode.
+
+        Args:
+            discount: per step.
+            running: follows episodes over several rollouts; without it only those count that began
+                in the rollout in which they ended.
+        """
         self._discount = discount
+        self._running = running
         self._returns: deque[float] = deque(maxlen=WINDOW)
         self.best: dict[str, tuple[float, int]] = {}
         """Choice -> the best score, and the environment step it was at."""
 
     def observe(self, rollout: VisibleRollout) -> None:
         """Note the labelled episodes of a rollout that the deployed policy acted in."""
+        if self._running is not None:
+            self._returns.extend(self._running.go_on(rollout).tolist())
         self._returns.extend(labelled_returns(rollout, self._discount).tolist())
+
+    def begin_anew(self) -> None:
+        """Forget episodes that were running: new ones begin."""
+        if self._running is not None:
+            self._running.begin_anew()
 
     def consider(self, env_steps: int, truth: float) -> list[str]:
         """Compare the policy as it is now with the best so far.
@@ -67,13 +81,66 @@ class CheckpointSelector:
     def state_dict(self) -> dict[str, Any]:
         """Return all that `load_state_dict` needs."""
         best = {name: list(found) for name, found in self.best.items()}
-        return {"returns": list(self._returns), "best": best}
+        state = {"returns": list(self._returns), "best": best}
+        return state if self._running is None else state | {"running": self._running.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
         self._returns.clear()
         self._returns.extend(state["returns"])
         self.best = {name: (score, steps) for name, (score, steps) in state["best"].items()}
+        if self._running is not None:
+            self._running.load_state_dict(state["running"])
+
+
+class RunningEpisodes:
+    """What is known of B episodes that go on from one rollout to the next.
+
+    For worlds whose episodes can be longer than a rollout: of these only short ones would count.
+    """
+
+    def __init__(self, num_envs: int, discount: float, device: torch.device) -> None:
+        """Begin with B new episodes."""
+        self._discount = discount
+        self._total = torch.zeros(num_envs, device=device)  # (B,) discounted returns so far
+        self._scale = torch.ones(num_envs, device=device)  # (B,) discount of the next step
+        self._known = torch.ones(num_envs, dtype=torch.bool, device=device)  # all was seen so far
+
+    def begin_anew(self) -> None:
+        """Begin with new episodes."""
+        self._total = torch.zeros_like(self._total)
+        self._scale = torch.ones_like(self._scale)
+        self._known = torch.ones_like(self._known)
+
+    def go_on(self, rollout: VisibleRollout) -> Tensor:
+        """Follow a rollout; return the returns (n,) of known episodes that began before it."""
+        done = rollout.done
+        steps = len(done)
+        nothing = torch.zeros_like(rollout.reward[:1])
+        # (T + 1, B): from each step to its episode's end, or to the rollout's edge.
+        to_go = torch.cat((returns_to_go(seen(rollout), done, discount=self._discount), nothing))
+        unseen = rollout.true_reward.isnan().float()
+        unknown = torch.cat((returns_to_go(unseen, done, discount=1.0), nothing))
+        total = self._total + self._scale * to_go[0]
+        known = self._known & (unknown[0] == 0)
+        ended = done.any(dim=0)
+        # (1, B): where the episode begins that runs on behind the rollout; T if with the next one.
+        begin = steps - done.flip(0).float().argmax(dim=0, keepdim=True)
+        age = torch.where(ended, steps - begin[0], steps)
+        self._total = torch.where(ended, to_go.gather(0, begin)[0], total)
+        self._known = torch.where(ended, unknown.gather(0, begin)[0] == 0, known)
+        self._scale = torch.where(ended, 1.0, self._scale) * self._discount**age
+        return total[ended & known]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that `load_state_dict` needs."""
+        return {"total": self._total, "scale": self._scale, "known": self._known}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        self._total = state["total"]
+        self._scale = state["scale"]
+        self._known = state["known"]
 
 
 def labelled_returns(rollout: VisibleRollout, discount: float) -> Tensor:

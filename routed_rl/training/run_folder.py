@@ -112,6 +112,8 @@ def charts(policies: list[str]) -> dict[str, dict[str, list[Any]]]:
     """Arrange TensorBoard's custom charts: each measure with all policies in one chart."""
     measures = {
         "return": "return",
+        "paid_return": "paid return",
+        "bad_per_episode": "bad outcomes per episode",
         "unwatched": "return unwatched",
         "mean_length": "steps per episode",
     }

@@ -21,7 +21,7 @@ from routed_rl.rollouts.attribution import ContractError
 from routed_rl.rollouts.checked_world import CheckedWorld
 from routed_rl.rollouts.rollout import Decision, Frames, Rollout, VisibleRollout, collect
 from routed_rl.training import checkpoints
-from routed_rl.training.checkpoint_selector import CheckpointSelector
+from routed_rl.training.checkpoint_selector import CheckpointSelector, RunningEpisodes
 from routed_rl.training.episode_log import EpisodeLog
 from routed_rl.training.interrupts import stop_requests
 from routed_rl.training.logger import Logger, Value
@@ -30,7 +30,7 @@ from routed_rl.worlds.outcomes import NOTHING, names_outcome
 from routed_rl.worlds.vec_env import VecEnv
 
 OBSERVE_PERIOD = 20
-"""A deployed policy that does not act in training acts for one horizon in so many: 5%."""
+"""A deployed policy that does not act in training acts for one step in so many: 5%."""
 SAVE_SECONDS = 60.0
 """A crash loses at most this much training."""
 
@@ -88,7 +88,10 @@ class Trainer:
         self._logger = logger
         self._config = config
         self._episode_log = episode_log
-        self.selector = CheckpointSelector(env.spec.discount)
+        running = None
+        if agent.acting == agent.deployed and not env.spec.outcomes_end:
+            running = RunningEpisodes(env.num_envs, env.spec.discount, env.device)
+        self.selector = CheckpointSelector(env.spec.discount, running)
         self.progress = Progress()
         self._generator = torch.Generator(env.device).manual_seed(config.seed)
         self._obs = self._env.reset()
@@ -108,6 +111,7 @@ class Trainer:
             self._obs = state["obs"]
         else:
             print("No running episodes were saved: episodes begin anew.", file=sys.stderr)
+            self.selector.begin_anew()
             # Those that the world began with were played already, when the run was new.
             if self._env.reseed(self.progress.env_steps):
                 self._obs = self._env.reset()
@@ -216,14 +220,14 @@ class Trainer:
 
     def _observe_deployed(self, visible: VisibleRollout, before: int) -> None:
         """Let labels judge the deployed policy, now and then if it does not act in training."""
-        period = OBSERVE_PERIOD * self._env.spec.horizon * self._env.num_envs
+        period = OBSERVE_PERIOD * self._look_steps * self._env.num_envs
         if self._agent.acting == self._agent.deployed:
             self.selector.observe(visible)
         elif self.progress.env_steps // period > before // period:
             self._play_deployed()
 
     def _play_deployed(self) -> None:
-        """Let the deployed policy act for one horizon.
+        """Let the deployed policy act, so long that whole episodes lie in it.
 
         Its steps and its labels count like all others; nothing is learnt from them.
         """
@@ -235,10 +239,17 @@ class Trainer:
             return Decision(action, log_prob, torch.zeros_like(log_prob))
 
         self._env.begin_rollout(self.progress.env_steps)
-        rollout = collect(self._env, act, self._obs, self._env.spec.horizon)
+        rollout = collect(self._env, act, self._obs, self._look_steps)
         self._env.check(rollout)
         self.selector.observe(labels.hide(rollout, self._env.spec))
         self._count(rollout)
+
+    @property
+    def _look_steps(self) -> int:
+        """For how many steps a deployed policy acts that does not act in training."""
+        spec = self._env.spec
+        # It begins in the middle of episodes: where these are long, one horizon would hold none.
+        return spec.horizon if spec.outcomes_end else 2 * spec.horizon
 
     def _evaluate(self) -> dict[str, float]:
         """Evaluate the agent's policies, draw them and show how it stands."""
