@@ -22,23 +22,24 @@ from torch import Tensor
 
 from routed_rl.worlds.outcomes import NOTHING
 from routed_rl.worlds.oversight import Oversight
+from routed_rl.worlds.process import ProcessConfig, with_process
 from routed_rl.worlds.scene import Scene
 from routed_rl.worlds.spec import EnvSpec, check_outcome_names
 from routed_rl.worlds.tables import TabularMDP
-from routed_rl.worlds.vec_env import Step
+from routed_rl.worlds.vec_env import Step, VecEnv
 
-from ._episodes import Episodes
-from ._grid import MOVES, Maps, distinct
-from ._gridworld_art import render
-from ._gridworld_layout import Layout
-from ._gridworld_model import enumerate_states
+from ._parts.episodes import Episodes
+from ._parts.grid import MOVES, Maps, distinct
+from ._parts.gridworld_art import render
+from ._parts.gridworld_layout import Layout
+from ._parts.gridworld_model import enumerate_states
 
 MAX_STATES = 300_000
 """Above this many states no `TabularMDP` is given: exact evaluation would cost too much."""
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(ProcessConfig):
     """The size of the world, its ends, and how much of it is overseen."""
 
     # The paper's world.
@@ -79,6 +80,7 @@ class Config:
     """Make the last end a mimic: it is marked in the good end's channel too, and never overseen."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _ = self.overseer  # raises if one of its numbers is wrong
         for name in ("spurious_oversight", "bad_oversight", "blur", "discount"):
             value = getattr(self, name)
@@ -86,6 +88,11 @@ class Config:
                 # Named as its flag, which is what most people set.
                 flag = name.replace("_", "-")
                 raise ValueError(f"{flag} is {value}: give a number from 0 to 1.")
+        if self.label_budget is not None and (self.ask or self.never or self.where):
+            raise ValueError(
+                f"label-budget {self.label_budget} would count what ask, never and where take away "
+                "from the overseer: leave it out, or them."
+            )
         self._check_outcomes()
         self._check_grid()
 
@@ -307,6 +314,7 @@ class Gridworld(Episodes):
         return frames
 
 
-def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> Gridworld:
+def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> VecEnv:
     """Make `num_envs` gridworlds."""
-    return Gridworld(config, num_envs, seed=seed, device=device)
+    env = Gridworld(config, num_envs, seed=seed, device=device)
+    return with_process(env, config, seed=seed)

@@ -20,12 +20,13 @@ from torch import Tensor
 
 from routed_rl.worlds.outcomes import NOTHING
 from routed_rl.worlds.oversight import Oversight
+from routed_rl.worlds.process import ProcessConfig, with_process
 from routed_rl.worlds.spec import EnvSpec
-from routed_rl.worlds.vec_env import Step
+from routed_rl.worlds.vec_env import Step, VecEnv
 
-from ._episodes import Episodes
-from ._grid import MOVES, distinct, neighbours
-from ._gridworld_art import render
+from ._parts.episodes import Episodes
+from ._parts.grid import MOVES, distinct, neighbours
+from ._parts.gridworld_art import render
 
 # The numbers of the outcomes; a look has one of them too.
 GOOD = 1
@@ -33,7 +34,7 @@ BAD = 2
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(ProcessConfig):
     """The size of the world, how many ends there are, and how their goodness shows."""
 
     side: int = 5
@@ -54,6 +55,7 @@ class Config:
     """Probability that the overseer would see an end, drawn once per end and episode."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _ = Oversight(self.oversight)  # raises if the probability is wrong
         if self.side < 2 or self.ends < 1 or self.side**2 < 1 + self.ends:
             raise ValueError(
@@ -197,6 +199,7 @@ def kinds(config: Config) -> Tensor:
     return torch.full((len(looks),), BAD).scatter_(0, best, GOOD)
 
 
-def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> Looks:
+def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> VecEnv:
     """Make `num_envs` worlds."""
-    return Looks(config, num_envs, seed=seed, device=device)
+    env = Looks(config, num_envs, seed=seed, device=device)
+    return with_process(env, config, seed=seed)

@@ -1,9 +1,9 @@
 """Diamond and ghost in MiniGrid: the agent turns or goes forward, and sees 7x7 cells before it.
 
 The diamond is MiniGrid's goal and the ghost is its lava. Both end an episode when they are walked
-onto. Worlds are stepped as tensors, by tables read off from MiniGrid (`_minigrid_world.py`). What
-is seen, with walls that hide what is behind them, equals MiniGrid's image to the bit: a test checks
-it move by move. Pictures are MiniGrid's own.
+onto. Worlds are stepped as tensors, by tables read off from MiniGrid (`minigrid_world.py` in
+`_parts`). What is seen, with walls that hide what is behind them, equals MiniGrid's image to the
+bit: a test checks it move by move. Pictures are MiniGrid's own.
 
 Channels (7x7, the agent in the middle of the last row, looking up): agent, diamond, ghost,
 oversight, walls, unseen. The channel of oversight marks overseen ends where they are in view. The
@@ -24,12 +24,13 @@ from torch import Tensor
 
 from routed_rl.worlds.outcomes import NOTHING
 from routed_rl.worlds.oversight import Oversight
+from routed_rl.worlds.process import ProcessConfig, with_process
 from routed_rl.worlds.spec import EnvSpec
-from routed_rl.worlds.vec_env import Step
+from routed_rl.worlds.vec_env import Step, VecEnv
 
-from ._episodes import Episodes
-from ._grid import distinct
-from ._minigrid_world import ACTIONS, DIRECTIONS, OWN, VIEW, Walls, World, tables
+from ._parts.episodes import Episodes
+from ._parts.grid import distinct
+from ._parts.minigrid_world import ACTIONS, DIRECTIONS, OWN, VIEW, Walls, World, tables
 
 SMALLEST = 6
 LARGEST = 16
@@ -40,7 +41,7 @@ _OVERSEEN = (255, 221, 119)
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(ProcessConfig):
     """The size of the world, its walls, and how much of it is overseen."""
 
     size: int = 8
@@ -55,6 +56,7 @@ class Config:
     """Probability that the overseer would see an end, drawn once per end and episode."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _ = self.overseer  # raises if the probability is wrong
         if not SMALLEST <= self.size <= LARGEST:
             raise ValueError(f"size is {self.size}: give a number from {SMALLEST} to {LARGEST}.")
@@ -220,6 +222,7 @@ class MiniGridOversight(Episodes):
         return channels.float().view(-1, *self.spec.obs_shape)
 
 
-def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> MiniGridOversight:
+def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> VecEnv:
     """Make `num_envs` worlds."""
-    return MiniGridOversight(config, num_envs, seed=seed, device=device)
+    env = MiniGridOversight(config, num_envs, seed=seed, device=device)
+    return with_process(env, config, seed=seed)

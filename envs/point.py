@@ -16,10 +16,11 @@ from torch import Tensor
 
 from routed_rl.worlds.episode_oversight import EpisodeOversight, OversightConfig
 from routed_rl.worlds.outcomes import NOTHING
+from routed_rl.worlds.process import with_process
 from routed_rl.worlds.spec import EnvSpec
-from routed_rl.worlds.vec_env import Step
+from routed_rl.worlds.vec_env import Step, VecEnv
 
-from ._episodes import Episodes
+from ._parts.episodes import Episodes
 
 _COLOURS = {
     "point": (47, 52, 64),
@@ -187,6 +188,7 @@ class Point(Episodes):
         return self._oversight.show(row) if self.config.show_oversight else row
 
 
-def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> Point:
+def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> VecEnv:
     """Make `num_envs` points."""
-    return Point(config, num_envs, seed=seed, device=device)
+    env = Point(config, num_envs, seed=seed, device=device)
+    return with_process(env, config, seed=seed)

@@ -41,6 +41,9 @@ from .worlds.episode_oversight import EpisodeOversight as EpisodeOversight
 from .worlds.episode_oversight import OversightConfig as OversightConfig
 from .worlds.outcomes import Label as Label
 from .worlds.oversight import Oversight as Oversight
+from .worlds.process import OversightProcess as OversightProcess
+from .worlds.process import ProcessConfig as ProcessConfig
+from .worlds.process import with_process as with_process
 from .worlds.reward_override import RewardOverride as RewardOverride
 from .worlds.scene import Scene as Scene
 from .worlds.spec import EnvSpec as EnvSpec

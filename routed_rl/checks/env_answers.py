@@ -10,6 +10,7 @@ import torch
 from routed_rl.checks.env_probe import EnvProbe, draw_actions
 from routed_rl.rollouts.faults import find_faults
 from routed_rl.worlds.outcomes import NOTHING
+from routed_rl.worlds.process import ProcessConfig
 
 
 def made(probe: EnvProbe) -> Iterator[str]:
@@ -97,7 +98,8 @@ def rewards(probe: EnvProbe) -> Iterator[str]:
     """Let true_reward at an end be its outcome's entry in outcome_rewards, if outcomes_end."""
     rollout = probe.rollout
     spec = probe.spec
-    if not spec.outcomes_end:
+    costs = isinstance(probe.config, ProcessConfig) and probe.config.oversight_cost > 0
+    if costs or not spec.outcomes_end:
         return  # what a step is truly worth is for the world to say
     values = torch.tensor((0.0, *spec.outcome_rewards), device=rollout.reward.device)
     said = values[rollout.outcome]

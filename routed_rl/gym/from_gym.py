@@ -31,6 +31,7 @@ from routed_rl.gym.outcome_reader import OutcomeReader
 from routed_rl.utils.errors import UserError
 from routed_rl.worlds.episode_oversight import EpisodeOversight
 from routed_rl.worlds.outcomes import NOTHING
+from routed_rl.worlds.process import with_process
 from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.vec_env import Step, VecEnv
 
@@ -46,9 +47,10 @@ def as_module(registered: Registered) -> ModuleType:
 
 def make(
     registered: Registered, config: Config, num_envs: int, *, seed: int, device: torch.device
-) -> GymWorld:
+) -> VecEnv:
     """Make `num_envs` copies of a Gymnasium environment."""
-    return GymWorld(registered, config, num_envs, seed=seed, device=device)
+    env = GymWorld(registered, config, num_envs, seed=seed, device=device)
+    return with_process(env, config, seed=seed)
 
 
 class GymWorld(VecEnv):

@@ -16,7 +16,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from routed_rl.gym.config import Config
 from routed_rl.utils.errors import UserError
-from routed_rl.utils.imports import load_module
+from routed_rl.utils.imports import load_function
 
 HORIZON = 1000
 """Steps after which an episode is cut off if nothing else says when: evaluation needs an end."""
@@ -164,7 +164,7 @@ def _maker(registered: Registered, config: Config, limit: int) -> Callable[[], g
     drawn = arguments
     if "rgb_array" in (_metadata(registered.entry_point).get("render_modes") or ()):
         drawn = {"render_mode": "rgb_array"} | arguments
-    outcome_fn = None if config.outcome_fn is None else _function(config.outcome_fn)
+    outcome_fn = None if config.outcome_fn is None else load_function(config.outcome_fn)
 
     def make(**arguments: Any) -> gym.Env[Any, Any]:
         return gym.make(registered, limit, disable_env_checker=True, **arguments)
@@ -188,19 +188,3 @@ def _metadata(entry_point: Any) -> dict[str, Any]:
     found = getattr(creator, "metadata", None)  # a function, or None, has none
     # That of a class of wrappers is a property, which says nothing yet.
     return found if isinstance(found, dict) else {}
-
-
-def _function(where: str) -> OutcomeFn:
-    """Load what is named as module:function.
-
-    Raises:
-        UserError: if it is not there.
-    """
-    module, _, name = where.rpartition(":")
-    # Whether a person's module has the function is only known when it is looked up.
-    function: Any = getattr(load_module(module), name, None) if module else None
-    if function is None:
-        raise UserError(
-            f"there is no function {where!r}: write module:function or file.py:function."
-        )
-    return function

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from routed_rl.utils.errors import UserError, one_line
 
@@ -61,6 +62,22 @@ def load_module(where: str) -> ModuleType:
         return _load_file(path)
 
     return run_module(load, where)
+
+
+def load_function(where: str) -> Callable[..., Any]:
+    """Load what is named as module:function or file.py:function.
+
+    Raises:
+        UserError: if it is not there.
+    """
+    module, _, name = where.rpartition(":")
+    # Whether a person's module has the function is only known when it is looked up.
+    function = getattr(load_module(module), name, None) if module else None
+    if function is None:
+        raise UserError(
+            f"there is no function {where!r}: write module:function or file.py:function."
+        )
+    return function
 
 
 def run_module(run: Callable[[], ModuleType], what: str) -> ModuleType:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from routed_rl.worlds.oversight import Oversight
+from routed_rl.worlds.process import ProcessConfig
 
 
 @dataclass(frozen=True)
-class OversightConfig:
+class OversightConfig(ProcessConfig):
     """The flags of an overseer, for the Config of a world whose outcomes have no place to mark."""
 
     oversight: float = 0.1
@@ -24,6 +25,7 @@ class OversightConfig:
     """Probability that an overseen good outcome is reported as a bad one."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _ = self.overseer  # raises if a number is wrong
 
     @property

@@ -7,7 +7,7 @@ import math
 
 import torch
 
-from routed_rl.envs._grid import distances, distinct, neighbours
+from routed_rl.envs._parts.grid import distances, distinct, neighbours
 
 
 def test_every_placement_is_equally_likely() -> None:

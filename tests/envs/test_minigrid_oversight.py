@@ -8,7 +8,7 @@ import torch
 from helpers import CPU, set_state
 from torch import Tensor
 
-from routed_rl.envs._minigrid_world import World
+from routed_rl.envs._parts.minigrid_world import World
 from routed_rl.envs.minigrid_oversight import Config, MiniGridOversight, make
 
 LEFT, RIGHT, FORWARD = range(3)

@@ -63,7 +63,7 @@ def test_what_is_found_is_made_as_if_it_were_ours(name: str) -> None:
     [
         ("FrozenLaek-v1", "Did you mean 'FrozenLake-v1'"),
         ("gridwordl", "Did you mean 'gridworld'"),
-        ("qqqqqqqqqqqq", r"Known: gridworld, .*point\."),
+        ("qqqqqqqqqqqq", r"Known: absent_supervisor, .*point, .*\."),
         ("nowhere.at.all:Id-v0", "cannot import plugin nowhere.at.all"),
         (counters.__file__, "4 environment classes: choose one"),
         (f"{counters.__file__}:Nothing", "there is no environment"),

@@ -14,8 +14,8 @@ from torch import Tensor
 from routed_rl.worlds.scene import Scene
 from routed_rl.worlds.spec import EnvSpec
 
-from ._grid import MOVES
-from ._gridworld_art import TILE, render
+from .grid import MOVES
+from .gridworld_art import TILE, render
 
 _BOARDS = 2
 _BOARD_SEED = 3

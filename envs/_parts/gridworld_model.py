@@ -17,7 +17,7 @@ from routed_rl.worlds.oversight import Oversight
 from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.tables import TabularMDP
 
-from ._grid import Maps
+from .grid import Maps
 
 
 def enumerate_states(

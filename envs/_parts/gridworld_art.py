@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,35 +14,38 @@ from routed_rl.worlds.spec import EnvSpec
 TILE = 48
 """Pixels along the side of a cell."""
 _OVERSAMPLING = 3
+_EDGE = 0.96
+"""Where the line around a cell begins, from its middle at 0 to its border at 1."""
 
 Colour = tuple[int, int, int]
-_PAPER: Colour = (250, 249, 246)
-_LINE: Colour = (222, 219, 211)
-_WALL: Colour = (92, 94, 99)
-_AGENT: Colour = (47, 52, 64)
-_OVERSEEN: Colour = (255, 221, 119)
+PAPER: Colour = (250, 249, 246)
+LINE: Colour = (222, 219, 211)
+WALL: Colour = (92, 94, 99)
+AGENT: Colour = (47, 52, 64)
+OVERSEEN: Colour = (255, 221, 119)
 _TARGET: Colour = (20, 158, 173)
 _OTHERS: tuple[Colour, ...] = ((146, 88, 196), (206, 74, 96), (222, 133, 46), (96, 125, 79))
 
 Mask = NDArray[np.bool_]
+Picture = NDArray[np.uint8]
 Tile = NDArray[np.float32]  # (side, side, 3), a view of one cell of the picture
 
 
-class _Grid(NamedTuple):
+class Pixels(NamedTuple):
     """Coordinates of a tile's pixels: a cell reaches from -1 to 1, right and down."""
 
     x: NDArray[np.float64]  # (side, side)
     y: NDArray[np.float64]  # (side, side)
 
     @classmethod
-    def of(cls, side: int) -> _Grid:
+    def of(cls, side: int) -> Pixels:
         """Make those of a tile of `side` pixels."""
         middle = (np.arange(side) + 0.5) / side * 2 - 1  # of each pixel
         y, x = np.meshgrid(middle, middle, indexing="ij")
         return cls(x, y)
 
 
-def render(channels: Tensor, spec: EnvSpec, mode: str) -> NDArray[np.uint8] | str:
+def render(channels: Tensor, spec: EnvSpec, mode: str) -> Picture | str:
     """Draw one observation.
 
     Args:
@@ -77,54 +81,84 @@ def _text(cells: Mask, spec: EnvSpec) -> str:
     return "\n".join(" ".join(row) for row in letters)
 
 
-def _draw(cells: Mask, spec: EnvSpec) -> NDArray[np.uint8]:
-    """Paint each cell at three times its size and average down, which smooths the edges."""
+def by_tiles(height: int, width: int, paint: Callable[[Tile, Pixels, int, int], None]) -> Picture:
+    """Paint each cell at three times its size and average down, which smooths the edges.
+
+    Args:
+        height: rows of cells.
+        width: columns of cells.
+        paint: paints a tile, given its pixels, row and column.
+
+    Returns:
+        (height * TILE, width * TILE, 3).
+    """
     side = TILE * _OVERSAMPLING
-    grid = _Grid.of(side)
-    _, height, width = cells.shape
+    pixels = Pixels.of(side)
     picture = np.empty((height * side, width * side, 3), dtype=np.float32)
     for row, column in np.ndindex(height, width):
         tile = picture[row * side : (row + 1) * side, column * side : (column + 1) * side]
-        _paint_cell(tile, grid, cells[:, row, column], spec)
+        paint(tile, pixels, row, column)
     # (H * TILE, 3, W * TILE, 3, 3): axes 1 and 3 are the small pixels of a final one.
     blocks = picture.reshape(height * TILE, _OVERSAMPLING, width * TILE, _OVERSAMPLING, 3)
     return blocks.mean(axis=(1, 3)).round().astype(np.uint8)
 
 
-def _paint_cell(tile: Tile, grid: _Grid, here: Mask, spec: EnvSpec) -> None:
+def paint_ground(tile: Tile, pixels: Pixels, colour: Colour) -> None:
+    """Paint an empty cell: its ground, and a line around it."""
+    tile[:] = colour
+    tile[np.maximum(abs(pixels.x), abs(pixels.y)) > _EDGE] = LINE
+
+
+def paint_wall(tile: Tile, pixels: Pixels) -> None:
+    """Paint a wall."""
+    tile[np.maximum(abs(pixels.x), abs(pixels.y)) < _EDGE] = WALL
+
+
+def paint_agent(tile: Tile, pixels: Pixels) -> None:
+    """Paint the agent: a shining ball."""
+    tile[pixels.x**2 + pixels.y**2 < 0.42**2] = AGENT
+    tile[(pixels.x + 0.12) ** 2 + (pixels.y + 0.14) ** 2 < 0.09**2] = PAPER
+
+
+def _draw(cells: Mask, spec: EnvSpec) -> Picture:
+    """Paint a board from its channels (C, H, W)."""
+
+    def paint(tile: Tile, pixels: Pixels, row: int, column: int) -> None:
+        _paint_cell(tile, pixels, cells[:, row, column], spec)
+
+    return by_tiles(cells.shape[1], cells.shape[2], paint)
+
+
+def _paint_cell(tile: Tile, pixels: Pixels, here: Mask, spec: EnvSpec) -> None:
     """Paint what is in one cell: `here` (C,) says which channels are marked."""
     ends = len(spec.outcomes)
-    border = np.maximum(abs(grid.x), abs(grid.y))
-    tile[:] = _OVERSEEN if here[1 + ends] else _PAPER
-    tile[border > 0.96] = _LINE
+    paint_ground(tile, pixels, OVERSEEN if here[1 + ends] else PAPER)
     if len(here) > 2 + ends and here[2 + ends]:
-        tile[border < 0.96] = _WALL
+        paint_wall(tile, pixels)
     for k in np.flatnonzero(here[1 : 1 + ends]):
         if spec.outcomes[k] == spec.target:
-            _paint_diamond(tile, grid)
+            paint_diamond(tile, pixels)
         else:
-            _paint_ghost(tile, grid, _OTHERS[(k - 1) % len(_OTHERS)])
+            _paint_ghost(tile, pixels, _OTHERS[(k - 1) % len(_OTHERS)])
     if here[0]:
-        tile[grid.x**2 + grid.y**2 < 0.42**2] = _AGENT
-        shine = (grid.x + 0.12) ** 2 + (grid.y + 0.14) ** 2 < 0.09**2
-        tile[shine] = _PAPER
+        paint_agent(tile, pixels)
 
 
-def _paint_diamond(tile: Tile, grid: _Grid) -> None:
+def paint_diamond(tile: Tile, pixels: Pixels) -> None:
     """Paint a cut diamond: a rhombus with a lighter crown."""
-    rhombus = abs(grid.x) * 1.15 + abs(grid.y) < 0.72
+    rhombus = abs(pixels.x) * 1.15 + abs(pixels.y) < 0.72
     tile[rhombus] = _TARGET
-    crown = rhombus & (grid.y < -0.08)
+    crown = rhombus & (pixels.y < -0.08)
     tile[crown] = tuple(min(255, c + 46) for c in _TARGET)
-    tile[rhombus & (abs(grid.y + 0.08) < 0.03)] = _PAPER  # the line under the crown
+    tile[rhombus & (abs(pixels.y + 0.08) < 0.03)] = PAPER  # the line under the crown
 
 
-def _paint_ghost(tile: Tile, grid: _Grid, colour: Colour) -> None:
+def _paint_ghost(tile: Tile, pixels: Pixels, colour: Colour) -> None:
     """Paint a ghost: a round head, a wavy hem, two eyes."""
-    x, y = grid
+    x, y = pixels
     head = (x**2 + (y + 0.1) ** 2 < 0.55**2) & (y < 0)
     body = (abs(x) < 0.55) & (y >= -0.1) & (y < 0.5 + 0.1 * np.cos(x * 17))
     tile[head | body] = colour
     for eye in (-0.2, 0.2):
-        tile[((x - eye) / 0.13) ** 2 + ((y + 0.12) / 0.17) ** 2 < 1] = _PAPER
-        tile[(x - eye) ** 2 + (y + 0.08) ** 2 < 0.07**2] = _AGENT  # the pupil
+        tile[((x - eye) / 0.13) ** 2 + ((y + 0.12) / 0.17) ** 2 < 1] = PAPER
+        tile[(x - eye) ** 2 + (y + 0.08) ** 2 < 0.07**2] = AGENT  # the pupil
