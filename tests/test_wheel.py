@@ -73,6 +73,7 @@ def test_every_command_works_there(place: Path) -> None:
     assert "gridworld" in listed
     assert "reward_model" in listed
     routed_rl(place, f"train --env gridworld --env.rows 3 --env.columns 3 {TINY}")
+    routed_rl(place, f"train --config board --env gridworld --run-dir board {TINY}")
     reports = json.loads(routed_rl(place, "evaluate runs/gridworld-routed-0 --json"))
     assert list(reports) == ["mixture", "diamond", "ghost"]
     assert "gridworld keeps" in routed_rl(place, "check gridworld")

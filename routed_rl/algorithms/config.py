@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from routed_rl.models.distributions import LOG_STD_RANGE
+
 Schedule = Literal["constant", "linear"]
 
 
@@ -54,6 +56,9 @@ class LearnerConfig:
     """Weight decay of Adam."""
     hidden: tuple[int, ...] = (256, 256)
     """Widths of the hidden layers of each expert, the gate and the critic."""
+    log_std_init: float = 0.0
+    """Logarithm of the standard deviation that continuous actions begin with, in units in which
+    their bounds are -1 and 1."""
     hide_oversight: bool = False
     """Deny the agent the channel that shows which ends are overseen."""
     normalize_obs: bool = False
@@ -74,6 +79,11 @@ class LearnerConfig:
                 raise ValueError(f"{_flag(name)} is {value}: it must be a number, 0 or above.")
         if not 0 <= self.gae_lambda <= 1:
             raise ValueError(f"gae-lambda is {self.gae_lambda}: give a number from 0 to 1.")
+        least, most = LOG_STD_RANGE
+        if not least <= self.log_std_init <= most:
+            raise ValueError(
+                f"log-std-init is {self.log_std_init}: give a number from {least:g} to {most:g}."
+            )
         if not self.hidden or min(self.hidden) < 1:
             raise ValueError(f"hidden is {self.hidden}: give at least one width above 0.")
 

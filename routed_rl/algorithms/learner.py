@@ -28,6 +28,7 @@ from routed_rl.algorithms.objective import Metrics, Objective, Outputs
 from routed_rl.algorithms.samples import Sampler
 from routed_rl.algorithms.signal import RewardScaler, TrainingSignal
 from routed_rl.models.build import build_critic, build_policy
+from routed_rl.models.distributions import GaussianHead
 from routed_rl.models.policy import CHUNK
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.models.sparse import Sparse
@@ -64,6 +65,8 @@ class Learner:
             torch.manual_seed(seed)
             self.policy = build_policy(spec).to(device)
             self.critic = build_critic(spec).to(device)
+        if isinstance(self.policy.head, GaussianHead):
+            nn.init.constant_(self.policy.head.log_std, config.log_std_init)
         self.config = config
         self.generator = torch.Generator(device).manual_seed(seed)
         torso = self.policy.torso

@@ -32,6 +32,9 @@ class Config(OversightConfig):
     """End an episode where an outcome happens, even where the environment goes on."""
     horizon: int | None = None
     """Steps after which an episode is cut off; the environment's own limit unless given."""
+    frame_stack: int = 1
+    """Frames that an observation holds, the last ones of the episode; its first stands for those
+    before it."""
     discount: float = 0.99
     """Discount per step."""
 
@@ -51,6 +54,8 @@ class Config(OversightConfig):
             )
         if self.horizon is not None and self.horizon < 1:
             raise ValueError(f"horizon is {self.horizon}: it must be above 0.")
+        if self.frame_stack < 1:
+            raise ValueError(f"frame-stack is {self.frame_stack}: it must be above 0.")
         if not 0.0 <= self.discount <= 1.0:
             raise ValueError(f"discount is {self.discount}: give a number from 0 to 1.")
 

@@ -10,9 +10,11 @@ from numbers import Real
 from typing import Any
 
 import gymnasium as gym
+from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec as Registered
 from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.wrappers import FrameStackObservation
 
 from routed_rl.gym.config import Config
 from routed_rl.utils.errors import UserError
@@ -24,6 +26,9 @@ LIMIT_RESETS = 10
 """Episodes of which the longest limit is taken: in BabyAI it follows from the instruction."""
 OutcomeFn = Callable[[Any, float, bool, bool, dict[str, Any]], str | None]
 """What `step` gave (obs, reward, terminated, truncated, info) -> name of the outcome, or None."""
+
+_LONGEST_TEXT = 1000
+"""Characters that a text is said to have at most; nothing depends on it."""
 
 _MODES = (AutoresetMode.SAME_STEP, AutoresetMode.DISABLED)
 """How vector environments may reset. With NEXT_STEP an action would be lost after every end."""
@@ -40,6 +45,23 @@ class _OutcomeNamer(gym.Wrapper[Any, Any, Any, Any]):
         obs, reward, terminated, truncated, info = self.env.step(action)
         name = self._outcome_fn(obs, float(reward), terminated, truncated, info)
         return obs, reward, terminated, truncated, info | {"outcome": name}
+
+
+class _Texts(gym.Wrapper[Any, Any, Any, Any]):
+    """Says of texts that they are: Gymnasium cannot stack those of MiniGrid's own space."""
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        super().__init__(env)
+        self.observation_space = _with_texts(env.observation_space)
+
+
+def _with_texts(space: spaces.Space[Any]) -> spaces.Space[Any]:
+    """Put Text in the place of every space whose samples are texts."""
+    if isinstance(space, spaces.Dict):
+        return spaces.Dict({key: _with_texts(part) for key, part in space.spaces.items()})
+    if isinstance(space, spaces.Tuple):
+        return spaces.Tuple([_with_texts(part) for part in space.spaces])
+    return spaces.Text(_LONGEST_TEXT) if isinstance(space.sample(), str) else space
 
 
 @cache
@@ -71,10 +93,10 @@ def vectorise(
         if as_a_whole:
             return _own_vectors(registered, config, num_envs)
         if registered.entry_point is None:
-            raise UserError(
-                f"{registered.id} is stepped as a whole: "
-                "let it name outcomes itself, in info['outcome']."
-            )
+            remedy = "let it name outcomes itself, in info['outcome']."
+            if config.outcome_fn is None:
+                remedy = "let it stack frames itself, without --env.frame-stack."
+            raise UserError(f"{registered.id} is stepped as a whole: {remedy}")
         # Never reset by Gymnasium itself: a step can then say when an episode ends.
         makers = [_maker(registered, config, limit)] * num_envs
         return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)
@@ -140,7 +162,7 @@ def _steps_as_a_whole(registered: Registered, config: Config) -> bool:
     """Return whether the environment's own vector entry point is to be used."""
     own = registered.vector_entry_point
     mode = _metadata(own).get("autoreset_mode")
-    if own is None or config.outcome_fn is not None:
+    if own is None or config.outcome_fn is not None or config.frame_stack > 1:
         return False
     return mode in _MODES or registered.entry_point is None
 
@@ -175,11 +197,26 @@ def _maker(registered: Registered, config: Config, limit: int) -> Callable[[], g
         except TypeError:
             # Its metadata has the mode, yet its __init__ may not take one: then it is not drawn.
             env = make(**arguments)
-        if outcome_fn is None:
-            return env
-        return _OutcomeNamer(env, outcome_fn)
+        if outcome_fn is not None:
+            env = _OutcomeNamer(env, outcome_fn)  # of single frames
+        return env if config.frame_stack == 1 else _stacked(env, config.frame_stack)
 
     return one
+
+
+def _stacked(env: gym.Env[Any, Any], frames: int) -> gym.Env[Any, Any]:
+    """Let an environment show its last frames.
+
+    Raises:
+        UserError: if Gymnasium cannot stack them.
+    """
+    try:
+        return FrameStackObservation(_Texts(env), frames)
+    except gym.error.CustomSpaceError:
+        raise UserError(
+            f"frames of {env.observation_space} cannot be stacked: leave --env.frame-stack out, "
+            "or wrap the environment to show a Box, Discrete or Dict."
+        ) from None
 
 
 def _metadata(entry_point: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-_LOG_STD = (-5.0, 2.0)
+LOG_STD_RANGE = (-5.0, 2.0)
 """Below the first a deviation is as good as 0; above the second most actions are clipped."""
 
 
@@ -152,5 +152,5 @@ class GaussianHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return parameters (N, 2A) for features (N, F)."""
         mean = self.mean(features)
-        log_std = self.log_std.clamp(*_LOG_STD).expand_as(mean)  # (N, A), all rows alike
+        log_std = self.log_std.clamp(*LOG_STD_RANGE).expand_as(mean)  # (N, A), all rows alike
         return torch.cat((mean, log_std), dim=1)

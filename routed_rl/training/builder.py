@@ -113,9 +113,8 @@ def _config_file(given: str) -> Path:
     known = Registry().configs()
     name = given.removesuffix(".yaml")
     if name not in known:
-        raise UserError(
-            f"there is no file {given!r}, and no config of ours. {nearest(name, known)}"
-        )
+        near = nearest(name, known)
+        raise UserError(f"there is no file {given!r}, and no config of ours. {near}")
     return known[name]
 
 

@@ -14,6 +14,7 @@ from routed_rl.algorithms.config import LearnerConfig
         ("ent_coef", -0.1),
         ("gae_lambda", 1.1),
         ("hidden", ()),
+        ("log_std_init", -5.1),
     ],
 )
 def test_a_wrong_setting_is_told(name: str, value: object) -> None:

@@ -139,7 +139,7 @@ def wrong_input(trained: Path, tmp_path: Path) -> dict[str, tuple[list[str], str
         "nonsense device": (["--device", "abacus", *new], "no device 'abacus'"),
         "no steps": (["--steps", "0", *new], "steps is 0"),
         "missing value": (["--env"], "expected one argument"),
-        "missing config": (["--config", "none.yaml", *new], "cannot read none.yaml"),
+        "missing config": (["--config", "none.yaml", *new], "there is no file 'none.yaml'"),
         "resume nothing": (["--resume", str(tmp_path / "none")], "is no run"),
         "resume otherwise": (other_clip, "only --steps may change"),
         "resume another": (other_agent, "--agent was given with --resume"),

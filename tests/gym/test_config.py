@@ -22,6 +22,7 @@ def test_arguments_are_read_as_in_yaml() -> None:
         ({"kwargs": ("is_slippery",)}, "write key=value"),
         ({"kwargs": ("sizes=[1",)}, r"cannot read kwargs 'sizes=\[1': write the value as yaml"),
         ({"horizon": 0}, "horizon is 0"),
+        ({"frame_stack": 0}, "frame-stack is 0"),
         ({"discount": 1.5}, "discount is 1.5"),
         ({"outcomes": ("a", "a")}, "each once"),
         ({"outcomes": ()}, "at least one name"),

@@ -9,12 +9,14 @@ import gymnasium
 import numpy as np
 import pytest
 from counters import Counter, Counters
+from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec as Registered
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from routed_rl.gym.config import Config
 from routed_rl.gym.names import find
-from routed_rl.gym.vectors import HORIZON, limit_of, say_once, vectorise
+from routed_rl.gym.spaces import observations
+from routed_rl.gym.vectors import HORIZON, copy_of, limit_of, say_once, vectorise
 from routed_rl.utils.errors import UserError
 
 
@@ -167,6 +169,7 @@ def test_one_that_takes_a_render_mode_is_drawn() -> None:
         ("FrozenLake-v1", {"outcome_fn": "math:nothing"}, "no function 'math:nothing'"),
         ("FrozenLake-v1", {"outcome_fn": "nothing"}, "no function 'nothing': write module:"),
         ("Counters-v0", {"outcome_fn": "math:sqrt"}, "stepped as a whole"),
+        ("Counters-v0", {"frame_stack": 2}, "as a whole: let it stack frames itself, without --"),
         ("LateCounters-v0", {}, "resets a step late"),
     ],
 )
@@ -180,3 +183,90 @@ def test_a_function_gets_what_the_step_gave() -> None:
     envs.reset(seed=0)
     named = [envs.step(envs.action_space.sample())[4]["outcome"].tolist() for _ in range(3)]
     assert named == [[None] * 3, ["early"] * 3, ["late"] * 3]
+
+
+def test_a_stack_holds_the_last_frames_and_begins_with_the_first_one_alone() -> None:
+    envs = vector("Counter-v0", frame_stack=3)
+    shown = [envs.reset(seed=0)[0], *(envs.step(np.zeros(3, int))[0] for _ in range(3))]
+    assert [obs[1].flatten().tolist() for obs in shown] == [
+        [0, 0, 0],
+        [0, 0, 1],
+        [0, 1, 2],
+        [1, 2, 3],
+    ]
+    again, _ = envs.reset(options={"reset_mask": np.array([True, False, False])})
+    assert again[:, :, 0].tolist() == [[0, 0, 0], [1, 2, 3], [1, 2, 3]]
+
+
+def test_frames_are_stacked_after_their_outcome_was_named() -> None:
+    named = {"outcome_fn": f"{counters.__file__}:late_or_second", "frame_stack": 2}
+    envs = vector("Counter-v0", **named)
+    envs.reset(seed=0)
+    assert [envs.step(np.zeros(3, int))[4]["outcome"][0] for _ in range(2)] == [None, "early"]
+
+
+class Whole(Counters):
+    """Says before it is made that it tells last frames."""
+
+    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
+
+
+def test_one_with_vectors_of_its_own_is_made_one_by_one_to_be_stacked() -> None:
+    both = registered("Both-v0", Counter, vector_entry_point=Whole)
+    assert isinstance(vectorise(both, Config(), 2, HORIZON).unwrapped, Counters)
+    stacked = vectorise(both, Config(frame_stack=2), 2, HORIZON)
+    assert stacked.single_observation_space.shape == (2, 1)
+
+
+class Film(Counter):
+    """Shows pictures in bytes."""
+
+    observation_space = spaces.Box(0, 255, (40, 50, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("made", "shape"),
+    [("CartPole-v1", (2 * 4,)), ("FrozenLake-v1", (2 * 16,)), (Film, (2 * 3, 40, 50))],
+)
+def test_stacks_are_encoded_as_their_frames_are(made: Any, shape: tuple[int, ...]) -> None:
+    found = find(made) if isinstance(made, str) else registered("Film-v0", made)
+    assert found is not None
+    envs = vectorise(found, Config(frame_stack=2), 3, HORIZON)
+    assert observations(envs.single_observation_space, copy_of(envs)).shape == shape
+
+
+def test_minigrids_codes_and_missions_are_stacked() -> None:
+    envs = vector("MiniGrid-Fetch-5x5-N2-v0", frame_stack=2)
+    encoder = observations(envs.single_observation_space, copy_of(envs))
+    assert encoder.notes == ()
+    assert encoder.shape == (2 * 4 + 2 * 7 * 7 * 21 + 2 * 64,)
+    single = vector("MiniGrid-Fetch-5x5-N2-v0")
+    plain = observations(single.single_observation_space, copy_of(single))
+    frames = []
+    for steps in (envs, single):
+        frames += [steps.reset(seed=0)[0], steps.step(np.zeros(3, int))[0]]
+    stack = encoder.encode(frames[1])
+    first, second = (plain.encode(frame) for frame in frames[2:])
+    parts = np.split(stack, np.cumsum([4, 4, 1029, 1029, 64]), axis=1)
+    assert np.array_equal(np.concatenate(parts[::2], axis=1), first)
+    assert np.array_equal(np.concatenate(parts[1::2], axis=1), second)
+
+
+class Riddle(spaces.Space[Any]):
+    """A space that Gymnasium does not know."""
+
+    def sample(self, *_: Any, **__: Any) -> int:
+        return 1
+
+
+class Riddler(Counter):
+    observation_space = Riddle()  # type: ignore[assignment]
+
+
+def test_frames_that_cannot_be_stacked_are_told() -> None:
+    riddler = registered("Riddler-v0", Riddler)
+    with pytest.raises(
+        UserError, match=r"frames of .*Riddle.* cannot be stacked: leave --env"
+    ) as told:
+        vectorise(riddler, Config(frame_stack=2), 1, HORIZON)
+    assert "\n" not in str(told.value)

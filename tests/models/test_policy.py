@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -74,8 +75,8 @@ class Noise(VecEnv):
         )
 
 
-def learner(spec: PolicySpec) -> Learner:
-    config = LearnerConfig(rollout_steps=4, batch_size=8)
+def learner(spec: PolicySpec, **settings: Any) -> Learner:
+    config = LearnerConfig(rollout_steps=4, batch_size=8, **settings)
     return Learner(spec, config, discount=0.9, seed=0, device=CPU)
 
 
@@ -93,6 +94,15 @@ def test_before_the_first_step_the_ratio_of_the_whole_rollout_is_one(spec: Polic
     metrics = learning.update(rollout, TrainingSignal(rollout.reward))
     assert all(value.isfinite() for value in metrics.values())
     assert all(moved(policy, before))
+
+
+def test_deviations_begin_as_they_are_set() -> None:
+    obs = torch.rand(2, 5)
+    usual = learner(KINDS[0]).policy(obs).actions
+    smaller = learner(KINDS[0], log_std_init=-1.5).policy(obs).actions
+    assert torch.equal(usual[:, :3], smaller[:, :3])
+    assert (usual[:, 3:] == 0).all()
+    assert (smaller[:, 3:] == -1.5).all()
 
 
 @pytest.mark.parametrize("spec", KINDS)

@@ -115,6 +115,33 @@ def test_the_fast_settings_are_valid_and_collect_as_many_steps_as_the_default() 
         assert config.settings.num_envs * config.agent.rollout_steps == 16_384
 
 
+@pytest.mark.parametrize("name", ["board", "vector", "image"])
+def test_settings_for_a_kind_of_environment_suit_every_agent(name: str) -> None:
+    for agent in ("naive", "routed", "absorbing"):
+        config = build("--config", name, "--agent", agent, "--env", "CartPole-v1")
+        assert (config.names.agent, config.names.env) == (agent, "CartPole-v1")
+        assert config.agent.learning_rate_schedule == "linear"
+        assert config.agent.normalize_obs is (name == "vector")
+
+
+def test_a_config_is_found_by_its_name_unless_a_file_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    usual = build("--config", str(ROOT / "configs" / "vector.yaml"))
+    assert build("--config", "vector") == build("--config", "vector.yaml") == usual
+    assert build("--config", "vector", "--seed", "7").settings.seed == 7
+    (tmp_path / "vector").mkdir()
+    assert build("--config", "vector") == usual, "a folder is no file"
+    (tmp_path / "vector.yaml").write_text("seed: 3")
+    assert build("--config", "vector.yaml").settings.seed == 3
+    told = "^there is no file 'vectr', and no config of ours. Did you mean 'vector'\\?$"
+    with pytest.raises(UserError, match=told):
+        build("--config", "vectr")
+    with pytest.raises(UserError, match=r"Known: board, fast, image, paper, vector\.$"):
+        build("--config", "nonesuch.yaml")
+
+
 def test_from_dataclasses_names_and_both() -> None:
     env = gridworld.Config(rows=3)
     agent = naive.Config(penalty=3.0)
