@@ -40,7 +40,7 @@ class ProcessConfig:
     oversight_cost: float = 0.0
     """What asking costs; without --env.ask, what each overseen step costs."""
     never: tuple[str, ...] = ()
-    """Outcomes that the overseer never sees."""
+    """Outcomes that the overseer never sees; it takes their steps for steps without any."""
     where: str | None = None
     """Where the overseer can see, as FILE.py:FUNCTION of observations: a bool or a probability."""
 
@@ -100,13 +100,19 @@ class OversightProcess(VecEnvWrapper):
         if self.config.ask:
             actions, asks = self._take_apart(actions)
         step = self.env.step(actions)
-        overseen = step.overseen & asks & ~self._blind[step.outcome] & self._sees(step.final_obs)
+        overseen = step.overseen & asks & self._sees(step.final_obs)
+        seen = ~self._blind[step.outcome]
+        if self.spec.outcomes_end:
+            # Everybody sees that there was an end, so not to see which is not to have looked.
+            overseen = overseen & seen
         cost = self.config.oversight_cost * (asks if self.config.ask else overseen)
         return step._replace(
             reward=step.reward - cost,
             true_reward=step.true_reward - cost,
             overseen=overseen,
-            reported=torch.where(overseen, step.reported, NOTHING),
+            # Elsewhere an overseer that sees nothing takes it for nothing: that it did not look
+            # would tell that there was something.
+            reported=torch.where(overseen & seen, step.reported, NOTHING),
         )
 
     def model(self) -> TabularMDP | None:

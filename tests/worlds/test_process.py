@@ -83,7 +83,8 @@ def test_without_asking_each_overseen_step_costs() -> None:
 
 def test_some_outcomes_are_never_seen() -> None:
     steps = walk(supervised(never=("shortcut",)), "ddd").steps
-    assert [bool(step.overseen[0]) for step in steps] == [True, False, True]
+    # Not to look just there would tell that there was something.
+    assert [bool(step.overseen[0]) for step in steps] == [True, True, True]
     assert [int(step.reported[0]) for step in steps] == [0, 0, absent_supervisor.GOAL]
     assert [int(step.outcome[0]) for step in steps] == [0, absent_supervisor.SHORTCUT, 1]
 
