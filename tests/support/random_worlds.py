@@ -68,13 +68,13 @@ class World:
 def random_world(seed: int) -> World:
     """Draw a world.
 
-    Hypothesis draws the seed only: drawn one by one, two numbers in three would be the smallest
-    there are, and hardly anything would ever happen twice in an episode.
+    Hypothesis draws the seed only. Drawn by it one by one, too many numbers are the least that they
+    can be, and in 60 worlds no episode had two reports of different worth.
     """
     draw = Random(seed)
     states = draw.randint(2, 6)
     actions = draw.randint(1, 3)
-    worth = tuple(_quarters(draw) for _ in range(draw.randint(1, 3)))
+    worth = tuple(_quarters(draw) for _ in range(draw.choice((1, 2, 3, 3))))
     outcomes_end = draw.random() < 0.3
     ending = draw.choice((0.0, 0.1, 0.3))
 

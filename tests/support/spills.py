@@ -61,3 +61,10 @@ def by_reward(
     if not terminated:
         return None
     return "good" if reward > 0 else "bad"
+
+
+def ever_good(
+    obs: Any, reward: float, terminated: bool, truncated: bool, info: dict[str, Any]
+) -> str | None:
+    """Name any end good."""
+    return "good" if terminated else None
