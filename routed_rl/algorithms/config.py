@@ -54,6 +54,9 @@ class LearnerConfig:
     """Weight decay of Adam."""
     hidden: tuple[int, ...] = (256, 256)
     """Widths of the hidden layers of each expert, the gate and the critic."""
+    activation: Literal["relu", "tanh"] = "relu"
+    """What follows each hidden layer; convolutions keep relu. With tanh the critic stays bounded
+    far from what was seen, and where all rewards are below 0 that can help to explore."""
     hide_oversight: bool = False
     """Deny the agent the channel that shows which ends are overseen."""
     normalize_obs: bool = False
