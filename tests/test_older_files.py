@@ -50,9 +50,13 @@ def test_a_run_is_evaluated_to_the_same_numbers(name: str) -> None:
     assert list(reports) == list(told)
     for policy, report in reports.items():
         plain = report.to_json()
-        assert set(plain) == set(told[policy])
+        newer = {"paid_return", "score", "outcomes_per_episode", "bad_per_episode"}
+        assert set(plain) == set(told[policy]) | newer
         for key, value in told[policy].items():
             assert plain[key] == pytest.approx(value, abs=1e-6), (policy, key)
+        ends = {name: share for name, share in plain["outcomes"].items() if name != "none"}
+        assert plain["outcomes_per_episode"] == pytest.approx(ends)
+        assert plain["score"] == pytest.approx(sum(ends.values())), "any end pays 1"
 
 
 @pytest.mark.parametrize("copied", RUNS, indirect=True)

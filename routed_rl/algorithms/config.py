@@ -59,6 +59,9 @@ class LearnerConfig:
     log_std_init: float = 0.0
     """Logarithm of the standard deviation that continuous actions begin with, in units in which
     their bounds are -1 and 1."""
+    activation: Literal["relu", "tanh"] = "relu"
+    """What follows each hidden layer; convolutions keep relu. With tanh the critic stays bounded
+    far from what was seen, and where all rewards are below 0 that can help to explore."""
     hide_oversight: bool = False
     """Deny the agent the channel that shows which ends are overseen."""
     normalize_obs: bool = False

@@ -52,7 +52,7 @@ class Learner:
 
         Args:
             spec: of the policy.
-            config: how to learn, and whether on normalised observations.
+            config: how to learn, on normalised observations or not, and by which activation.
             discount: per step.
             gate_coefficient: of the gate's loss on samples with a gate target.
             seed: decides weights, actions and the order of the samples.
@@ -60,6 +60,7 @@ class Learner:
         """
         if config.normalize_obs:
             spec = replace(spec, normalize_obs=True)
+        spec = replace(spec, activation=config.activation)
         # Modules draw from the global generator: whoever uses it finds it as it was.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from routed_rl.gym import spaces
 from routed_rl.gym.config import Config
 from routed_rl.gym.encoders import Array
-from routed_rl.gym.vectors import copy_of, limit_of, say_once, vectorise
+from routed_rl.gym.vectors import copy_of, let_draw, limit_of, say_once, vectorise
 
 
 class StepResult(NamedTuple):
@@ -97,11 +97,14 @@ class Copies:
 
     def render(self, index: int, mode: str, *, final: bool) -> NDArray[np.uint8] | None:
         """Draw a copy, or with `final` what its last action led to, (H, W, 3), if that can be."""
-        if mode != "rgb_array" or self._vec.render_mode != mode:
+        if mode != "rgb_array" or not let_draw(self._vec, mode):
             return None
         # From now on last frames are kept: after a reset they cannot be drawn any more.
         self._filming = True
-        frames = self._frames if final else self._vec.render()
+        try:
+            frames = self._frames if final else self._vec.render()
+        except NotImplementedError:  # its metadata has the mode, and nothing draws
+            return None
         assert frames is not None
         return np.asarray(frames[index])
 

@@ -153,6 +153,23 @@ def _steps(limit: Any) -> int | None:
     return int(steps) if math.isfinite(steps) and steps >= 1 else None
 
 
+def let_draw(vec: VectorEnv[Any, Any, Any], mode: str) -> bool:
+    """Let copies be drawn from now on in a mode; return whether that can be.
+
+    They are made without one: some keep what they would draw, and are slower by far.
+    """
+    if vec.render_mode == mode:
+        return True
+    one = copy_of(vec)
+    if one is None or mode not in (one.metadata.get("render_modes") or ()):
+        return False
+    assert isinstance(vec, SyncVectorEnv)
+    for copy in vec.envs:
+        copy.unwrapped.render_mode = mode
+    vec.render_mode = mode
+    return True
+
+
 def copy_of(vec: VectorEnv[Any, Any, Any]) -> gym.Env[Any, Any] | None:
     """Return the first of the copies, with its wrappers; None where they are one whole."""
     return vec.envs[0] if isinstance(vec, SyncVectorEnv) else None
@@ -183,20 +200,10 @@ def _own_vectors(registered: Registered, config: Config, num_envs: int) -> Vecto
 def _maker(registered: Registered, config: Config, limit: int) -> Callable[[], gym.Env[Any, Any]]:
     """Return what makes one copy."""
     arguments = config.arguments
-    drawn = arguments
-    if "rgb_array" in (_metadata(registered.entry_point).get("render_modes") or ()):
-        drawn = {"render_mode": "rgb_array"} | arguments
     outcome_fn = None if config.outcome_fn is None else load_function(config.outcome_fn)
 
-    def make(**arguments: Any) -> gym.Env[Any, Any]:
-        return gym.make(registered, limit, disable_env_checker=True, **arguments)
-
     def one() -> gym.Env[Any, Any]:
-        try:
-            env = make(**drawn)
-        except TypeError:
-            # Its metadata has the mode, yet its __init__ may not take one: then it is not drawn.
-            env = make(**arguments)
+        env = gym.make(registered, limit, disable_env_checker=True, **arguments)
         if outcome_fn is not None:
             env = _OutcomeNamer(env, outcome_fn)  # of single frames
         return env if config.frame_stack == 1 else _stacked(env, config.frame_stack)

@@ -29,7 +29,7 @@ def build_critic(spec: PolicySpec) -> nn.Module:
 
     Where the policy is steered, it takes the expert weights (N, E) too.
     """
-    critic = network(spec.visible_shape, spec.hidden, 1, image=spec.image)
+    critic = _network(spec, 1)
     return ConditionedNetwork(critic, len(spec.experts)) if spec.steered else critic
 
 
@@ -46,19 +46,24 @@ def _preprocess(spec: PolicySpec) -> nn.Module:
 
 def _mixture(spec: PolicySpec) -> MixtureOfExperts:
     """Build the experts and the gate."""
-    shape = spec.visible_shape
     count = len(spec.experts)
-    experts = {name: network(shape, spec.hidden, image=spec.image) for name in spec.experts}
+    experts = {name: _network(spec) for name in spec.experts}
     gate = None
     if spec.gate:
-        gate_network = network(shape, spec.hidden, Gate.logits_of(count), image=spec.image)
-        gate = Gate(gate_network, count)
+        gate = Gate(_network(spec, Gate.logits_of(count)), count)
     return MixtureOfExperts(experts, gate, spec.weights)
 
 
 def _conditioned_torso(spec: PolicySpec) -> ConditionedTorso:
     """Build the one network in the place of the experts."""
     count = len(spec.experts)
-    inner = network(spec.visible_shape, spec.hidden, image=spec.image)
+    inner = _network(spec)
     even = (1 / count,) * count
     return ConditionedTorso(ConditionedNetwork(inner, count), spec.weights or even)
+
+
+def _network(spec: PolicySpec, outputs: int | None = None) -> nn.Sequential:
+    """Build a network over what the policy sees."""
+    return network(
+        spec.visible_shape, spec.hidden, outputs, image=spec.image, activation=spec.activation
+    )

@@ -16,16 +16,22 @@ SMALLEST_IMAGE = 36
 
 
 def mlp(
-    obs_shape: Sequence[int], hidden: Sequence[int], outputs: int | None = None
+    obs_shape: Sequence[int],
+    hidden: Sequence[int],
+    outputs: int | None = None,
+    *,
+    activation: str = "relu",
 ) -> nn.Sequential:
-    """Build Linear and ReLU for each hidden size, then a last Linear if `outputs` is given.
+    """Build Linear and activation for each hidden size, then a last Linear if `outputs` is given.
 
     Biases start at 0 and weights as torch draws them, as in the paper's released code.
 
     Args:
         obs_shape: shape of one observation.
         hidden: widths of the hidden layers.
-        outputs: width of a last layer without ReLU; None for a torso that ends in its features.
+        outputs: width of a last layer without activation; None for a torso that ends in its
+            features.
+        activation: "relu" or "tanh".
 
     Returns:
         A module from (N, *obs_shape), dense or sparse, to (N, hidden[-1]) or (N, outputs).
@@ -34,7 +40,7 @@ def mlp(
     width = math.prod(obs_shape)
     for size in hidden:
         layers += [linear(width, size) if layers else FirstLayer(width, size)]
-        layers += [nn.ReLU(inplace=True)]
+        layers += [nn.Tanh() if activation == "tanh" else nn.ReLU(inplace=True)]
         width = size
     if outputs is not None:
         layers.append(linear(width, outputs))
@@ -42,7 +48,11 @@ def mlp(
 
 
 def cnn(
-    obs_shape: Sequence[int], hidden: Sequence[int], outputs: int | None = None
+    obs_shape: Sequence[int],
+    hidden: Sequence[int],
+    outputs: int | None = None,
+    *,
+    activation: str = "relu",
 ) -> nn.Sequential:
     """Build the three convolutions of Mnih et al. (Nature 518, 2015), then an `mlp` behind them.
 
@@ -50,6 +60,7 @@ def cnn(
         obs_shape: (C, H, W); H and W at least `SMALLEST_IMAGE`.
         hidden: widths of the hidden layers behind the convolutions.
         outputs: as of `mlp`.
+        activation: of that `mlp`; convolutions have ReLU.
     """
     layers: list[nn.Module] = []
     channels, *sides = obs_shape
@@ -60,7 +71,7 @@ def cnn(
         layers += [layer, nn.ReLU(inplace=True)]
         channels = size
         sides = [(side - kernel) // stride + 1 for side in sides]  # no padding
-    return nn.Sequential(*layers, mlp((channels, *sides), hidden, outputs))
+    return nn.Sequential(*layers, mlp((channels, *sides), hidden, outputs, activation=activation))
 
 
 def network(
@@ -69,9 +80,10 @@ def network(
     outputs: int | None = None,
     *,
     image: bool = False,
+    activation: str = "relu",
 ) -> nn.Sequential:
     """Build an `mlp`, or for an `image` a `cnn`, of the same arguments."""
-    return (cnn if image else mlp)(obs_shape, hidden, outputs)
+    return (cnn if image else mlp)(obs_shape, hidden, outputs, activation=activation)
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:

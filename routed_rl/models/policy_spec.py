@@ -39,6 +39,8 @@ class PolicySpec:
     """Where an action is several whole numbers: how many values each has."""
     oversight_channel: int | None = None
     """The channel that shows the oversight, if the policy sees it: it is not normalised."""
+    activation: str = "relu"
+    """What follows each hidden layer but convolutions: "relu" or "tanh"."""
     normalize_obs: bool = False
     """Whether observations are normalised by running statistics."""
 

@@ -45,9 +45,9 @@ class RunSettings:
     """Episodes of an evaluation, where it cannot be exact; fewer if they could take over a tenth of
     the steps."""
     good: tuple[str, ...] = ()
-    """Outcomes that are worth 1, all others -1; as the environment says unless given."""
+    """Outcomes that are good, all others being bad; as the environment says unless given."""
     episode_log: bool = False
-    """Write episodes.csv: for each episode its outcome, label, route and gate."""
+    """Write episodes.csv: each outcome and each end, with its label, route and gate."""
 
     def __post_init__(self) -> None:
         least = {"steps": 1, "num_envs": 1, "episodes": 1, "seed": 0, "evaluations": 0}

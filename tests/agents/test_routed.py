@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+import walk
 from helpers import CPU, OPEN, two_open_episodes, world
 from torch import Tensor
 
@@ -92,6 +93,27 @@ def test_random_routes_are_random_for_the_gate_too_and_keep_the_counts() -> None
     assert torch.equal(signal.grad_mask, labels.routes(label, 2))
     ends = rollout.done & names_outcome(label)
     assert label[ends].bincount().tolist() == rollout.label[ends].bincount().tolist()
+
+
+def test_where_outcomes_end_nothing_random_routes_are_shuffled_among_segments_or_episodes() -> None:
+    env = walk.make(walk.Config(oversight=0.7), 64, seed=0, device=CPU)
+    for credit in ("segment", "episode"):
+        config = Config(hidden=(8,), routes="random", credit=credit)
+        agent = Agent(env.spec, config, seed=0, device=CPU)
+        rollout = labels.hide(collect(env, agent.act, env.reset(), 16), env.spec)
+        signal = caught_from(agent, rollout)
+        assert signal.gate_target is not None and signal.grad_mask is not None
+        label = outcome_of(signal.gate_target)
+        assert torch.equal(signal.grad_mask, labels.routes(label, 2))
+        own, ends = rollout.label, rollout.segment_end
+        if credit == "episode":
+            own = labels.credit_episodes(rollout, env.spec.outcome_rewards)
+            ends = rollout.done
+        assert not torch.equal(label, own)
+        known = ends & names_outcome(own)
+        assert label[known].bincount().tolist() == own[known].bincount().tolist()
+        inside = ~ends[:-1] & names_outcome(label[:-1])
+        assert torch.equal(label[1:][inside], label[:-1][inside]), "one label for all of it"
 
 
 def test_with_the_gate_off_there_is_none_and_the_weights_are_equal() -> None:

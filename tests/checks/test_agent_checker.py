@@ -28,7 +28,12 @@ from routed_rl.worlds.spec import EnvSpec
 
 MODULES = {name: Registry().load("agents", name) for name in Registry().names("agents")}
 SMALL = {"hidden": (16, 16), "batch_size": 128, "rollout_steps": 8}
-SHARED: list[dict[str, Any]] = [{}, {"hide_oversight": True}, {"algorithm": "reinforce"}]
+SHARED: list[dict[str, Any]] = [
+    {},
+    {"hide_oversight": True},
+    {"algorithm": "reinforce"},
+    {"normalize_obs": True, "normalize_reward": True},
+]
 OWN: dict[str, list[dict[str, Any]]] = {
     "routed": [{"routes": "none"}, {"routes": "random"}, {"gate": False}],
     "absorbing": [

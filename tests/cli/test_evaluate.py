@@ -44,7 +44,7 @@ def test_the_table_says_how_it_was_evaluated(
     title = "routed in gridworld at oversight 0.1, seed 0, evaluated at 0"
     assert title in [line.strip() for line in lines]
     assert any("with the likeliest actions, exact." in line for line in lines)
-    assert "The mixture was rewarded for reaching any end" in lines[-1]
+    assert "The mixture was paid for good and bad outcomes alike" in lines[-1]
 
 
 def test_evaluate_options(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,12 +9,15 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import counters
 import pytest
+import spills
 from helpers import ROOT
 from helpers import run as train
 
 from routed_rl.cli.evaluate import evaluate
 from routed_rl.cli.main import run_command
+from routed_rl.gym.vectors import say_once
 from routed_rl.registry import Registry
 from routed_rl.utils.settings import read_yaml
 
@@ -70,6 +73,96 @@ def test_a_function_and_hidden_oversight_are_flags(tmp_path: Path) -> None:
     policy = read_result(folder)["policies"]["mixture"]
     assert policy["outcomes"]["bad"] > 0
     assert policy["unwatched"] == policy["return"]
+
+
+KITCHEN = (
+    f"--env {spills.__file__}:Kitchen --env.horizon 5 --env.discount 1 --env.oversight 0.5 "
+    "--env.outcomes made spilt --steps 512 --episodes 50"
+)
+"""It pays 10 in each of three steps, in which something is made or spilt."""
+
+
+def learnt(folder: Path, flags: str) -> dict[str, Any]:
+    """Train in the kitchen, and return what the mixture does."""
+    assert run(f"{KITCHEN} {SMALL} {flags} --run-dir {folder}") == 0
+    return read_result(folder)["policies"]["mixture"]
+
+
+def test_what_outcomes_are_worth_is_a_flag_and_the_own_reward_is_paid(tmp_path: Path) -> None:
+    policy = learnt(tmp_path / "run", "--env.outcome-rewards 0.5 -3")
+    assert policy["score"] == policy["paid_return"] == 30
+    assert policy["mean_length"] == 3
+    counts = policy["outcomes_per_episode"]
+    assert counts["spilt"] > policy["outcomes"]["spilt"] > 0, "more than one in some episodes"
+    assert policy["bad_per_episode"] == counts["spilt"]
+    assert policy["return"] == pytest.approx(30 + 0.5 * counts["made"] - 3 * counts["spilt"])
+    assert read_result(tmp_path / "run")["labelled_episodes"] > 0
+    unless_said = learnt(tmp_path / "other", "")
+    counts = unless_said["outcomes_per_episode"]
+    assert unless_said["return"] == pytest.approx(30 - counts["spilt"])
+
+
+def test_an_outcome_ends_an_episode_if_a_flag_says_so(tmp_path: Path) -> None:
+    policy = learnt(tmp_path / "run", "--env.end-on-outcome")
+    counts = policy["outcomes_per_episode"]
+    assert counts == {name: policy["outcomes"][name] for name in counts}
+    assert policy["mean_length"] < 3
+    assert policy["score"] == pytest.approx(10 * policy["mean_length"])
+
+
+def test_a_world_as_the_papers_is_a_flag_and_needs_a_name_for_every_end(
+    corridor: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = "--env corridor.py --env.discount 1 --env.paid ends --steps 512 --episodes 10"
+    assert run(f"{flags} {SMALL} --run-dir run") == 0
+    policy = read_result(corridor)["policies"]["mixture"]
+    good, bad = policy["outcomes"]["good"], policy["outcomes"]["bad"]
+    assert policy["score"] == pytest.approx(good + bad)
+    assert policy["return"] == pytest.approx(good - bad)
+    capsys.readouterr()
+    assert run(f"{KITCHEN} {SMALL} --env.paid ends --run-dir other") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "terminated and info['outcome'] named no outcome: with --env.paid ends let" in error
+    assert error.count("\n") == 1
+
+
+def test_without_any_outcome_two_lines_say_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say_once.cache_clear()
+    flags = f"--env {counters.__file__}:Counter --env.horizon 5 --env.oversight 1 --steps 512"
+    assert run(f"{flags} --episodes 50 {SMALL} --run-dir {tmp_path / 'run'}") == 0
+    err = capsys.readouterr().err
+    said = "Counter-v0 has named no outcome in 20 episodes: so far there is nothing to oversee"
+    assert err.count(said) == 1
+    warning = "warning: in training no outcome happened, of good, bad: there was nothing to tell"
+    assert err.count(warning) == 1
+    result = read_result(tmp_path / "run")
+    assert result["happened"] == {"good": 0, "bad": 0}
+    assert result["labelled_episodes"] == 0
+    policy = result["policies"]["mixture"]
+    assert policy["outcomes"] == {"good": 0, "bad": 0, "none": 1}
+    assert policy["return"] == policy["paid_return"] > 0
+
+
+def test_where_only_one_of_several_outcomes_happened_a_line_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    learnt(tmp_path / "both", "")
+    assert "warning" not in capsys.readouterr().err
+    flags = KITCHEN.replace("made spilt", "made spilt burnt")
+    assert run(f"{flags} {SMALL} --run-dir {tmp_path / 'three'}") == 0
+    assert "warning" not in capsys.readouterr().err, "two can be told apart"
+    ends = f"{spills.__file__}:by_reward"
+    flags = f"--env {counters.__file__}:Bandit --env.horizon 5 --env.outcome-fn {ends}"
+    assert run(f"{flags} --steps 512 {SMALL} --run-dir {tmp_path / 'none'}") == 0
+    assert "warning: in training no outcome happened" in capsys.readouterr().err
+    ends = f"{spills.__file__}:ever_good"
+    flags = f"--env {counters.__file__}:Counter --env.horizon 5 --env.outcome-fn {ends}"
+    assert run(f"{flags} --steps 512 {SMALL} --run-dir {tmp_path / 'one'}") == 0
+    warning = "warning: in training only 'good' happened, of good, bad: there was nothing to tell"
+    assert warning in capsys.readouterr().err
 
 
 def test_evaluation_of_slow_environments_is_bounded(tmp_path: Path) -> None:

@@ -55,8 +55,10 @@ def test_a_run_leaves_the_files_that_scripts_rely_on(trained: Path) -> None:
     assert result["env_steps"] == 1024
     assert result["deployed"] == "diamond"
     assert list(result["policies"]) == ["mixture", "diamond", "ghost"]
-    first = "env agent seed env_steps train_seconds labelled_episodes sees_everything deployed"
-    assert " ".join(result) == first + " policies references best_by_truth"
+    first = "env agent seed env_steps train_seconds labelled_episodes happened sees_everything"
+    assert " ".join(result) == first + " deployed policies references best_by_truth"
+    assert list(result["happened"]) == ["diamond", "ghost"]
+    assert sum(result["happened"].values()) >= result["labelled_episodes"]
     rows = read_csv(trained / "metrics.csv")
     assert [int(row["env_steps"]) for row in rows] == list(range(128, 1025, 128))
     groups = {"env_steps", "train", "rollout", "eval", "routing", "gate", "time"}
@@ -231,7 +233,7 @@ def test_what_was_learnt_is_printed_at_the_end(
     train_tiny(folder, 256, "--agent", "oracle", "--seed", "3")
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert "oracle in gridworld at oversight 0.1, seed 3 (sees everything)" in lines
-    steps = r"256 steps in [\d.]+ s of training, \d+ labelled episodes\."
+    steps = r"256 steps in [\d.]+ s of training, \d+ labels\."
     assert [line for line in lines if re.fullmatch(steps, line)]
     assert f"Saved in {folder}" in lines
     assert f"Curves: tensorboard --logdir {folder.parent}" in lines

@@ -16,7 +16,7 @@ from routed_rl.registry import Kind, Registry
 from routed_rl.training import builder
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-YOURS = re.compile(r"my_|NAME|COMMAND|rooms|corridor|_template")
+YOURS = re.compile(r"my_|NAME|COMMAND|rooms|corridor|lander|_template")
 """Of files that a page tells one to write."""
 NOT_BUILT = {"--list", "--help", "--resume"}
 FOLDERS = "routed_rl|envs|agents|configs|sweeps|docs|benchmarks|examples|tests"

@@ -28,11 +28,31 @@ def test_arguments_are_read_as_in_yaml() -> None:
         ({"outcomes": ()}, "at least one name"),
         ({"outcomes": ("mixture",)}, "'mixture' cannot be called so"),
         ({"oversight": 2.0}, "oversight is 2.0"),
+        (
+            {"outcome_rewards": (0.0,)},
+            r"outcome-rewards are \(0.0,\) and outcomes \('good', 'bad'\): give one number for",
+        ),
     ],
 )
 def test_wrong_settings_are_told(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Config(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "worth"),
+    [
+        ({}, (0.0, -1.0)),
+        ({"outcomes": ("a", "b", "c")}, (0.0, -1.0, -1.0)),
+        ({"outcome_rewards": (0.5, -3.0)}, (0.5, -3.0)),
+        ({"paid": "ends"}, (1.0, -1.0)),
+        ({"paid": "ends", "outcome_rewards": (2.0, -0.5)}, (2.0, -0.5)),
+    ],
+)
+def test_what_outcomes_are_worth_unless_it_is_said(
+    settings: dict[str, Any], worth: tuple[float, ...]
+) -> None:
+    assert Config(**settings).worth == worth
 
 
 def test_the_file_of_a_function_has_its_whole_path(

@@ -12,7 +12,7 @@ from gymnasium.envs.registration import EnvSpec as Registered
 from gymnasium.wrappers import FilterObservation
 
 from routed_rl.gym.config import Config
-from routed_rl.gym.copies import Copies
+from routed_rl.gym.copies import Copies, StepResult
 from routed_rl.gym.names import find
 from routed_rl.gym.vectors import say_once
 
@@ -34,14 +34,55 @@ def test_they_say_first_what_an_action_led_to_and_then_what_to_act_on(
     for age in (1, 2):
         result = envs.step(np.array([1, 0]))
         assert result.final.tolist() == [[age], [age]]
-        assert "outcome" not in result.infos
+        assert result.said("outcome") is None
         assert envs.renew(nothing_ended).tolist() == [[age], [age]]
     result = envs.step(np.array([1, 0]))
     assert result.final.tolist() == [[3], [3]]
     assert result.terminated.tolist() == [True, True]
     assert result.reward.tolist() == [1, 0]
-    assert list(result.infos["outcome"]) == ["won", "lost"]
+    said = result.said("outcome")
+    assert said is not None
+    assert said.tolist() == ["won", "lost"]
+    assert result.said("true_reward") is None
     assert envs.renew(result.terminated).tolist() == [[0], [0]]
+
+
+def answer(infos: dict[str, Any], final_infos: dict[str, Any] | None = None) -> StepResult:
+    """Make what three copies answer, of which the second one ended."""
+    nothing = np.zeros((3, 1))
+    ended = np.array([False, True, False])
+    return StepResult(nothing, nothing[:, 0], ended, np.zeros(3, bool), infos, final_infos)
+
+
+def test_what_infos_say_of_steps_is_put_together() -> None:
+    names = np.array(["a", "b", None], dtype=object)
+    assert answer({}).said("outcome") is None
+    assert answer({}, {}).said("outcome") is None
+    every = answer({"outcome": names}).said("outcome")
+    assert every is not None
+    assert every.tolist() == ["a", "b", None], "without a mask all have one"
+    masked = answer({"outcome": names, "_outcome": np.array([False, True, True])}).said("outcome")
+    assert masked is not None
+    assert masked.tolist() == [None, "b", None]
+    numbers = answer({"true_reward": np.array([1.5, 0.0, 2.5])}).said("true_reward")
+    assert numbers is not None
+    assert numbers.tolist() == [1.5, 0.0, 2.5]
+
+
+def test_of_copies_that_reset_themselves_an_end_has_its_own_info_and_never_that_of_a_reset() -> (
+    None
+):
+    names = np.array(["a", "of the reset", "c"], dtype=object)
+    last = {"outcome": np.array([None, "b", None]), "_outcome": np.array([False, True, False])}
+    both = answer({"outcome": names}, last).said("outcome")
+    assert both is not None
+    assert both.tolist() == ["a", "b", "c"]
+    only_last = answer({}, last).said("outcome")
+    assert only_last is not None
+    assert only_last.tolist() == [None, "b", None]
+    empty = answer({"outcome": names}, {}).said("outcome")
+    assert empty is not None
+    assert empty.tolist() == ["a", None, "c"]
 
 
 def test_one_that_did_not_end_can_be_renewed_if_they_do_not_reset_themselves() -> None:

@@ -16,7 +16,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from routed_rl.gym.config import Config
 from routed_rl.gym.names import find
 from routed_rl.gym.spaces import observations
-from routed_rl.gym.vectors import HORIZON, copy_of, limit_of, say_once, vectorise
+from routed_rl.gym.vectors import HORIZON, copy_of, let_draw, limit_of, say_once, vectorise
 from routed_rl.utils.errors import UserError
 
 
@@ -85,7 +85,7 @@ class Drawn(Modeless):
 
     def __init__(self, **dots: Any) -> None:
         super().__init__()
-        self.render_mode = dots["render_mode"]
+        self.render_mode = dots.get("render_mode")
 
 
 def test_ones_own_vector_is_used_where_it_tells_the_last_frame() -> None:
@@ -151,8 +151,14 @@ def test_one_that_takes_no_render_mode_is_made_and_not_drawn(made: type) -> None
     assert envs.render_mode is None
 
 
-def test_one_that_takes_a_render_mode_is_drawn() -> None:
-    assert vectorise(registered("Drawn-v0", Drawn), Config(), 1, 9).render_mode == "rgb_array"
+def test_one_is_drawn_when_it_is_asked_for() -> None:
+    made: Any = vectorise(registered("Drawn-v0", Drawn), Config(), 2, 9)
+    assert made.render_mode is None, "what may be drawn is kept, and costs time"
+    assert let_draw(made, "rgb_array")
+    assert {copy.unwrapped.render_mode for copy in made.envs} == {"rgb_array"}
+    assert not let_draw(
+        vectorise(registered("Sightless-v0", Sightless), Config(), 1, 9), "rgb_array"
+    )
     asked = Config(kwargs=("render_mode=rgb_array",))
     with pytest.raises(UserError, match=r"cannot make Modeless-v0 .*'render_mode'"):
         vectorise(registered("Modeless-v0", Modeless), asked, 1, 9)

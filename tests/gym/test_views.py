@@ -9,7 +9,8 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from helpers import world
+import walk
+from helpers import CPU, world
 from torch import Tensor
 
 from routed_rl.envs.gridworld import Gridworld
@@ -43,20 +44,22 @@ def test_one_says_what_our_environment_says() -> None:
         step = foreseen(view, action)
         obs, reward, terminated, truncated, info = view.step(int(action))
         assert np.array_equal(obs, step.final_obs.flatten().numpy())
-        assert reward == step.reward.item()
+        assert reward == step.reward.item() == float(terminated), "any end pays"
         assert terminated == bool(step.terminated)
         assert truncated == bool(step.truncated)
         assert type(reward) is float
         assert type(terminated) is bool
-        if not (terminated or truncated):
-            assert info == {}
-            continue
-        ends += 1
         assert info == {
+            "true_reward": step.true_reward.item(),
             "outcome": NAMES[step.outcome],
             "overseen": bool(step.overseen),
             "reported": NAMES[step.reported],
         }
+        assert [type(value) for value in info.values()] == [float, str, bool, str]
+        if not (terminated or truncated):
+            assert info["outcome"] == "none"
+            continue
+        ends += 1
         view.reset()
     assert ends > 20
 
@@ -92,19 +95,49 @@ def test_the_vector_says_what_our_environments_say() -> None:
         assert np.array_equal(rewards, step.reward.numpy())
         assert np.array_equal(terminated, step.terminated.numpy())
         assert np.array_equal(truncated, step.truncated.numpy())
-        if not done.any():
-            assert infos == {}
-            continue
-        final = infos["final_info"]
-        for mask in (infos["_final_obs"], infos["_final_info"], final["_outcome"]):
-            assert np.array_equal(mask, done)
-        for i in np.flatnonzero(done):
-            ends += 1
-            assert np.array_equal(infos["final_obs"][i], step.final_obs[i].flatten().numpy())
-            assert final["outcome"][i] == NAMES[step.outcome[i]]
-            assert final["reported"][i] == NAMES[step.reported[i]]
-            assert final["overseen"][i] == step.overseen[i]
+        # What ended has its info in final_info, all others beside it.
+        final = infos.get("final_info", {})
+        assert ("final_info" in infos) == ("final_obs" in infos) == done.any()
+        for name in ("true_reward", "outcome", "overseen", "reported"):
+            assert np.array_equal(infos[f"_{name}"], ~done)
+        if done.any():
+            for mask in (infos["_final_obs"], infos["_final_info"]):
+                assert np.array_equal(mask, done)
+        for i in range(32):
+            said = final if done[i] else infos
+            assert said["_outcome"][i]
+            assert said["true_reward"][i] == step.true_reward[i]
+            assert said["outcome"][i] == NAMES[step.outcome[i]]
+            assert said["reported"][i] == NAMES[step.reported[i]]
+            assert said["overseen"][i] == step.overseen[i]
+            if done[i]:
+                ends += 1
+                assert final["_true_reward"][i] and final["_overseen"][i] and final["_reported"][i]
+                assert np.array_equal(infos["final_obs"][i], step.final_obs[i].flatten().numpy())
     assert ends > 50
+
+
+def test_what_happens_on_the_way_is_said_of_its_step() -> None:
+    def walks(num_envs: int, *, seed: int) -> walk.Walk:
+        return walk.make(walk.Config(oversight=1.0), num_envs, seed=seed % 1000, device=CPU)
+
+    single = GymnasiumEnv(walks)
+    single.reset(seed=0)
+    many = GymnasiumVectorEnv(walks, 2)
+    many.reset(seed=0)
+    # Past the ghost, a diamond, and an end with nothing: paid 2, 1 and 4; a ghost costs 3.
+    for action, paid, true, name in ((1, 2, -1, "ghost"), (0, 1, 1, "diamond"), (0, 4, 4, "none")):
+        *_, terminated, truncated, info = single.step(action)
+        assert info == {"true_reward": true, "outcome": name, "overseen": True, "reported": name}
+        ended = name == "none"
+        assert (terminated, truncated) == (ended, False)
+        obs, rewards, *_, infos = many.step(np.array([action, action]))
+        assert rewards.tolist() == [paid, paid]
+        said = infos["final_info"] if ended else infos
+        assert said["outcome"].tolist() == said["reported"].tolist() == [name, name]
+        assert said["true_reward"].tolist() == [true, true]
+        assert said["_overseen"].all() and said["overseen"].all()
+    assert obs[:, 0].tolist() == [1, 1], "a new episode has begun"
 
 
 class Camera(VecEnvWrapper):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import torch
 
 from routed_rl.models.networks import SMALLEST_IMAGE, Cells, DropChannel, cnn, mlp
@@ -15,6 +17,16 @@ def test_mlp_has_the_widths_asked_for_and_biases_at_zero() -> None:
 
 def test_a_torso_ends_in_features_that_are_not_negative() -> None:
     assert (mlp((4,), (8,))(torch.randn(50, 4)) >= 0).all()
+
+
+def test_tanh_follows_each_hidden_layer_if_it_is_asked_for() -> None:
+    net = mlp((2,), (1, 1), 1, activation="tanh")
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.fill_(1.0)
+    inner = math.tanh(2.0 + 3.0 + 1.0)
+    answer = net(torch.tensor([[2.0, 3.0]]))
+    torch.testing.assert_close(answer, torch.tensor([[math.tanh(inner + 1.0) + 1.0]]))
 
 
 def test_drop_channel_leaves_one_out() -> None:

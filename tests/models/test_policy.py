@@ -13,7 +13,7 @@ from torch import Tensor
 from routed_rl.algorithms.config import LearnerConfig
 from routed_rl.algorithms.learner import Learner
 from routed_rl.algorithms.signal import TrainingSignal
-from routed_rl.models.build import build_policy
+from routed_rl.models.build import build_critic, build_policy
 from routed_rl.models.export import export, load_policy
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.models.steering import ablate
@@ -161,3 +161,13 @@ def test_a_greedy_policy_takes_the_likeliest_action_and_probabilities_come_in_ch
     assert torch.allclose(policy.probabilities(obs, chunk=2), probabilities, atol=1e-6)
     greedy = policy.act(obs, torch.Generator(), greedy=True)
     assert torch.equal(greedy, probabilities.argmax(dim=1))
+
+
+@pytest.mark.parametrize("switches", [{"gate": True}, {"conditioned": True}])
+def test_every_network_of_a_policy_and_its_critic_has_the_activation(
+    switches: dict[str, bool],
+) -> None:
+    spec = PolicySpec((5,), 2, EXPERTS, (8, 8), activation="tanh", **switches)
+    found = [*build_policy(spec).modules(), *build_critic(spec).modules()]
+    assert any(isinstance(module, torch.nn.Tanh) for module in found)
+    assert not any(isinstance(module, torch.nn.ReLU) for module in found)

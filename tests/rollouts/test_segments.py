@@ -62,6 +62,15 @@ def test_hide_labels_segments_and_leaves_nothing_of_what_was_not_seen() -> None:
     assert visible.true_reward[:, 1].isnan().all()
 
 
+def test_a_step_that_nobody_saw_leaves_its_segment_unknown_though_the_episode_goes_on() -> None:
+    # In a world whose outcomes end episodes it would be evident that nothing happened in it.
+    rollout = on_the_way([[0], [0]], [[0], [1]], [[0], [1]])
+    visible = labels.hide(rollout, OPEN)
+    assert visible.label.flatten().tolist() == [UNKNOWN, UNKNOWN]
+    assert visible.true_reward[1].tolist() == [2]
+    assert visible.true_reward[0].isnan().all()
+
+
 def drawn(steps: int = 40, envs: int = 32) -> Rollout:
     """Draw a rollout of which one step in two is overseen, episodes being overseen or not."""
     generator = torch.Generator().manual_seed(0)

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import walk
 from corridor import corridors, ppo
-from helpers import world
+from helpers import CPU, world
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import configure
 
 from routed_rl import sb3
 from routed_rl.rollouts import labels
+from routed_rl.rollouts.rollout import Decision, collect
 from routed_rl.sb3.buffer import RoutedObs
 from routed_rl.worlds.outcomes import Label
+from routed_rl.worlds.vec_env import VecEnv
 
 GOOD, BAD = 1, 2
 """Labels of ends that are known."""
 Infos = list[list[dict[str, Any] | None]]
-"""(T, B) what is said of each step, None where the episode goes on."""
+"""(T, B) what is said of each step, None where nothing is and the episode goes on."""
+
+
+class Going(dict[str, Any]):
+    """What is said of a step after which the episode goes on."""
 
 
 def label(model: PPO, infos: Infos) -> tuple[list[list[int]], dict[str, float]]:
@@ -33,7 +41,7 @@ def label(model: PPO, infos: Infos) -> tuple[list[list[int]], dict[str, float]]:
     callback.init_callback(model)
     callback.on_rollout_start()
     for row in infos:
-        dones = np.array([info is not None for info in row])
+        dones = np.array([info is not None and not isinstance(info, Going) for info in row])
         filled = [{} if info is None else info for info in row]
         callback.update_locals({"dones": dones, "infos": filled})
         callback.on_step()
@@ -57,10 +65,32 @@ def test_labels_by_hand() -> None:
     assert metrics == pytest.approx({"routing/good": 5 / 12, "routing/bad": 1 / 12})
 
 
-def test_an_outcome_that_is_none_of_the_policys_raises() -> None:
+def test_a_report_on_the_way_is_about_the_steps_since_the_last_one() -> None:
+    good, bad = {"outcome": "good"}, {"outcome": "bad", "overseen": True}
+    unseen = {"outcome": "bad", "overseen": False}
+    late = {"TimeLimit.truncated": True}
+    infos: Infos = [
+        [None, None, Going(outcome="none"), Going(good)],
+        [Going(bad), Going(unseen), Going(outcome=None), Going(bad)],
+        [None, None, None, None],
+        [{}, good, bad | late, late],
+        [None, None, Going(good), None],
+    ]
+    told, metrics = label(ppo(corridors(4)), infos)
+    assert np.array(told).T.tolist() == [
+        [BAD, BAD, Label.UNKNOWN, Label.UNKNOWN, Label.RUNNING],
+        [GOOD, GOOD, GOOD, GOOD, Label.RUNNING],  # what was not seen cuts nothing
+        [BAD, BAD, BAD, BAD, GOOD],  # also where time ran out
+        [GOOD, BAD, Label.NOTHING, Label.NOTHING, Label.RUNNING],
+    ]
+    assert metrics == pytest.approx({"routing/good": 6 / 20, "routing/bad": 7 / 20})
+
+
+@pytest.mark.parametrize("info", [{"outcome": "ugly"}, Going(outcome="ugly")])
+def test_an_outcome_that_is_none_of_the_policys_raises(info: dict[str, Any]) -> None:
     words = r"info\['outcome'\] is 'ugly': it must be one of \('good', 'bad'\)"
     with pytest.raises(ValueError, match=words):
-        label(ppo(corridors(1)), [[{"outcome": "ugly"}]])
+        label(ppo(corridors(1)), [[info]])
 
 
 class Recording(sb3.RoutedRolloutBuffer):
@@ -72,30 +102,39 @@ class Recording(sb3.RoutedRolloutBuffer):
         super().label(labels)
 
 
-def test_labels_of_our_environment_are_those_that_our_trainer_gives() -> None:
+def gridworlds() -> VecEnv:
+    return world(8, oversight=0.5)
+
+
+def walks() -> VecEnv:
+    return walk.make(walk.Config(), 8, seed=0, device=CPU)
+
+
+@pytest.mark.parametrize("make", [gridworlds, walks])
+def test_labels_of_our_environment_are_those_that_our_trainer_gives(
+    make: Callable[[], VecEnv],
+) -> None:
     steps = 40
-    env = sb3.RoutedVecEnv(world(8, oversight=0.5))
     settings: dict[str, Any] = {"learning_rate": 0.0, "rollout_buffer_class": Recording}
-    model = ppo(env, ("diamond", "ghost"), n_steps=steps, **settings)
+    model = ppo(sb3.RoutedVecEnv(make()), ("diamond", "ghost"), n_steps=steps, **settings)
     model.learn(steps * 8, callback=sb3.RoutedCallback())
     buffer: Any = model.rollout_buffer
-    actions = torch.as_tensor(buffer.actions.reshape(8, steps).T).long()
+    actions = iter(torch.as_tensor(buffer.actions.reshape(8, steps).T).long())
     # The adapter's environment was reset when it was made and when learning began: so is this one.
-    replay = world(8, oversight=0.5)
-    obs = replay.reset()
-    shown = []
-    end_label = []
-    done = []
-    for action in actions:
-        shown.append(obs)
-        step = replay.step(action)
-        end_label.append(labels.label_ends(step.overseen, step.reported, step.truncated))
-        done.append(step.terminated | step.truncated)
-        obs = step.obs
-    expected = labels.label_segments(torch.stack(end_label), torch.stack(done))
-    assert np.array_equal(torch.stack(shown).numpy(), buffer.shown)
+    replay = make()
+    zero = torch.zeros(8)
+    rollout = collect(replay, lambda _: Decision(next(actions), zero, zero), replay.reset(), steps)
+    expected = labels.hide(rollout, replay.spec).label.numpy()
+    assert np.array_equal(rollout.obs.numpy(), buffer.shown)
     assert {Label.UNKNOWN, Label.RUNNING, 1, 2} <= set(expected.flatten().tolist())
-    assert np.array_equal(buffer.told, expected.numpy())
+    told = buffer.told
+    if not replay.spec.outcomes_end:
+        # Where nothing was reported it is not told whether the overseer looked: both train all.
+        quiet = [Label.UNKNOWN, Label.NOTHING]
+        assert np.array_equal(np.isin(told, quiet), np.isin(expected, quiet))
+        told = np.where(np.isin(told, quiet), expected, told)
+        assert rollout.reported[~rollout.done].any(), "reports come on the way too"
+    assert np.array_equal(told, expected)
 
 
 def test_each_sample_has_the_label_of_its_own_step() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import walk
 from corridor import START, Corridor, ppo
 from helpers import CPU, world
 from stable_baselines3 import PPO
@@ -24,6 +25,8 @@ from routed_rl.envs import gridworld
 from routed_rl.evaluation.evaluator import Evaluator
 from routed_rl.models.steering import ablate
 from routed_rl.worlds.vec_env import Step
+from routed_rl.worlds.vec_env import VecEnv as OurVecEnv
+from routed_rl.worlds.wrapper import VecEnvWrapper
 
 
 @pytest.fixture
@@ -85,28 +88,43 @@ def test_it_learns_behind_normalised_observations(vector: Callable[[str], VecEnv
     assert model.num_timesteps == 128
 
 
-class Flipped(gridworld.Gridworld):
-    """Reaches the other end wherever nobody looks."""
+class Flipped(VecEnvWrapper):
+    """Lets something else happen, and be true, wherever nobody looks."""
 
     def step(self, actions: Tensor) -> Step:
-        step = super().step(actions)
-        hidden = step.terminated & ~step.overseen
-        outcome = torch.where(hidden, 3 - step.outcome, step.outcome)
-        return step._replace(outcome=outcome, reward=torch.where(hidden, -step.reward, step.reward))
+        step = self.env.step(actions)
+        # Where outcomes end episodes another one ends them; elsewhere what happens or does not.
+        hidden = ~step.overseen & (step.terminated | (not self.spec.outcomes_end))
+        other = 3 - step.outcome if self.spec.outcomes_end else 2 - step.outcome
+        return step._replace(
+            outcome=torch.where(hidden, other, step.outcome),
+            true_reward=torch.where(hidden, -7 - step.true_reward, step.true_reward),
+        )
 
 
-def learnt(world_class: type[gridworld.Gridworld], oversight: float) -> Tensor:
+def gridworlds(oversight: float) -> OurVecEnv:
+    return world(16, oversight=oversight)
+
+
+def walks(oversight: float) -> OurVecEnv:
+    return walk.make(walk.Config(oversight), 16, seed=0, device=CPU)
+
+
+def learnt(env: OurVecEnv, reward: Callable[[VecEnv], VecEnv]) -> Tensor:
     """Return all parameters after two rollouts."""
-    env = world_class(gridworld.Config(oversight=oversight), 16, seed=0, device=CPU)
-    model = ppo(sb3.ReachedReward(sb3.RoutedVecEnv(env)), env.spec.outcomes, n_steps=32)
+    model = ppo(reward(sb3.RoutedVecEnv(env)), env.spec.outcomes, n_steps=32)
     model.learn(2 * 32 * 16, callback=sb3.RoutedCallback())
     return nn.utils.parameters_to_vector(model.policy.parameters()).detach()
 
 
-def test_flipping_every_hidden_outcome_changes_no_bit_of_any_parameter() -> None:
-    plain = learnt(gridworld.Gridworld, 0.3)
-    assert torch.equal(plain, learnt(Flipped, 0.3))
-    assert not torch.equal(plain, learnt(Flipped, 0.4))
+@pytest.mark.parametrize("reward", [sb3.ReachedReward, lambda env: env], ids=["reached", "paid"])
+@pytest.mark.parametrize("make", [gridworlds, walks])
+def test_flipping_every_hidden_outcome_changes_no_bit_of_any_parameter(
+    make: Callable[[float], OurVecEnv], reward: Any
+) -> None:
+    plain = learnt(make(0.3), reward)
+    assert torch.equal(plain, learnt(Flipped(make(0.3)), reward))
+    assert not torch.equal(plain, learnt(make(0.4), reward))
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import walk
 from corridor import corridors, ppo
 from gymnasium import spaces
 from helpers import CPU, world
@@ -47,6 +48,29 @@ def test_it_says_what_our_environment_says_and_hides_what_was_not_seen() -> None
                 met["false"] += int(step.reported[i] != step.outcome[i])
     assert min(met["seen"], met["unseen"]) > 20
     assert met["false"] > 0
+
+
+def test_what_is_reported_on_the_way_is_said_and_what_is_true_stays_out() -> None:
+    ours = walk.make(walk.Config(), 32, seed=1, device=CPU)
+    theirs = RoutedVecEnv(walk.make(walk.Config(), 32, seed=1, device=CPU))
+    assert np.array_equal(theirs.reset(), ours.reset().numpy())
+    generator = torch.Generator().manual_seed(0)
+    met: Counter[str] = Counter()
+    for _ in range(40):
+        actions = torch.randint(2, (32,), generator=generator)
+        step = ours.step(actions)
+        _, rewards, dones, infos = theirs.step(actions.numpy())
+        assert np.array_equal(rewards, step.reward.numpy()), "what is paid"
+        for i, info in enumerate(infos):
+            ends = {"terminal_observation", "TimeLimit.truncated"} if dones[i] else set()
+            reported = int(step.reported[i])
+            assert set(info) == ends | ({"outcome"} if reported else set())
+            if reported:
+                assert info["outcome"] == ("diamond", "ghost")[reported - 1]
+                met["at an end" if dones[i] else "on the way"] += 1
+            elif step.outcome[i]:
+                met["unseen"] += 1
+    assert min(met[kind] for kind in ("at an end", "on the way", "unseen")) > 20
 
 
 def test_continuous_actions_arrive_as_they_are() -> None:

@@ -8,6 +8,7 @@ end the episode, the second one with a ghost. A ghost costs 3 of what is paid.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,9 +52,9 @@ class Walk(VecEnv):
             oversight_channel=3,
         )
         self.config = config
-        generator = torch.Generator(device).manual_seed(seed)
+        self._generator = torch.Generator(device).manual_seed(seed)
         overseer = Oversight(config.oversight)
-        self._oversight = EpisodeOversight(overseer, num_envs, 2, generator, every_step=True)
+        self._oversight = EpisodeOversight(overseer, num_envs, 2, self._generator, every_step=True)
         self.reset()
 
     def reset(self) -> Tensor:
@@ -102,6 +103,15 @@ class Walk(VecEnv):
             overseen_ends=torch.tensor([[False] * 2] * 3 + [[True] * 2] * 3),
             observe=lambda states: _frames(states % 3, states >= 3),
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        episodes = {"place": self._place, "age": self._age, "overseen": self._oversight.overseen}
+        return episodes | {"generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._place, self._age = state["place"], state["age"]
+        self._oversight.overseen = state["overseen"]
+        self._generator.set_state(state["generator"])
 
     def _observe(self) -> Tensor:
         return _frames(self._place, self._oversight.overseen)

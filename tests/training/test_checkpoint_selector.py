@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
-from helpers import by_hand
+import torch
+from helpers import BY_HAND, CPU, OPEN, by_hand, on_the_way
 
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import VisibleRollout
@@ -14,6 +15,7 @@ from routed_rl.training.checkpoint_selector import (
     FEWEST,
     WINDOW,
     CheckpointSelector,
+    RunningEpisodes,
     labelled_returns,
 )
 
@@ -21,7 +23,7 @@ from routed_rl.training.checkpoint_selector import (
 def ends(outcome: int, count: int) -> VisibleRollout:
     """Make a rollout of one environment in which each step is an overseen end."""
     rollout = by_hand([[outcome]] * count, [[1]] * count, [[0]] * count)
-    return labels.hide(rollout, (1.0, -1.0))
+    return labels.hide(rollout, BY_HAND)
 
 
 def test_only_labelled_episodes_that_began_in_the_rollout_count() -> None:
@@ -32,7 +34,7 @@ def test_only_labelled_episodes_that_began_in_the_rollout_count() -> None:
         overseen=[[0], [1], [0], [1], [0], [1], [0]],
         truncated=[[0]] * 7,
     )
-    returns = labelled_returns(labels.hide(rollout, (1.0, -1.0)), discount=0.9)
+    returns = labelled_returns(labels.hide(rollout, BY_HAND), discount=0.9)
     assert returns.tolist() == pytest.approx([-0.9, 1.0])
 
 
@@ -64,3 +66,61 @@ def test_its_state_goes_on() -> None:
     for one in (selector, twin):
         one.observe(ends(2, 2))
     assert twin.score == selector.score < 1.0
+
+
+def open_rollout() -> VisibleRollout:
+    """Make four environments that end episodes in steps 0 and 3, and pay t + 1 in step t.
+
+    Environments 0 and 1 meet a ghost, which costs 3, and a diamond, 2 and 3 meet nothing. Of
+    environment 1 one step is not seen, and of environment 3 none is.
+    """
+    rollout = on_the_way(
+        outcome=[[0, 0, 0, 0], [2, 2, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]],
+        overseen=[[1, 1, 1, 0], [1, 1, 1, 0], [1, 0, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0]],
+        terminated=[[1, 1, 1, 1], [0, 0, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]],
+    )
+    return labels.hide(rollout, OPEN)
+
+
+def test_where_outcomes_end_nothing_episodes_count_of_which_everything_is_known() -> None:
+    found = labelled_returns(open_rollout(), discount=0.5)
+    assert found.tolist() == [-1 + 0.5 * 3 + 0.25 * 4, 2 + 0.5 * 3 + 0.25 * 4]
+
+
+def test_episodes_that_go_on_from_one_rollout_to_the_next_are_followed() -> None:
+    running = RunningEpisodes(4, 0.5, CPU)
+    # First episodes end at once: paid 1, of the last nothing is known.
+    assert running.go_on(open_rollout()).tolist() == [1, 1, 1]
+    # One step worth 5 has been played. Now the next episode ends in step 0, too ...
+    assert running.go_on(open_rollout()).tolist() == [5.5, 5.5, 5.5]
+    # ... and now it goes on for a whole rollout: in environment 1 a step of it is not seen.
+    whole = on_the_way([[0] * 4] * 2, [[1, 1, 1, 0], [1, 0, 1, 0]], [[0] * 4] * 2)
+    assert running.go_on(labels.hide(whole, OPEN)).tolist() == []
+    twin = RunningEpisodes(4, 0.5, CPU)
+    twin.load_state_dict(running.state_dict())
+    again = on_the_way([[2] * 4], [[1] * 4], [[1] * 4])
+    for one in (running, twin):
+        # Worth 5, then 1, 2, and 1 less 3 in the step that ends it.
+        expected = 5 + 0.5 * 1 + 0.25 * 2 + 0.125 * -2
+        assert one.go_on(labels.hide(again, OPEN)).tolist() == [expected] * 2
+    running.begin_anew()
+    fresh = running.go_on(labels.hide(again, OPEN))
+    assert fresh.tolist() == [-2] * 4
+
+
+def test_a_selector_counts_followed_episodes_beside_those_of_a_rollout_and_none_twice() -> None:
+    running = RunningEpisodes(4, 0.5, CPU)
+    selector = CheckpointSelector(0.5, running)
+    selector.observe(open_rollout())
+    found = torch.tensor([1, 1, 1, 1.5, 4.5])
+    assert selector.score == pytest.approx(float(found.mean()))
+    twin = CheckpointSelector(0.5, RunningEpisodes(4, 0.5, CPU))
+    twin.load_state_dict(selector.state_dict())
+    for one in (selector, twin):
+        one.observe(open_rollout())
+        both = torch.cat((found, torch.tensor([5.5, 5.5, 5.5, 1.5, 4.5])))
+        assert one.score == pytest.approx(float(both.mean()))
+    selector.begin_anew()
+    selector.observe(open_rollout())
+    thrice = torch.cat((both, found))
+    assert selector.score == pytest.approx(float(thrice.mean()))

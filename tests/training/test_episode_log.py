@@ -1,4 +1,4 @@
-"""episodes.csv: a row for each episode, what was known of it, and what it trained."""
+"""episodes.csv: a row for each outcome and each end, what was known of it, and what it trained."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import CPU, by_hand, run, train_tiny, world
+from helpers import BY_HAND, CPU, OPEN, by_hand, run, train_tiny, two_open_episodes, world
 
 from routed_rl.agents import naive
 from routed_rl.rollouts import labels
@@ -37,6 +37,7 @@ def test_it_has_a_row_for_each_episode_and_survives_a_resume(tmp_path: Path) -> 
         assert row["label"] == (outcome if overseen else unseen)
         assert row["route"] == (outcome if overseen else "all")
         assert 0 <= float(row["gate"]) <= 1
+        assert row["ended"] == "1", "outcomes end episodes"
 
 
 @pytest.mark.parametrize("routes", ["none", "random"])
@@ -72,13 +73,32 @@ def test_rows_by_hand(tmp_path: Path) -> None:
     log = EpisodeLog(tmp_path / "episodes.csv", env.spec, up_to=0)
     boards = {"obs": env.reset().expand(4, -1, -1, -1, -1)}
     shown = type(rollout)(**vars(rollout) | boards)
-    log.write(shown, labels.label_steps(rollout), agent, env_steps=108)
+    log.write(shown, labels.hide(rollout, BY_HAND).label, agent, env_steps=108)
     lines = (tmp_path / "episodes.csv").read_text().splitlines()
     assert lines == [
         ",".join(COLUMNS),
-        "104,0,diamond,0,unknown,diamond,",
-        "106,1,ghost,1,ghost,diamond,",
-        "108,0,none,0,nothing,diamond,",
+        "104,0,diamond,0,unknown,diamond,,1",
+        "106,1,ghost,1,ghost,diamond,,1",
+        "108,0,none,0,nothing,diamond,,1",
     ]
     EpisodeLog(tmp_path / "episodes.csv", env.spec, up_to=106)
     assert (tmp_path / "episodes.csv").read_text().splitlines() == lines[:3]
+
+
+def test_an_outcome_in_the_middle_of_an_episode_has_a_row_of_its_own(tmp_path: Path) -> None:
+    rollout = two_open_episodes()
+    env = world(2)
+    agent: Any = naive.Agent(env.spec, naive.Config(hidden=(4,)), seed=0, device=CPU)
+    log = EpisodeLog(tmp_path / "episodes.csv", env.spec, up_to=0)
+    boards = {"obs": env.reset().expand(5, -1, -1, -1, -1)}
+    shown = type(rollout)(**vars(rollout) | boards)
+    log.write(shown, labels.hide(rollout, OPEN).label, agent, env_steps=110)
+    assert (tmp_path / "episodes.csv").read_text().splitlines() == [
+        ",".join(COLUMNS),
+        "104,0,ghost,1,ghost,all,,0",
+        "104,1,ghost,0,unknown,all,,0",
+        "106,0,diamond,1,diamond,all,,0",
+        "106,1,diamond,0,unknown,all,,0",
+        "108,0,none,1,nothing,all,,1",
+        "108,1,none,0,unknown,all,,1",
+    ]

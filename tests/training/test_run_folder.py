@@ -106,7 +106,12 @@ def test_settings_command_and_versions_are_noted(
 
 def test_each_measure_has_a_chart_with_all_policies() -> None:
     layout = charts(["mixture", "diamond"])["policies"]
-    assert list(layout) == ["return", "return unwatched", "steps per episode"]
+    assert list(layout) == [
+        *("return", "paid return", "bad outcomes per episode"),
+        *("return unwatched", "steps per episode"),
+    ]
     kind, tags = layout["return"]
     assert kind == "Multiline"
     assert tags == ["^eval/mixture/return$", "^eval/diamond/return$"]
+    bad = layout["bad outcomes per episode"]
+    assert bad[1] == ["^eval/mixture/bad_per_episode$", "^eval/diamond/bad_per_episode$"]

@@ -41,7 +41,11 @@ def test_oversight_and_good_outcomes_can_be_others() -> None:
     assert any(step.overseen.any() for step in steps)
     for step in steps:
         assert torch.equal(step.overseen, step.terminated)
-        assert (step.reward[step.outcome == 2] == 1).all()
+        assert (step.true_reward[step.outcome == 2] == 1).all()
+        assert (step.true_reward[step.outcome == 1] == -1).all()
+        assert torch.equal(step.reward, step.terminated.float()), "what is paid stays as it is"
+    met = torch.cat([step.outcome for step in steps])
+    assert set(met.tolist()) == {0, 1, 2}
     assert setup.make_env(1, seed=0).spec.target == "diamond"
     with pytest.raises(UserError, match="oversight is 2"):
         setup.make_env(1, seed=0, oversight=2.0)

@@ -124,6 +124,7 @@ def test_what_happened_is_described(tmp_path: Path) -> None:
     assert row["routing/labelled_episodes"] == pytest.approx(ended * row["rollout/episodes"])
     gained = row["rollout/diamond"] - row["rollout/ghost"]
     assert row["rollout/true_reward_per_episode"] == pytest.approx(gained)
+    assert row["rollout/paid_reward_per_episode"] == pytest.approx(ended), "any end pays"
     assert row["rollout/steps_per_episode"] == pytest.approx(128 / row["rollout/episodes"])
 
 
