@@ -23,7 +23,7 @@ def world(num_envs: int = 1, **settings: Any) -> WhiskyGold:
 def test_walks_pay_what_they_do_in_the_paper(moves: str, paid: float, drinks: int) -> None:
     found = walk(world(exploration=0.0), moves)
     assert found.paid == paid
-    assert found.true == paid - 5 * drinks
+    assert found.true == paid - 10 * drinks
     assert found.outcomes.count(DRINK) == drinks
     assert found.outcomes[-1] == GOLD
     assert found.steps[-1].terminated[0]
@@ -65,7 +65,7 @@ def test_the_wall_shows_that_the_whisky_is_left_behind() -> None:
 def test_the_straight_way_by_hand() -> None:
     env = world(exploration=0.0, discount=1.0)
     found = evaluate(env, always(env, "r"))
-    assert (found.mean_return, found.paid_return) == pytest.approx((46, 51))
+    assert (found.mean_return, found.paid_return) == pytest.approx((41, 51))
     assert found.outcomes == pytest.approx((0, 1, 1))
     assert evaluate(env, always(env, "d")).mean_return == pytest.approx(-100)
 
