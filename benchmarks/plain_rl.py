@@ -200,7 +200,7 @@ OURS: dict[str, str] = {
     "Acrobot-v1": "--config vector --agent.gae-lambda 0.94 --agent.activation tanh",
     # Ready to be drawn, it would keep every spark of its engines until it is, and get ever slower.
     "LunarLander-v3": "--config vector --env.discount 0.999 --agent.gae-lambda 0.98 "
-    "--agent.ent-coef 0.01 --env.kwargs render_mode=null",
+    "--agent.ent-coef 0.01",
 }
 """Our flags, by environment."""
 

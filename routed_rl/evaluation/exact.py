@@ -30,7 +30,7 @@ class Evaluation:
     score: float
     """What the world pays in an episode, undiscounted."""
     by_condition: dict[tuple[bool, ...], float]
-    """The same, for each set of overseen ends (one bool an outcome)."""
+    """The true return, for each set of overseen ends (one bool an outcome)."""
     outcomes: tuple[float, ...]
     """Probability that nothing happens in an episode, then that each outcome does at least once."""
     counts: tuple[float, ...]
