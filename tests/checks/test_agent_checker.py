@@ -13,7 +13,7 @@ from helpers import CPU, world
 from torch import Tensor
 
 from routed_rl import check_agent
-from routed_rl.agents import naive, oracle, seen_only
+from routed_rl.agents import naive, oracle
 from routed_rl.algorithms.agent import Agent
 from routed_rl.checks.agent_checker import POINTS
 from routed_rl.checks.agent_probe import parameters, same
@@ -252,23 +252,6 @@ def test_every_point_is_failed_by_some_agent() -> None:
     for fault in ("silent", "likelier", "liar", "forgetful", "divides"):
         agent, point, _ = FAULTS[fault]
         assert list(check(agent)) == [point], "and no other point is"
-
-
-@pytest.mark.parametrize(
-    ("field", "truth", "agent"),
-    [("true_reward", "true_reward", seen_only.Agent), ("reported", "outcome", naive.Agent)],
-)
-def test_where_hiding_leaks_the_point_fails(
-    field: str, truth: str, agent: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hide = labels.hide
-
-    def leak(rollout: Rollout, spec: EnvSpec) -> VisibleRollout:
-        return replace(hide(rollout, spec), **{field: getattr(rollout, truth)})
-
-    assert check(agent) == {}
-    monkeypatch.setattr(labels, "hide", leak)
-    assert list(check(agent)) == ["hidden labels"]
 
 
 def test_a_config_that_can_change_is_told() -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from routed_rl import check_agent, check_env
 from routed_rl.agents import naive, seen_only
 from routed_rl.checks.agent_probe import parameters, same
+from routed_rl.envs import gridworld
 from routed_rl.registry import Registry
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import Rollout, VisibleRollout, collect
@@ -44,19 +45,19 @@ def test_every_agent_keeps_its_contract_there(name: str, settings: dict[str, Any
     assert failed(check_agent(module, config, world=world)) == {}
 
 
+@pytest.mark.parametrize("world", [walk, gridworld])
 @pytest.mark.parametrize(
     ("field", "truth", "agent"),
     [("true_reward", "true_reward", seen_only.Agent), ("reported", "outcome", naive.Agent)],
 )
 def test_where_hiding_leaks_the_point_fails(
-    field: str, truth: str, agent: Any, monkeypatch: pytest.MonkeyPatch
+    field: str, truth: str, agent: Any, world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hide = labels.hide
 
     def leak(rollout: Rollout, spec: EnvSpec) -> VisibleRollout:
         return replace(hide(rollout, spec), **{field: getattr(rollout, truth)})
 
-    world: Any = walk
     module: Any = SimpleNamespace(Config=naive.Config, Agent=agent)
     config = naive.Config(hidden=(8,), rollout_steps=8)
     assert failed(check_agent(module, config, world=world)) == {}

@@ -151,6 +151,7 @@ def test_one_that_takes_no_render_mode_is_made_and_not_drawn(made: type) -> None
     assert envs.render_mode is None
 
 
+@pytest.mark.filterwarnings("ignore:.*doesn't include `render_modes`")  # Gymnasium's own
 def test_one_is_drawn_when_it_is_asked_for() -> None:
     made: Any = vectorise(registered("Drawn-v0", Drawn), Config(), 2, 9)
     assert made.render_mode is None, "what may be drawn is kept, and costs time"
