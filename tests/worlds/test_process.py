@@ -95,6 +95,12 @@ def test_an_overseer_sees_what_a_function_says() -> None:
     assert [bool(step.overseen[0]) for step in steps] == [True, False, True, True]
 
 
+def test_it_sees_where_an_episode_ends_and_not_where_the_next_begins() -> None:
+    steps = walk(supervised(where=f"{SIGHT}:left_half", horizon=3), "rrr").steps
+    assert steps[2].truncated.item()
+    assert [bool(step.overseen[0]) for step in steps] == [True, False, False]
+
+
 def test_or_sees_with_a_probability() -> None:
     env = supervised(4096, where=f"{SIGHT}:fading")
     actions = torch.full((2, 4096), 3)  # to column 2 of 6, then to column 3
