@@ -93,7 +93,8 @@ class Agent(ExpertsAgent):
         ends = rollout.segment_end
         if self.config.credit == "episode":
             label = labels.credit_episodes(rollout, self.spec.outcome_rewards)
-            ends = rollout.done
+            ends = rollout.done.clone()
+            ends[-1] = True  # of an episode that goes on, what was reported so far counts
         if self.config.routes == "random":
             label = labels.shuffle_labels(label, ends, self.learner.generator)
         routes = labels.routes(label, len(self.spec.outcomes))  # (T, B, E + 1)

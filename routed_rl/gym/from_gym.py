@@ -99,6 +99,7 @@ class GymWorld(VecEnv):
         """Take one action in each environment; an ended one starts anew in the same step."""
         result = self._copies.step(actions.cpu().numpy())
         late = self._cut_off(result.terminated | result.truncated)
+        result = result._replace(truncated=result.truncated | late)
         outcome = self._outcomes.read(result)
         happened = outcome != NOTHING
         terminated = result.terminated.copy()
@@ -106,7 +107,8 @@ class GymWorld(VecEnv):
             self._outcomes.demand_named(terminated & ~happened)
         if self.spec.outcomes_end or self.config.end_on_outcome:
             terminated |= happened
-        truncated = (late | result.truncated) & ~terminated
+            self._demand_ends(terminated & ~(result.terminated | result.truncated))
+        truncated = result.truncated & ~terminated
         done = terminated | truncated
         self._age[done] = 0
         shown = self._copies.renew(done)
@@ -123,6 +125,14 @@ class GymWorld(VecEnv):
             overseen=overseen.to(self.device),
             reported=reported.to(self.device),
         )
+
+    def _demand_ends(self, early: NDArray[np.bool_]) -> None:
+        """Raise UserError if an outcome ends episodes, (B,) bool, that go on by themselves."""
+        if self._copies.reset_themselves and early.any():
+            raise UserError(
+                f"an outcome ended an episode of {self._name} that went on by itself: "
+                "let it terminate there, or let its autoreset_mode be DISABLED."
+            )
 
     def _rewards(
         self, result: StepResult, outcome: NDArray[np.int64]

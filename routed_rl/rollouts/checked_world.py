@@ -75,7 +75,7 @@ class CheckedWorld(VecEnvWrapper):
         try:  # a context manager in each step would cost more than the check
             step = self.env.step(actions)
         except Exception as error:
-            if isinstance(error, TypeError) and "'true_reward'" in str(error):
+            if isinstance(error, TypeError) and "Step.__new__() missing" in str(error):
                 raise self._error(0, "step", _OLD_STEP) from error
             with self._attributed("step"):
                 raise

@@ -89,7 +89,7 @@ class CheckpointSelector:
         self._returns.clear()
         self._returns.extend(state["returns"])
         self.best = {name: (score, steps) for name, (score, steps) in state["best"].items()}
-        if self._running is not None:
+        if self._running is not None and "running" in state:  # not before version 0.3
             self._running.load_state_dict(state["running"])
 
 

@@ -135,7 +135,6 @@ def test_there_outcomes_may_be_worth_something_else_and_the_infos_truth_is_not_a
     assert act(env, 0, 0, 0).true_reward.tolist() == [0, 2, 2]
 
 
-@pytest.mark.xfail(reason="such an episode is said to end, and goes on", strict=True)
 @pytest.mark.parametrize("settings", [{"end_on_outcome": True}, {"paid": "ends"}])
 def test_those_that_reset_themselves_cannot_be_ended_before_they_end(
     settings: dict[str, Any],
