@@ -166,6 +166,8 @@ def reward_model(view: View) -> float:
 def absorbing(view: View) -> float:
     bad = view.agent.config.bad_reward
     if view.world.outcomes_end:
+        if not view.moment.terminated:
+            return view.moment.paid
         return view.expect([1 if allowed else bad for allowed in view.allowed])
     costs = []
     for worth, allowed in zip(view.world.worth, view.allowed, strict=True):

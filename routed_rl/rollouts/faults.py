@@ -67,6 +67,12 @@ def _not_at_ends(rollout: Rollout) -> Iterator[Fault]:
         "False.",
     )
     yield Fault(
+        "true_reward",
+        ~ended & (rollout.true_reward != rollout.reward),
+        "where outcomes end episodes, a step without one is truly worth what it pays; or let "
+        "outcomes_end be False.",
+    )
+    yield Fault(
         "overseen",
         rollout.overseen & ~ended,
         "only an outcome that was reached can be overseen, or let outcomes_end be False.",

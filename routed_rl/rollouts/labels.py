@@ -44,20 +44,20 @@ def hide(rollout: Rollout, spec: EnvSpec) -> VisibleRollout:
     Returns:
         A rollout in which `reported` is 0 where nothing was reported, and `true_reward` is what the
         overseer believes it was where it looked, NaN elsewhere. Where outcomes end episodes,
-        everybody knows of all steps of an episode but the last that nothing happened in them: there
-        it is NaN in episodes whose label is unknown.
+        everybody knows of a step after which the episode goes on that nothing happened in it: there
+        it is what was paid, and NaN at ends that nobody saw.
     """
     reported = torch.where(rollout.overseen, rollout.reported, NOTHING)
     # What everybody sees to have come to nothing is known as if the overseer had looked.
     evident = ~rollout.terminated & spec.outcomes_end
     label = label_steps(reported, rollout.overseen | evident, rollout.done)
-    known = rollout.overseen | ((label != Label.UNKNOWN) & spec.outcomes_end)
     # What the report says happened: if the report is wrong, so is what the step seems worth.
     values = torch.tensor((0.0, *spec.outcome_rewards), device=reported.device)
     mistaken = rollout.true_reward - values[rollout.outcome] + values[reported]
     believed = torch.where(reported == rollout.outcome, rollout.true_reward, mistaken)
     # NaN, since a zero would be a claim: whoever uses it by mistake learns NaN, and is told.
-    true_reward = torch.where(known, believed, math.nan)
+    unseen = torch.where(evident, rollout.reward, math.nan)
+    true_reward = torch.where(rollout.overseen, believed, unseen)
     shared = {field.name: getattr(rollout, field.name) for field in fields(Experience)}
     return VisibleRollout(
         **shared,

@@ -39,7 +39,7 @@ class EnvSpec:
     """Whether the observation is a picture (C, H, W), to be seen by convolutions."""
     outcomes_end: bool = False
     """Whether an outcome always ends the episode, and nothing but outcomes and time does. Everybody
-    then knows of a step after which the episode goes on that nothing happened in it."""
+    then knows of any other step that nothing happened in it; it is truly worth what it pays."""
     obs_range: tuple[float, float] = (0.0, 1.0)
     """The least and the greatest number that an observation can hold."""
     action_sizes: tuple[int, ...] = ()

@@ -35,6 +35,7 @@ def ended_at_once(rollout: VisibleRollout, weights: list[list[float]]) -> Visibl
     terminated[0] = True
     return replace(
         rollout,
+        reward=terminated.float(),
         terminated=terminated,
         truncated=torch.zeros_like(terminated),
         label=torch.where(terminated, int(Label.UNKNOWN), int(Label.RUNNING)),

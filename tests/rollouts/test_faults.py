@@ -75,7 +75,7 @@ def test_where_outcomes_end_nothing_they_may_come_in_any_step_or_in_none() -> No
     rollout = two_open_episodes()
     assert broken(rollout, OPEN) == []
     assert rollout.terminated[3, 0] and rollout.outcome[3, 0] == 0, "an end without an outcome"
-    # The same in a world that says that outcomes end its episodes: four rules are broken.
+    # The same in a world that says that outcomes end its episodes: five rules are broken.
     middle = [[1, 0], [1, 1], [2, 0], [2, 1]]
     or_open = "or let outcomes_end be False."
     assert broken(rollout, BY_HAND) == [
@@ -88,6 +88,11 @@ def test_where_outcomes_end_nothing_they_may_come_in_any_step_or_in_none() -> No
             "outcome",
             middle,
             f"an episode that goes on or was truncated has reached nothing, {or_open}",
+        ),
+        (
+            "true_reward",
+            [[1, 0], [1, 1]],
+            f"where outcomes end episodes, a step without one is truly worth what it pays; {or_open}",
         ),
         (
             "overseen",

@@ -101,7 +101,9 @@ def see(column: Sequence[Moment], world: World) -> list[Seen]:
         known: list[float | None] = []
         for time in segment:
             moment = column[time]
-            if moment.overseen or (world.outcomes_end and label != Label.UNKNOWN):
+            if world.outcomes_end and not moment.terminated:
+                known.append(moment.paid)  # nothing happened, as everybody sees
+            elif moment.overseen:
                 # Who is mistaken about what happened is mistaken by what that is worth.
                 known.append(moment.true - worth[moment.outcome] + worth[moment.reported])
             else:

@@ -82,11 +82,13 @@ def random_world(seed: int) -> World:
         outcome = draw.randint(1, len(worth)) if draw.random() < 0.4 else 0
         ends = draw.random() < ending
         true = _quarters(draw)
+        paid = _quarters(draw)
         if outcomes_end:
             # Outcomes end episodes, nothing else does, and each is worth all of the true reward.
+            # Any other step is worth what it pays.
             ends = outcome > 0
-            true = worth[outcome - 1] if ends else true
-        return Move(draw.randrange(states), outcome, ends, _quarters(draw), true)
+            true = worth[outcome - 1] if ends else paid
+        return Move(draw.randrange(states), outcome, ends, paid, true)
 
     moves = [[move() for _ in range(actions)] for _ in range(states)]
     start = [0.0] * states

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -21,6 +22,15 @@ def test_a_signal_is_noted_and_the_usual_handlers_come_back(number: int) -> None
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == usual
 
 
+@pytest.fixture
+def not_ignored() -> Iterator[None]:
+    """Let Ctrl-C interrupt, also where the tests were started in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("not_ignored")
 def test_a_second_one_acts_as_it_usually_does() -> None:
     with stop_requests() as asked, pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
