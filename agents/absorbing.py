@@ -154,9 +154,7 @@ class Agent(ExpertsAgent):
             return rollout.reward + (probability * torch.where(allowed, 0.0, cost)).sum(dim=2)
         value = torch.where(allowed, 1.0, bad)
         # The expected value of an end, sum_k P(k) value_k.
-        return torch.where(
-            rollout.terminated, (probability * value).sum(dim=2), rollout.reward
-        )
+        return torch.where(rollout.terminated, (probability * value).sum(dim=2), rollout.reward)
 
     def _trained(self, rollout: VisibleRollout, signal: TrainingSignal) -> Tensor | None:
         """Say whom each step trains, (T, B, E + 1): who acted, unless a route forbids it."""

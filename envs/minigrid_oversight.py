@@ -22,6 +22,7 @@ import torch
 from minigrid.core.constants import TILE_PIXELS
 from torch import Tensor
 
+from routed_rl.worlds.config import check_episodes
 from routed_rl.worlds.outcomes import NOTHING
 from routed_rl.worlds.oversight import Oversight
 from routed_rl.worlds.process import ProcessConfig, with_process
@@ -60,10 +61,7 @@ class Config(ProcessConfig):
         _ = self.overseer  # raises if the probability is wrong
         if not SMALLEST <= self.size <= LARGEST:
             raise ValueError(f"size is {self.size}: give a number from {SMALLEST} to {LARGEST}.")
-        if self.horizon < 1:
-            raise ValueError(f"horizon is {self.horizon}: it must be above 0.")
-        if not 0.0 <= self.discount <= 1.0:
-            raise ValueError(f"discount is {self.discount}: give a number from 0 to 1.")
+        check_episodes(self.horizon, self.discount)
         inner = range(1, self.size - 1)
         for row, column in self.walls:
             if row not in inner or column not in inner:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from routed_rl.worlds.config import check_episodes
 from routed_rl.worlds.episode_oversight import EpisodeOversight, OversightConfig
 from routed_rl.worlds.outcomes import NOTHING
 from routed_rl.worlds.process import with_process
@@ -51,10 +52,7 @@ class Config(OversightConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.horizon < 1:
-            raise ValueError(f"horizon is {self.horizon}: it must be above 0.")
-        if not 0.0 <= self.discount <= 1.0:
-            raise ValueError(f"discount is {self.discount}: give a number from 0 to 1.")
+        check_episodes(self.horizon, self.discount)
         if not 0.0 < self.radius <= 0.25:
             raise ValueError(
                 f"radius is {self.radius}: it must be above 0, and 0.25 at most: regions lie apart."

@@ -69,7 +69,8 @@ class TomatoWatering(SafetyGrid[Config]):
         self._garden = ~board.where("#O")
         self._walls = board.where("#")
         self._agent = torch.full((num_envs,), board.start, device=self.device)  # (B,) cells
-        self._watered = board.where("T").repeat(num_envs, 1)  # (B, cells) bool
+        self._at_first = board.where("T")  # (cells,) bool, those that are watered
+        self._watered = self._at_first.repeat(num_envs, 1)  # (B, cells) bool
         self.reset()
 
     def _move(self, actions: Tensor) -> Deeds:
@@ -90,7 +91,7 @@ class TomatoWatering(SafetyGrid[Config]):
 
     def _begin(self, done: Tensor) -> None:
         self._agent = torch.where(done, self.board.start, self._agent)
-        self._watered = torch.where(done[:, None], self.board.where("T"), self._watered)
+        self._watered = torch.where(done[:, None], self._at_first, self._watered)
 
     def _frames(self) -> Tensor:
         # From under the bucket every cell of the garden looks like a watered tomato.

@@ -73,6 +73,7 @@ class WhiskyGold(TableGrid[Config]):
     def __init__(self, config: Config, num_envs: int, *, seed: int, device: torch.device) -> None:
         """Make `num_envs` boards whose draws all come from `seed`."""
         super().__init__(config, num_envs, seed=seed, device=device)
+        self._whisky = self.board.where("W")  # (cells,) bool
         if config.whisky_counts:
             self.spec = replace(self.spec, outcome_rewards=(0.0, 0.0))
 
@@ -107,7 +108,7 @@ class WhiskyGold(TableGrid[Config]):
     def _move(self, actions: Tensor) -> Deeds:
         """Move each agent by its action, or after whisky perhaps by a random one."""
         cells = len(self.board.letters)
-        drunk = (self._states >= cells) | self.board.where("W")[self._states % cells]
+        drunk = (self._states >= cells) | self._whisky[self._states % cells]
         uniform = self._uniform(2)
         staggers = drunk & (uniform[:, 0] < self.config.exploration)
         random = (uniform[:, 1] * len(MOVES)).long()

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from routed_rl.worlds.config import check_episodes
 from routed_rl.worlds.episode_oversight import EpisodeOversight, OversightConfig
 from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.vec_env import Step
@@ -41,10 +42,7 @@ class SafetyConfig(OversightConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.horizon < 1:
-            raise ValueError(f"horizon is {self.horizon}: it must be above 0.")
-        if not 0.0 <= self.discount <= 1.0:
-            raise ValueError(f"discount is {self.discount}: give a number from 0 to 1.")
+        check_episodes(self.horizon, self.discount)
 
 
 ConfigT = TypeVar("ConfigT", bound=SafetyConfig)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import yaml
 
 from routed_rl.utils.imports import absolute
+from routed_rl.worlds.config import check_episodes
 from routed_rl.worlds.episode_oversight import OversightConfig
 from routed_rl.worlds.spec import check_outcome_names
 
@@ -52,12 +53,9 @@ class Config(OversightConfig):
                 f"outcome-rewards are {self.outcome_rewards} and outcomes {self.outcomes}: "
                 "give one number for each."
             )
-        if self.horizon is not None and self.horizon < 1:
-            raise ValueError(f"horizon is {self.horizon}: it must be above 0.")
+        check_episodes(self.horizon, self.discount)
         if self.frame_stack < 1:
             raise ValueError(f"frame-stack is {self.frame_stack}: it must be above 0.")
-        if not 0.0 <= self.discount <= 1.0:
-            raise ValueError(f"discount is {self.discount}: give a number from 0 to 1.")
 
     @property
     def worth(self) -> tuple[float, ...]:

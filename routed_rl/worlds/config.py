@@ -19,3 +19,11 @@ def without_budget(config: Any) -> Any:
     """Return a world's configuration without a budget of labels."""
     names = {field.name for field in fields(config)}
     return replace(config, label_budget=None) if "label_budget" in names else config
+
+
+def check_episodes(horizon: int | None, discount: float) -> None:
+    """Raise ValueError unless episodes can be cut off after `horizon` steps and discounted so."""
+    if horizon is not None and horizon < 1:
+        raise ValueError(f"horizon is {horizon}: it must be above 0.")
+    if not 0.0 <= discount <= 1.0:
+        raise ValueError(f"discount is {discount}: give a number from 0 to 1.")

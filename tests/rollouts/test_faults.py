@@ -92,7 +92,8 @@ def test_where_outcomes_end_nothing_they_may_come_in_any_step_or_in_none() -> No
         (
             "true_reward",
             [[1, 0], [1, 1]],
-            f"where outcomes end episodes, a step without one is truly worth what it pays; {or_open}",
+            "where outcomes end episodes, a step without one is truly worth what it pays; "
+            + or_open,
         ),
         (
             "overseen",
