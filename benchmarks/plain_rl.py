@@ -198,7 +198,6 @@ OURS: dict[str, str] = {
     "FrozenLake-v1": "--config board",
     "MiniGrid-DoorKey-5x5-v0": "--config board",
     "Acrobot-v1": "--config vector --agent.gae-lambda 0.94",
-    # Ready to be drawn, it would keep every spark of its engines until it is, and get ever slower.
     "LunarLander-v3": "--config vector --env.discount 0.999 --agent.gae-lambda 0.98 "
     "--agent.ent-coef 0.01",
 }

@@ -117,6 +117,7 @@ def _write_files(run: Run, policy: Policy, asked: EvaluateSettings) -> None:
     if asked.gif is not None:
         seed = run.setup.config.settings.seed
         env = run.setup.make_env(1, seed=seed, oversight=asked.oversight)
+        env.reset()  # before that an environment of Gymnasium has nothing to draw
         if env.render() is None:
             name = run.setup.config.names.env_title
             raise UserError(f"{name} cannot be drawn: leave --gif out, or give it a render().")

@@ -20,6 +20,8 @@ _TARGET = np.array([159, 221, 228])
 _EVEN = np.array([255, 255, 255])
 _OTHER = np.array([205, 178, 234])
 _SCALE = 2  # boards are drawn larger and then scaled down, which smooths the edges
+_GROUND = 4
+"""So many pixels from a cell's corner there is nothing but ground."""
 
 
 @torch.no_grad()
@@ -43,7 +45,10 @@ def draw_board(policy: Policy, scene: Scene, target: str) -> Image.Image:
 
 
 def _colour_cells(board: NDArray[np.uint8], scene: Scene, shares: list[float]) -> None:
-    """Colour each cell by the target expert's share of it; a margin is left as it was."""
+    """Colour the ground of each cell by the target expert's share of it.
+
+    A margin is left as it was, and so is what lies on the ground.
+    """
     tile = _SCALE * scene.tile
     for (row, column), share in zip(scene.cells.tolist(), shares, strict=True):
         colour = _TARGET if share > 0.5 else _OTHER
@@ -51,7 +56,9 @@ def _colour_cells(board: NDArray[np.uint8], scene: Scene, shares: list[float]) -
         mixed = _EVEN + abs(2 * share - 1) * (colour - _EVEN)
         rows = slice(row * tile + 2, (row + 1) * tile - 2)
         columns = slice(column * tile + 2, (column + 1) * tile - 2)
-        board[rows, columns] = mixed
+        cell = board[rows, columns]
+        ground = (cell == cell[_GROUND, _GROUND]).all(axis=2)
+        cell[ground] = mixed
 
 
 def _draw_arrows(picture: Image.Image, scene: Scene, logits: Logits) -> None:

@@ -14,6 +14,7 @@ import pytest
 import spills
 from helpers import ROOT
 from helpers import run as train
+from PIL import Image
 
 from routed_rl.cli.evaluate import evaluate
 from routed_rl.cli.main import run_command
@@ -174,6 +175,16 @@ def test_evaluation_of_slow_environments_is_bounded(tmp_path: Path) -> None:
     with (folder / "metrics.csv").open() as file:
         last = list(csv.DictReader(file))[-1]
     assert float(last["eval/mixture/episodes"]) == 20, "of 3 policies at 5 points, at least 20"
+
+
+def test_an_environment_that_draws_itself_is_filmed(tmp_path: Path) -> None:
+    folder, film = tmp_path / "run", tmp_path / "film.gif"
+    assert run(f"--env FrozenLake-v1 --env.horizon 5 --steps 128 {SMALL} --run-dir {folder}") == 0
+    assert run_command(evaluate, [str(folder), "--episodes", "8", "--gif", str(film)]) == 0
+    with Image.open(film) as picture:
+        assert picture.n_frames > 1
+        picture.seek(1)
+        assert len(picture.convert("L").getcolors()) > 5, "ice, holes and an elf"
 
 
 def test_a_run_goes_on_and_is_evaluated_in_another_folder(
