@@ -194,7 +194,8 @@ class _Progress(BaseCallback):
 
 OURS: dict[str, str] = {
     "CartPole-v1": "--config vector",
-    "Pendulum-v1": "--config vector --env.discount 0.9 --agent.learning-rate 1e-3",
+    "Pendulum-v1": "--config vector --env.discount 0.9 --agent.learning-rate 1e-3 "
+    "--agent.activation relu",
     "FrozenLake-v1": "--config board",
     "MiniGrid-DoorKey-5x5-v0": "--config board",
     "Acrobot-v1": "--config vector --agent.gae-lambda 0.94",
