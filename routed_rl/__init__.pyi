@@ -33,6 +33,7 @@ from .routing import gradient_mass as gradient_mass
 from .routing import partition as partition
 from .routing import route as route
 from .routing import routed as routed
+from .routing import verify as verify
 from .training.run import Run as Run
 from .training.run import load as load
 from .training.run import train as train

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from routed_rl.routing.masks import Mask, broadcast, weighed
 
 
-def route(x: Tensor, grad_mask: Tensor) -> Tensor:
+def route(x: Tensor, grad_mask: Mask) -> Tensor:
     """Return `x` unchanged, but let gradient pass only where `grad_mask` is true.
 
     The value is `x` to the bit. The gradient is exactly zero where the mask is false, so whatever
@@ -17,8 +18,9 @@ def route(x: Tensor, grad_mask: Tensor) -> Tensor:
 
     Args:
         x: activations (N, ...).
-        grad_mask: bool, of x's shape or of its leading axes; (N,) decides for whole samples. Or a
-            float to multiply the gradient by: 0.3 lets a part of it pass, -1 reverses it.
+        grad_mask: bool, of x's shape or of its leading axes; (N,) decides for whole samples. Or
+            floats to multiply the gradient by: 0.3 lets a part of it pass, -1 reverses it. One
+            number is for all samples.
 
     Returns:
         A tensor like `x`.
@@ -27,9 +29,10 @@ def route(x: Tensor, grad_mask: Tensor) -> Tensor:
         ValueError: if the mask is neither bool nor float, or no leading part of x's shape.
     """
     grad_mask = broadcast(grad_mask, x)
-    if grad_mask.dtype == torch.bool:
+    if grad_mask.dtype == torch.bool and x.is_contiguous():
         return torch.where(grad_mask, x, x.detach())
-    return _Scaled.apply(x, grad_mask)  # type: ignore[no-any-return]
+    # Keeps the layout: in another, what follows would add up in another order.
+    return _Weighed.apply(x, grad_mask)  # type: ignore[no-any-return]
 
 
 def attach_loss(x: Tensor, loss: Tensor) -> Tensor:
@@ -41,57 +44,23 @@ def attach_loss(x: Tensor, loss: Tensor) -> Tensor:
     return _Attached.apply(x, loss)  # type: ignore[no-any-return]
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None, grad_mask: Tensor) -> Tensor:
-    """Compute a linear layer that learns from some samples only, and passes gradient for all.
-
-    Args:
-        x: (N, ..., D).
-        weight: (F, D).
-        bias: (F,).
-        grad_mask: whose samples weight and bias learn from; as in `route`.
-    """
-    return _Linear.apply(x, weight, bias, broadcast(grad_mask, x))  # type: ignore[no-any-return]
-
-
-def zeroed(x: Tensor, mask: Tensor) -> Tensor:
+def zeroed(x: Tensor, mask: Mask) -> Tensor:
     """Return `x` where the mask is true and 0 elsewhere, or for a float mask their product."""
-    mask = broadcast(mask, x)
-    return torch.where(mask, x, torch.zeros_like(x)) if mask.dtype == torch.bool else x * mask
+    return weighed(x, broadcast(mask, x))
 
 
-def broadcast(mask: Tensor, x: Tensor) -> Tensor:
-    """Give a mask as many axes as `x`.
-
-    Raises:
-        ValueError: if it is neither bool nor float, or no leading part of x's shape.
-    """
-    if mask.dtype != torch.bool and not mask.is_floating_point():
-        raise ValueError(
-            f"the mask has dtype {mask.dtype}: pass bool (where) or float (how much of it)."
-        )
-    leading = mask.shape == x.shape[: mask.ndim]
-    # (N, T, 1) over (N, T, F) is taken too, since so masks are often written.
-    per_row = mask.ndim == x.ndim and mask.shape[:-1] == x.shape[:-1] and mask.shape[-1] == 1
-    if not leading and not per_row:
-        raise ValueError(
-            f"the mask has shape {tuple(mask.shape)}, x has {tuple(x.shape)}: "
-            "match x's leading axes."
-        )
-    return mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
-
-
-class _Scaled(torch.autograd.Function):
-    """The identity, whose gradient is multiplied."""
+class _Weighed(torch.autograd.Function):
+    """The identity, whose gradient is multiplied or stopped."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, factor: Tensor) -> Tensor:
-        ctx.save_for_backward(factor)
-        return x.view_as(x)
+    def forward(ctx: Any, x: Tensor, grad_mask: Tensor) -> Tensor:
+        ctx.save_for_backward(grad_mask)
+        return x.clone()  # a view could not be changed in place by what follows
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (factor,) = ctx.saved_tensors
-        return gradients[0] * factor, None
+        (grad_mask,) = ctx.saved_tensors
+        return weighed(gradients[0], grad_mask), None
 
 
 class _Attached(torch.autograd.Function):
@@ -106,25 +75,3 @@ class _Attached(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         (loss,) = ctx.saved_tensors
         return gradients[0], torch.ones_like(loss)
-
-
-class _Linear(torch.autograd.Function):
-    """A linear layer with two gradients: of all samples to its input, of some to its parameters."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, grad_mask: Tensor
-    ) -> Tensor:
-        ctx.save_for_backward(x, weight, grad_mask)
-        return functional.linear(x, weight, bias)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, grad_mask = ctx.saved_tensors
-        gradient = gradients[0]  # (N, ..., F)
-        to_x = gradient @ weight if ctx.needs_input_grad[0] else None
-        # What a sample may not train is zeroed before the sums over samples, so nothing leaks.
-        kept = (gradient * grad_mask).flatten(0, -2)
-        to_weight = kept.t() @ x.flatten(0, -2) if ctx.needs_input_grad[1] else None
-        to_bias = kept.sum(dim=0) if ctx.needs_input_grad[2] else None
-        return to_x, to_weight, to_bias, None

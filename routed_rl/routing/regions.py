@@ -180,6 +180,28 @@ def gradient_mass(losses: Mapping[str, Tensor], parts: Regions) -> dict[str, dic
     return table
 
 
+def metrics(
+    mass: Mapping[str, Mapping[str, float]],
+    homes: Mapping[str, str] | None = None,
+    governed: Mapping[str, int] | None = None,
+) -> dict[str, float]:
+    """Flatten what routing did into numbers that any logger takes.
+
+    Args:
+        mass: label -> region -> share, as `gradient_mass` returns it.
+        homes: label -> the region that is for it.
+        governed: rule -> how much it governed, as a block's `governed`.
+
+    Returns:
+        "mass/LABEL/REGION"; "leakage/LABEL", the share that lands outside its home; and
+        "governed/RULE", 0 for a rule that governed nothing.
+    """
+    flat = {f"mass/{label}/{r}": share for label, row in mass.items() for r, share in row.items()}
+    for label, home in (homes or {}).items():
+        flat[f"leakage/{label}"] = sum(share for r, share in mass[label].items() if r != home)
+    return flat | {f"governed/{rule}": float(count) for rule, count in (governed or {}).items()}
+
+
 def _locate(model: nn.Module, name: str) -> tuple[nn.Module, str]:
     """Return the parent of a submodule, and what it calls it."""
     known = [found for found, _ in model.named_modules() if found]

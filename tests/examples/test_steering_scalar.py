@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from examples import steering_scalar
 from examples._corpus import WORD, Corpus
 from examples._language import Transformer, mean_loss
-from routed_rl.routing.rules import routed
+from routed_rl.routing import routed
 
 SIZE = steering_scalar.Size(width=8, layers=4, steps=1, batch=4, samples=3)
 
@@ -24,14 +24,16 @@ def test_only_dimension_0_carries_the_words_gradient() -> None:
     model = Transformer(len(corpus.words), corpus.length, width=8, layers=4)
     streams: list[Tensor] = []
 
-    def keep(_module: nn.Module, _args: object, stream: Tensor) -> None:
-        stream.retain_grad()
-        streams.append(stream)
+    def keep(module: nn.Module, _args: object, stream: Tensor) -> None:
+        if module in blocks:
+            stream.retain_grad()
+            streams.append(stream)
 
-    for block in model.blocks:
-        block.register_forward_hook(keep)
+    blocks = list(model.blocks)
+    handle = nn.modules.module.register_module_forward_hook(keep)  # before the routing
     with routed(model, steering_scalar.rules(SIZE, predicts)):
         mean_loss(model, texts).backward()
+    handle.remove()
     assert len(streams) == 4
     for layer, stream in enumerate(streams):
         assert stream.grad is not None

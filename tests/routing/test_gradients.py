@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
 
-from routed_rl.routing.gradients import attach_loss, linear, route, zeroed
+from routed_rl.routing.gradients import attach_loss, route, zeroed
 
 
 def test_value_is_the_same_to_the_bit_and_gradient_is_exactly_zero_where_stopped() -> None:
@@ -57,19 +56,6 @@ def test_an_attached_loss_adds_its_gradient_once() -> None:
     (100 * y).sum().backward()
     assert a.grad == 200
     assert b.grad == 6
-
-
-def test_tokens_can_be_routed_one_by_one() -> None:
-    layer = nn.Linear(3, 2).double()
-    x = torch.randn(4, 5, 3, dtype=torch.float64)
-    grad_mask = torch.rand(4, 5) > 0.5
-    parameters = (layer.weight, layer.bias)
-    routed = linear(x, layer.weight, layer.bias, grad_mask).square().sum()
-    alone = layer(x[grad_mask]).square().sum()
-    ours = torch.autograd.grad(routed, parameters)
-    expected = torch.autograd.grad(alone, parameters)
-    for gradient, longhand in zip(ours, expected, strict=True):
-        assert torch.allclose(gradient, longhand, rtol=1e-12)
 
 
 def test_what_is_zeroed_is_zero_in_value_and_gradient() -> None:

@@ -4,15 +4,16 @@ import pytest
 import torch
 from torch import nn
 
+from routed_rl.routing import Activations, Parameters, Rule, routed
 from routed_rl.routing.regions import (
     delete,
     delete_units,
     expand,
     gradient_mass,
+    metrics,
     mlp_branch,
     partition,
 )
-from routed_rl.routing.rules import Activations, Parameters, Rule, routed
 
 
 class Block(nn.Module):
@@ -102,3 +103,10 @@ def test_what_is_routed_into_a_region_lands_there_and_only_there(model: nn.Modul
     mass = mass_under({"1.mlp.branch": Activations(forget)})
     assert mass["retain"] == {"new": 0.0, "core": 1.0}
     assert all(parameter.grad is None for parameter in model.parameters())
+    flat = metrics(mass, {"retain": "core"}, {"1.mlp.branch": 0})
+    assert flat["mass/forget/new"] == mass["forget"]["new"]
+    assert flat["leakage/retain"] == 0
+    assert flat["governed/1.mlp.branch"] == 0
+    assert metrics(mass, {"forget": "new"})["leakage/forget"] == pytest.approx(
+        mass["forget"]["core"]
+    )

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from routed_rl.routing.rules import Activations, Parameters, Rule, Values, routed
+from routed_rl.routing import Activations, Parameters, Rule, Values, routed
 
 
 def network(seed: int, width: int = 5) -> nn.Sequential:
@@ -149,6 +148,18 @@ def test_rules_hold_for_all_that_a_pattern_finds_and_leave_nothing_behind() -> N
     assert all((gradient != 0).any() for gradient in gradients(model).values())
 
 
+def test_tokens_can_be_routed_one_by_one() -> None:
+    layer = nn.Linear(3, 2).double()
+    x = torch.randn(4, 5, 3, dtype=torch.float64)
+    grad_mask = torch.rand(4, 5) > 0.5
+    parameters = (layer.weight, layer.bias)
+    with routed(layer, {"": Parameters(grad_mask)}):
+        ours = torch.autograd.grad(layer(x).square().sum(), parameters)
+    expected = torch.autograd.grad(layer(x[grad_mask]).square().sum(), parameters)
+    for gradient, longhand in zip(ours, expected, strict=True):
+        assert torch.allclose(gradient, longhand, rtol=1e-12)
+
+
 def test_a_name_that_there_is_not_is_told() -> None:
     everybody = torch.ones(3).bool()
     with (
@@ -175,6 +186,7 @@ def test_a_forward_that_somebody_replaced_is_used_and_stays() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, while it compiles
+@pytest.mark.filterwarnings("ignore:Using `torch.compile")
 def test_autocast_checkpointing_and_compile() -> None:
     from torch.utils.checkpoint import checkpoint
 
@@ -205,11 +217,12 @@ def eight_samples() -> tuple[Tensor, Tensor]:
     return x, torch.arange(8) % 3 > 0
 
 
-def one_of_two_processes(rank: int, port: int, folder: str) -> None:
+def one_of_two_processes(rank: int, folder: str) -> None:
     """Route a model on half of a batch, as `DistributedDataParallel` does; save its gradients."""
     import torch.distributed as dist
 
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    meeting = f"file://{folder}/meeting"
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
     model = network(0)
     x, grad_mask = eight_samples()
     half = slice(4 * rank, 4 * rank + 4)
@@ -221,10 +234,7 @@ def one_of_two_processes(rank: int, port: int, folder: str) -> None:
 
 
 def test_distributed_data_parallel_averages_what_each_process_routes(tmp_path: Path) -> None:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port = server.getsockname()[1]
-    torch.multiprocessing.spawn(one_of_two_processes, (port, str(tmp_path)), nprocs=2)
+    torch.multiprocessing.spawn(one_of_two_processes, (str(tmp_path),), nprocs=2)
     model = network(0)
     x, grad_mask = eight_samples()
     with routed(model, {"2": Parameters(grad_mask), "0": Activations(grad_mask)}):

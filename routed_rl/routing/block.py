@@ -1,0 +1,146 @@
+"""`routed`: rules for the modules of a model that you do not own, while a `with` block lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from routed_rl.routing import calls
+from routed_rl.routing.frames import TURN, Frames, Slot, sites_of
+from routed_rl.routing.learning import Governed, ParameterRule
+from routed_rl.routing.rules import Rule, as_rule
+from routed_rl.routing.targets import TensorRule, target_of
+
+
+class UnusedRuleError(ValueError):
+    """A rule governed nothing."""
+
+
+class routed:  # noqa: N801 - used as torch.no_grad is
+    """Route a model inside a `with` block. Backward belongs inside too, if it recomputes.
+
+    Nothing is changed in the model, and nothing is left behind, also after an exception.
+
+    Args:
+        model: any module.
+        rules: what to do where. A key is the name of a submodule, or of a parameter, or a pattern
+            like "blocks.*.mlp".
+        allow_unused: let there be rules that govern nothing.
+
+    Yields:
+        The model.
+
+    Raises:
+        ValueError: if a name matches nothing, or a mask does not fit what it is for.
+        UnusedRuleError: when the block ends, if a rule governed nothing.
+    """
+
+    def __init__(
+        self, model: nn.Module, rules: Mapping[str, Rule], *, allow_unused: bool = False
+    ) -> None:
+        """Find what each rule is for."""
+        self.model = model
+        self.allow_unused = allow_unused
+        with TURN:  # of another thread's aliases none is to be taken for a parameter
+            self._targets = [target_of(model, key, as_rule(rule)) for key, rule in rules.items()]
+
+    @property
+    def governed(self) -> dict[str, int]:
+        """Return how many tensors or parameters each rule governed so far, counted by calls."""
+        return {target.key: target.governed for target in self._targets}
+
+    def __enter__(self) -> nn.Module:
+        """Begin to route, also by the rules of the blocks around this one."""
+        outer = calls.current()
+        self._blocks: list[routed] = [*(outer._blocks if isinstance(outer, routed) else ()), self]
+        with TURN:
+            self._prepare()
+        self._ran = self._learnt = False
+        calls.open_block(self)
+        return self.model
+
+    def _prepare(self) -> None:
+        """Find for each module which rules and which parameters a call of it concerns."""
+        self._names = {
+            module: name for block in self._blocks for name, module in block.model.named_modules()
+        }
+        self._rules: dict[int, list[TensorRule]] = {}
+        governed: dict[int, Governed] = {}
+        targets = [target for block in self._blocks for target in block._targets]
+        for target in targets:
+            if isinstance(target, TensorRule):
+                for module in target.modules:
+                    self._rules.setdefault(id(module), []).append(target)
+                continue
+            for parameter in target.parameters:
+                if parameter.requires_grad:
+                    own = governed.setdefault(id(parameter), Governed(parameter))
+                    own.rules.append(target)
+        self._sites: dict[int, list[Slot]] = {}
+        for block in self._blocks:
+            self._sites |= sites_of(block.model, governed)
+        self._frames = Frames(self._sites, self._names)
+        self.watched = {*self._rules, *self._sites}
+        self.compiles = not self._sites
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Stop, and say if a rule governed nothing."""
+        calls.close_block(self)
+        self._frames.close_all()
+        for block in self._blocks[:-1]:
+            block._ran |= self._ran
+            block._learnt |= self._learnt
+        if kind is not None or self.allow_unused:
+            return
+        for target in self._targets:
+            without_gradient = isinstance(target, ParameterRule) and self._ran and not self._learnt
+            if not target.governed and not without_gradient:
+                raise UnusedRuleError(_unused(target, self._ran))
+
+    def enter(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """A module is about to run: route its input, and put its parameters' aliases in place."""
+        self._ran = True
+        changed = None
+        for rule in self._rules.get(id(module), ()):
+            if rule.rule.at == "input":
+                changed = self._applied(rule, module, args if changed is None else changed)
+        if id(module) in self._sites and torch.is_grad_enabled():
+            self._learnt = True
+            self._frames.enter(module, args if changed is None else changed)
+        return changed
+
+    def leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        """A module has run: tap its output for its parameters, and route it."""
+        if id(module) in self._sites:
+            output = self._frames.leave(module, args, output)
+        for rule in self._rules.get(id(module), ()):
+            if rule.rule.at == "output" and output is not None:
+                output = self._applied(rule, module, output)
+        return output
+
+    def _applied(self, rule: TensorRule, module: nn.Module, value: Any) -> Any:
+        """Apply a rule; what does not fit is told with the module's name."""
+        try:
+            return rule.applied(module, value)
+        except ValueError as error:
+            name = f"{self._names[module]!r} ({type(module).__name__})"
+            raise ValueError(f"rule {rule.key!r}, {name}: {error}") from None
+
+
+def _unused(target: TensorRule | ParameterRule, ran: bool) -> str:
+    """Say why a rule governed nothing, and what to do."""
+    if isinstance(target, TensorRule):
+        why = "its module was not called, or only in a model that was compiled outside the block"
+        todo = "If a parent's forward uses its parameters, give the rule to the parent"
+    elif not any(parameter.requires_grad for parameter in target.parameters):
+        why = "none of its parameters requires a gradient"
+        todo = "Name others"
+    else:
+        why = (
+            "no forward used its parameters, or only in a model that was compiled outside the block"
+        )
+        todo = "Run the model inside the block" if not ran else "Name others"
+    return f"rule {target.key!r} governed nothing: {why}. {todo}, or say allow_unused=True."

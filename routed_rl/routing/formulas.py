@@ -1,0 +1,117 @@
+"""What the parameters of common layers learn, from the layer's input and the output's gradient.
+
+With these formulas a routed layer costs what a plain one does. Other modules are asked twice for a
+gradient (`learners.py`), which gives the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Set
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Wanted = Set[str]
+"""Names of parameters."""
+Formula = Callable[[Any, Tensor, Tensor, Wanted], dict[str, Tensor]]
+"""(layer, input, gradient of the output, wanted) -> parameter -> its gradient."""
+
+
+def formula_of(layer: nn.Module, args: tuple[Any, ...], names: Wanted) -> Formula | None:
+    """Return the formula for a layer that is called with `args`, or None.
+
+    Only layers of exactly these types, whose forward nobody replaced, have one.
+    """
+    formula = _FORMULAS.get(type(layer))
+    untouched = "forward" not in vars(layer) and not layer._forward_pre_hooks
+    if formula is None or not untouched or len(args) != 1 or not names <= {"weight", "bias"}:
+        return None
+    x = args[0]
+    fits = isinstance(x, Tensor) and x.layout == torch.strided and _FITS[type(layer)](layer, x)
+    return formula if fits else None
+
+
+def _linear(layer: nn.Linear, x: Tensor, gradient: Tensor, wanted: Wanted) -> dict[str, Tensor]:
+    rows = gradient.flatten(0, -2)  # (N ..., F)
+    learnt = {}
+    if "weight" in wanted:
+        learnt["weight"] = rows.t() @ x.flatten(0, -2)
+    if "bias" in wanted:
+        learnt["bias"] = rows.sum(dim=0)
+    return learnt
+
+
+def _layer_norm(
+    layer: nn.LayerNorm, x: Tensor, gradient: Tensor, wanted: Wanted
+) -> dict[str, Tensor]:
+    leading = tuple(range(x.ndim - len(layer.normalized_shape)))
+    learnt = {}
+    if "weight" in wanted:
+        normalised = functional.layer_norm(x, layer.normalized_shape, eps=layer.eps)
+        learnt["weight"] = (gradient * normalised).sum(dim=leading)
+    if "bias" in wanted:
+        learnt["bias"] = gradient.sum(dim=leading)
+    return learnt
+
+
+def _embedding(
+    layer: nn.Embedding, ids: Tensor, gradient: Tensor, wanted: Wanted
+) -> dict[str, Tensor]:
+    padding = -1 if layer.padding_idx is None else layer.padding_idx
+    learnt = torch.ops.aten.embedding_dense_backward(
+        gradient, ids, layer.num_embeddings, padding, layer.scale_grad_by_freq
+    )
+    return {"weight": learnt}
+
+
+def _convolution(layer: Any, x: Tensor, gradient: Tensor, wanted: Wanted) -> dict[str, Tensor]:
+    _, weight, bias = torch.ops.aten.convolution_backward(
+        gradient,
+        x,
+        layer.weight.detach().to(x.dtype),
+        [layer.out_channels],
+        layer.stride,
+        layer.padding,
+        layer.dilation,
+        layer.transposed,
+        layer.output_padding,
+        layer.groups,
+        [False, "weight" in wanted, "bias" in wanted],
+    )
+    return {name: learnt for name, learnt in (("weight", weight), ("bias", bias)) if name in wanted}
+
+
+def _dense(layer: nn.Module, x: Tensor) -> bool:
+    # In other layouts torch sums up in another order if a weight needs no gradient.
+    return x.is_floating_point() and x.ndim >= 2 and x.is_contiguous()
+
+
+def _of_texts(layer: nn.Embedding, ids: Tensor) -> bool:
+    # (T,) or (T, T) may be positions, whose samples cannot be told apart here.
+    is_square = ids.ndim < 2 or ids.shape[0] == ids.shape[1]
+    return not is_square and layer.max_norm is None and not layer.sparse
+
+
+def _of_batch(layer: Any, x: Tensor) -> bool:
+    plain = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+    return plain and x.is_floating_point() and x.ndim == 2 + len(layer.kernel_size)
+
+
+_FORMULAS: Mapping[type, Formula] = {
+    nn.Linear: _linear,
+    nn.LayerNorm: _layer_norm,
+    nn.Embedding: _embedding,
+    nn.Conv1d: _convolution,
+    nn.Conv2d: _convolution,
+    nn.Conv3d: _convolution,
+}
+_FITS: Mapping[type, Callable[[Any, Tensor], bool]] = {
+    nn.Linear: _dense,
+    nn.LayerNorm: _dense,
+    nn.Embedding: _of_texts,
+    nn.Conv1d: _of_batch,
+    nn.Conv2d: _of_batch,
+    nn.Conv3d: _of_batch,
+}

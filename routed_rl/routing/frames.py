@@ -1,0 +1,234 @@
+"""Which module's forward a parameter is used in: the innermost that runs."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.nn.utils.parametrize import ParametrizationList
+
+from routed_rl.routing.formulas import Formula, formula_of
+from routed_rl.routing.learning import (
+    Alias,
+    Asking,
+    Called,
+    FormulaTap,
+    Governed,
+    Lesson,
+    Tap,
+)
+from routed_rl.routing.outputs import Place, changed, keeps_batch_second
+from routed_rl.routing.rules import Parameters
+
+TURN = threading.RLock()
+"""Held while a module's parameters are aliases: threads that route one model take turns."""
+
+
+class Slot(NamedTuple):
+    """Where a module holds a governed parameter."""
+
+    holder: nn.Module
+    name: str
+    governed: Governed
+
+    def fill(self, tensor: Tensor) -> None:
+        """Let the module find this tensor there."""
+        self.holder._parameters[self.name] = tensor  # type: ignore[assignment]
+        if isinstance(self.holder, nn.RNNBase):  # it has a list of its own
+            names = self.holder._flat_weights_names
+            vars(self.holder)["_flat_weights"] = [
+                getattr(self.holder, name, None) for name in names
+            ]
+
+
+Sites = dict[int, list[Slot]]
+"""id of a module -> the governed parameters that it or a module inside it holds."""
+
+
+def sites_of(model: nn.Module, governed: Mapping[int, Governed]) -> Sites:
+    """Find the slots of governed parameters, by the modules whose forward may use them."""
+    sites: Sites = {}
+
+    def visit(module: nn.Module) -> dict[tuple[nn.Module, str], Slot]:
+        slots = {
+            (module, name): Slot(module, name, governed[id(parameter)])
+            for name, parameter in module.named_parameters(recurse=False)
+            if id(parameter) in governed
+        }
+        for child in module.children():
+            slots |= visit(child)
+        # What parametrises a weight returns a weight, in which no samples are.
+        if slots and not isinstance(module, ParametrizationList):
+            sites[id(module)] = list(slots.values())
+        return slots
+
+    visit(model)
+    return sites
+
+
+class Use(NamedTuple):
+    """An alias that something was computed from."""
+
+    slot: Slot
+    alias: Any
+    """The node of its gradient."""
+
+
+@dataclass
+class Frame:
+    """A module that runs."""
+
+    module: nn.Module
+    slots: Sequence[Slot]
+    before: list[Tensor]
+    """What stood in the slots."""
+    aliases: list[weakref.ref[Any]]
+    """Dead where an alias is used by nothing."""
+    formula: Formula | None
+    batch_second: bool
+    """The batch is the second axis inside."""
+    handed_on: list[Use] = field(default_factory=list)
+    """Uses inside a module that it called, where samples could not be told apart."""
+
+
+class Frames:
+    """The modules that run, the innermost last."""
+
+    def __init__(self, sites: Sites, names: Mapping[nn.Module, str]) -> None:
+        """Begin with none."""
+        self._sites = sites
+        self._names = names
+        self._frames: list[Frame] = []
+        self._asking = Asking()
+
+    def enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        """Put aliases where a module that is about to run will find its parameters."""
+        slots = self._sites.get(id(module))
+        if slots is None or (self._frames and self._frames[-1].batch_second):
+            return
+        TURN.acquire()
+        frame = Frame(
+            module, slots, [], [], _formula(module, args, slots), keeps_batch_second(module)
+        )
+        self._frames.append(frame)
+        for slot in slots:
+            before = slot.holder._parameters[slot.name]
+            assert before is not None
+            frame.before.append(before)
+            if frame.formula is not None:
+                slot.fill(slot.governed.parameter.detach())
+                continue
+            alias = Alias.apply(slot.governed.parameter)
+            frame.aliases.append(weakref.ref(alias.grad_fn))
+            slot.fill(alias)
+
+    def leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        """Take the aliases away, and return a module's output behind a tap if it used any."""
+        frame = self._close(module)
+        if frame is None or output is None:  # None also after an exception
+            return output
+        if frame.formula is not None:
+            return self._by_formula(frame, args[0], output)
+        aliases = [(slot, alive()) for slot, alive in zip(frame.slots, frame.aliases, strict=True)]
+        used = [Use(slot, alias) for slot, alias in aliases if alias is not None] + frame.handed_on
+        if not used:
+            return output
+        if self._frames and _may_be_positions(module, output):
+            self._frames[-1].handed_on += used
+            return output
+        try:
+            return self._tapped(frame, used, output)
+        except ValueError as error:
+            if self._frames:  # perhaps samples can be told apart where this module was called
+                self._frames[-1].handed_on += used
+                return output
+            rules = {repr(rule.key) for use in used for rule in use.slot.governed.rules}
+            name = f"{self._names[module]!r} ({type(module).__name__})"
+            raise type(error)(f"rule {', '.join(sorted(rules))}, {name}: {error}") from None
+
+    def _tapped(self, frame: Frame, used: Sequence[Use], output: Any) -> Any:
+        """Put a tap behind a module that used some of its aliases."""
+        found: list[tuple[Tensor, Place]] = []
+
+        def note(x: Tensor, place: Place) -> Tensor:
+            if x.requires_grad:
+                found.append((x, place))
+            return x
+
+        changed(output, note)
+        if not found:
+            raise ValueError("it used parameters, and returned nothing that has a gradient.")
+        lesson = self._lesson(frame.module, [use.slot for use in used], found)
+        edges = [get_gradient_edge(x) for x, _ in found]
+        aliases = [GradientEdge(use.alias, 0) for use in used]
+        parameters = [own.parameter for own in lesson.governed]
+        tapped = Tap.apply(lesson, edges, aliases, *(x for x, _ in found), *parameters)
+        replaced = iter(tapped)
+        return changed(output, lambda x, _place: next(replaced) if x.requires_grad else x)
+
+    def _by_formula(self, frame: Frame, x: Tensor, output: Tensor) -> Tensor:
+        """Put a tap behind a layer with a formula."""
+        lesson = self._lesson(frame.module, frame.slots, [(output, Place(""))])
+        assert frame.formula is not None
+        called = Called(frame.module, frame.formula, [slot.name for slot in frame.slots])
+        parameters = [own.parameter for own in lesson.governed]
+        return FormulaTap.apply(lesson, called, output, x, *parameters)
+
+    def _lesson(
+        self, module: nn.Module, slots: Sequence[Slot], found: Sequence[tuple[Tensor, Place]]
+    ) -> Lesson:
+        """Prepare what a module's call is to teach."""
+        governed = [slot.governed for slot in slots]
+        rules = dict.fromkeys(rule for own in governed for rule in own.rules)
+        masks = {rule: rule.masks(module, found) for rule in rules}
+        for own in governed:
+            for rule in own.rules:
+                rule.governed += 1
+        return Lesson(governed, masks, self._asking)
+
+    def close_all(self) -> None:
+        """Take all aliases away, if an interrupt left some."""
+        while self._frames:
+            self._close(self._frames[-1].module)
+
+    def _close(self, module: nn.Module) -> Frame | None:
+        """Take away the aliases of a module, and of those inside that an interrupt left."""
+        if not any(frame.module is module for frame in self._frames):
+            return None
+        while True:
+            frame = self._frames.pop()
+            for slot, before in zip(frame.slots, frame.before, strict=False):
+                slot.fill(before)
+            TURN.release()
+            if frame.module is module:
+                return frame
+
+
+def _formula(module: nn.Module, args: tuple[Any, ...], slots: Sequence[Slot]) -> Formula | None:
+    """Return a layer's formula, if it has one that serves these slots and their masks."""
+    if any(slot.holder is not module for slot in slots):
+        return None
+    formula = formula_of(module, args, {slot.name for slot in slots})
+    rules = {rule for slot in slots for rule in slot.governed.rules}
+    return formula if formula and all(_tells_apart(rule.rule, args[0]) for rule in rules) else None
+
+
+def _tells_apart(rule: Parameters, x: Tensor) -> bool:
+    """Say whether a mask is about leading axes of a layer's input, as it is of its output."""
+    mask = rule.grad_mask
+    assert isinstance(mask, Tensor)
+    axes = x.ndim - 1 if x.is_floating_point() else x.ndim
+    leading = mask.ndim <= axes and mask.shape == x.shape[: mask.ndim]
+    return leading and rule.output is None and not rule.batch_axis
+
+
+def _may_be_positions(module: nn.Module, output: Any) -> bool:
+    """Say whether a table's rows may be those of positions, (T,) or (T, T), and not samples."""
+    if not isinstance(module, nn.Embedding):
+        return False
+    return output.ndim < 3 or output.shape[0] == output.shape[1]

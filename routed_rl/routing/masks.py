@@ -1,0 +1,103 @@
+"""Masks: who may learn, or how much of it, in the shapes in which people have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Mask = Tensor | Sequence[Any] | bool | float
+"""A tensor, a list, a NumPy array or a number; bool says where, float says how much of it."""
+
+
+def as_mask(mask: Any) -> Tensor:
+    """Return a mask as a tensor of bool or floating point.
+
+    Raises:
+        ValueError: if it is anything else; integers too, since 1 may mean "yes" or "once".
+    """
+    try:
+        tensor = torch.as_tensor(mask)
+        if tensor.is_floating_point() and not isinstance(mask, Tensor):
+            tensor = torch.as_tensor(mask, dtype=torch.float64)  # 0.3 is not to become 0.30000001
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"a mask cannot be {type(mask).__name__}: pass a tensor, a list or an array of bool "
+            "(where) or float (how much of it), or one number for all."
+        ) from error
+    if tensor.dtype != torch.bool and not tensor.is_floating_point():
+        raise ValueError(
+            f"the mask has dtype {tensor.dtype}: pass bool (where) or float (how much of it)."
+        )
+    return tensor.detach()
+
+
+def broadcast(mask: Mask, x: Tensor, batch_axis: int = 0) -> Tensor:
+    """Give a mask as many axes as `x`, on its device.
+
+    Args:
+        mask: of x's shape, or of its leading axes; or (N,), one entry a sample; or one number.
+        x: activations.
+        batch_axis: the axis of x that (N,) is about.
+
+    Raises:
+        ValueError: if it is no mask, or fits x in none of these ways.
+    """
+    mask = as_mask(mask)
+    mask = mask.to(x.device, x.dtype if mask.is_floating_point() else torch.bool)
+    if mask.ndim == 1 and x.ndim > batch_axis and len(mask) == x.shape[batch_axis]:
+        return mask.reshape((1,) * batch_axis + (-1,) + (1,) * (x.ndim - batch_axis - 1))
+    leading = mask.shape == x.shape[: mask.ndim] and (mask.ndim != 1 or batch_axis == 0)
+    # (N, T, 1) over (N, T, F) is taken too, since so masks are often written.
+    same_axes = mask.ndim == x.ndim
+    spread = same_axes and all(m in (1, n) for m, n in zip(mask.shape, x.shape, strict=True))
+    if not leading and not spread:
+        raise ValueError(
+            f"the mask has shape {tuple(mask.shape)}, x has {tuple(x.shape)}: "
+            + ("match x's leading axes." if batch_axis == 0 else f"match x's axis {batch_axis}.")
+        )
+    return mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
+
+
+def for_units(mask: Tensor, units: slice | Sequence[int], x: Tensor, axis: int) -> Tensor:
+    """Return a mask that says true, or 1, at all units but those that are meant.
+
+    Args:
+        mask: as `broadcast` returns it.
+        units: which.
+        x: (..., F, ...) activations.
+        axis: that of the F units.
+
+    Raises:
+        ValueError: if x has no such units.
+    """
+    count = x.shape[axis]
+    meant = torch.zeros(count, dtype=torch.bool, device=x.device)
+    index = units if isinstance(units, slice) else list(units)
+    beyond = isinstance(units, slice) and max(abs(units.start or 0), abs(units.stop or 0)) > count
+    try:
+        meant[index] = True
+    except IndexError:
+        beyond = True
+    if beyond or not meant.any():
+        raise ValueError(f"there are no units {units}: axis {axis} has {count}.")
+    meant = meant.reshape((-1,) + (1,) * (x.ndim - 1 - axis % x.ndim))
+    if mask.dtype == torch.bool:
+        return mask | ~meant
+    return torch.where(meant, mask, torch.ones_like(mask))
+
+
+def weighed(x: Tensor, mask: Tensor) -> Tensor:
+    """Return `x` where the mask is true and 0 elsewhere; for a float mask, their product."""
+    if mask.dtype == torch.bool:
+        return torch.where(mask, x, torch.zeros((), dtype=x.dtype, device=x.device))
+    return x * mask
+
+
+def both(first: Tensor, second: Tensor) -> Tensor:
+    """Multiply two masks; two of bool stay one of bool."""
+    if first.dtype == second.dtype == torch.bool:
+        return first & second
+    return first * second
