@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.utils.parametrize import ParametrizationList
@@ -85,13 +86,13 @@ class Frame:
 
     module: nn.Module
     slots: Sequence[Slot]
-    before: list[Tensor]
-    """What stood in the slots."""
-    aliases: list[weakref.ref[Any]]
-    """Dead where an alias is used by nothing."""
     formula: Formula | None
     batch_second: bool
     """The batch is the second axis inside."""
+    before: list[Tensor] = field(default_factory=list)
+    """What stood in the slots."""
+    aliases: list[weakref.ref[Any]] = field(default_factory=list)
+    """Dead where an alias is used by nothing."""
     handed_on: list[Use] = field(default_factory=list)
     """Uses inside a module that it called, where samples could not be told apart."""
 
@@ -108,13 +109,11 @@ class Frames:
 
     def enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         """Put aliases where a module that is about to run will find its parameters."""
-        slots = self._sites.get(id(module))
-        if slots is None or (self._frames and self._frames[-1].batch_second):
-            return
+        # Where no gradient is taken, or samples are not first, aliases are of no use.
+        inside = bool(self._frames) and self._frames[-1].batch_second
+        slots = self._sites[id(module)] if torch.is_grad_enabled() and not inside else []
+        frame = Frame(module, slots, _formula(module, args, slots), keeps_batch_second(module))
         TURN.acquire()
-        frame = Frame(
-            module, slots, [], [], _formula(module, args, slots), keeps_batch_second(module)
-        )
         self._frames.append(frame)
         for slot in slots:
             before = slot.holder._parameters[slot.name]
@@ -211,7 +210,7 @@ class Frames:
 
 def _formula(module: nn.Module, args: tuple[Any, ...], slots: Sequence[Slot]) -> Formula | None:
     """Return a layer's formula, if it has one that serves these slots and their masks."""
-    if any(slot.holder is not module for slot in slots):
+    if not slots or any(slot.holder is not module for slot in slots):
         return None
     formula = formula_of(module, args, {slot.name for slot in slots})
     rules = {rule for slot in slots for rule in slot.governed.rules}

@@ -2,7 +2,7 @@
 
 Each rule alone, and all together, are compared with a run of every sample by itself, in which
 nothing is routed by this package: outputs are detached by plain hooks, and what parameters learn
-from a sample is multiplied by its mask. The model is copied to float64 and evaluation mode.
+from a sample is multiplied by its mask. The model is a copy in float64 and in evaluation mode.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from routed_rl.routing.block import routed
+from routed_rl.routing.block import routed, target_of
 from routed_rl.routing.learning import ParameterRule
 from routed_rl.routing.masks import as_mask
 from routed_rl.routing.outputs import Place, changed, tensors_in
 from routed_rl.routing.rules import Activations, Parameters, Rule, Values, as_rule
-from routed_rl.routing.targets import target_of
 
 Loss = Callable[[Any], Tensor]
 """What a model returned -> a loss, a sum over samples."""
-_SAME = 1e-9
-"""So far may gradients be from the longhand ones, relative to the largest."""
+_SAME = {torch.float64: 1e-9, torch.float32: 1e-3}
+"""So far may gradients be from the longhand ones, relative to the largest, by precision."""
 _COLUMNS = ("rule", "kind", "governs", "values", "gradients", "verdict")
 
 
@@ -39,7 +38,10 @@ class Checked:
     governed: int
     """Tensors or parameters."""
     values: float
-    """How far outputs are from the plain ones at most; with `Values`, from the longhand ones."""
+    """How far outputs are from the plain ones at most, or with `Values` from the longhand ones.
+
+    NaN if there is nothing to compare.
+    """
     gradients: float
     """How far gradients are from the longhand ones at most, relative to the parameter's largest."""
     verdict: str
@@ -47,7 +49,7 @@ class Checked:
 
     def cells(self) -> tuple[str, ...]:
         """Return a table's cells."""
-        numbers = ["same" if x == 0 else f"{x:.0e} off" for x in (self.values, self.gradients)]
+        numbers = [_said(self.values), _said(self.gradients)]
         return (self.rule, self.kind, str(self.governed), *numbers, self.verdict)
 
 
@@ -71,7 +73,12 @@ class Verification:
 
 
 def verify(
-    model: nn.Module, rules: Mapping[str, Rule], batch: Any, *, loss: Loss | None = None
+    model: nn.Module,
+    rules: Mapping[str, Rule],
+    batch: Any,
+    *,
+    loss: Loss | None = None,
+    dtype: torch.dtype = torch.float64,
 ) -> Verification:
     """Compare routing with every sample taken alone, rule by rule.
 
@@ -82,13 +89,14 @@ def verify(
             arguments. Tensors whose first axis is as long as the first one's are taken apart.
         loss: of what the model returns, a sum over samples. Without it, fixed weights and a sine of
             every output.
+        dtype: float32 for a model that makes such tensors itself; then small errors are not seen.
 
     Returns:
         A row for each rule, one for all together, and one for no rule: if that is wrong, samples
         are not independent of one another in this model.
     """
-    model = copy.deepcopy(model).double().eval()
-    case = _Case(model, _arguments(batch), loss or _loss)
+    model = copy.deepcopy(model).to(dtype).eval()
+    case = _Case(model, _arguments(batch, dtype), loss or _loss, _SAME[dtype])
     rows = [case.checked("no rule", {})]
     rows += [case.checked(key, {key: rule}) for key, rule in rules.items()]
     if len(rules) > 1:
@@ -111,6 +119,7 @@ class _Case:
     model: nn.Module
     batch: dict[int | str, Any]
     loss: Loss
+    same: float
 
     def checked(self, name: str, rules: Mapping[str, Rule]) -> Checked:
         """Compare one routed run with longhand ones."""
@@ -118,19 +127,19 @@ class _Case:
         kind = kinds.pop() if len(kinds) == 1 else ""
         if any(_is_fine(as_rule(rule)) for rule in rules.values()):
             text = "not checked: longhand is for masks (N,) over all outputs"
-            return Checked(name, kind, 0, 0.0, 0.0, text)
+            return Checked(name, kind, 0, math.nan, math.nan, text)
         block = routed(self.model, rules)
         try:
             with block:
                 run = self._run(self.batch)
         except (ValueError, RuntimeError) as error:
-            return Checked(name, kind, 0, 0.0, 0.0, str(error))
+            return Checked(name, kind, 0, math.nan, math.nan, str(error).splitlines()[0])
         longhand = self._longhand({key: as_rule(rule) for key, rule in rules.items()})
         if any(isinstance(rule, Values) for rule in rules.values()):
-            values = _farthest(run.outputs, longhand.outputs)
+            values = _farthest(run.outputs, longhand.outputs, self.same)
         else:
             values = max(map(_difference, run.outputs, self._run(self.batch).outputs))
-        gradients = _farthest(run.gradients, longhand.gradients)
+        gradients = _farthest(run.gradients, longhand.gradients, self.same)
         stopped = [bool((own == 0).all()) for own in longhand.gradients]
         leak = any(s and bool((g != 0).any()) for s, g in zip(stopped, run.gradients, strict=True))
         verdict = "right"
@@ -139,9 +148,7 @@ class _Case:
         elif leak:
             verdict = "what is to be 0 is not exactly 0"
         governed = sum(block.governed.values())
-        return Checked(
-            name, kind, governed, values, 0.0 if gradients < _SAME else gradients, verdict
-        )
+        return Checked(name, kind, governed, values, gradients, verdict)
 
     def _run(self, batch: Mapping[int | str, Any]) -> _Run:
         """Call the model, and take gradients."""
@@ -203,7 +210,7 @@ def _hooked(module: nn.Module, rule: Any, index: int) -> Any:
     own = _of_sample(rule.grad_mask if isinstance(rule, Activations) else rule.mask, index)
 
     def change(x: Tensor, place: Place) -> Tensor:
-        weight = rule.placed(own, module, x, place).double()
+        weight = rule.placed(own, module, x, place).to(x.dtype)
         if isinstance(rule, Activations):
             return torch.where(weight == 0, x.detach(), x.detach() + weight * (x - x.detach()))
         return torch.where(weight == 0, torch.zeros_like(x), weight * x)
@@ -218,17 +225,23 @@ def _of_sample(mask: Any, index: int) -> Tensor:
     return mask if mask.ndim == 0 else mask[index : index + 1]
 
 
+def _said(difference: float) -> str:
+    if math.isnan(difference):
+        return "-"
+    return "same" if difference == 0 else f"{difference:.0e} off"
+
+
 def _sample(item: Any, index: int, count: int) -> Any:
     """Return one sample of what a model is called with."""
     is_batch = isinstance(item, Tensor) and item.ndim > 0 and len(item) == count
     return item[index : index + 1] if is_batch else item
 
 
-def _arguments(batch: Any) -> dict[int | str, Any]:
-    """Return a call's arguments by place or name, in float64."""
+def _arguments(batch: Any, dtype: torch.dtype) -> dict[int | str, Any]:
+    """Return a call's arguments by place or name, in one precision."""
     items = dict(batch) if isinstance(batch, Mapping) else dict(enumerate(_tuple(batch)))
     is_float = lambda x: isinstance(x, Tensor) and x.is_floating_point()  # noqa: E731
-    return {name: item.double() if is_float(item) else item for name, item in items.items()}
+    return {name: item.to(dtype) if is_float(item) else item for name, item in items.items()}
 
 
 def _tuple(batch: Any) -> tuple[Any, ...]:
@@ -237,7 +250,7 @@ def _tuple(batch: Any) -> tuple[Any, ...]:
 
 def _loss(output: Any) -> Tensor:
     """Weigh every output, so that no two numbers of a sample count alike."""
-    total = torch.zeros((), dtype=torch.float64)
+    total = torch.zeros(())
     for x in tensors_in(output):
         rows = x.flatten(1) if x.ndim > 1 else x[:, None]
         weights = torch.linspace(-1, 2, rows.shape[1], dtype=x.dtype, device=x.device)
@@ -245,7 +258,7 @@ def _loss(output: Any) -> Tensor:
     return total
 
 
-def _farthest(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
+def _farthest(ours: Sequence[Tensor], theirs: Sequence[Tensor], same: float) -> float:
     """Return how far tensors are apart, relative to the largest number; 0 if that is rounding."""
     largest = max((float(b.abs().max()) for b in theirs if b.numel()), default=0.0)
     farthest = 0.0
@@ -253,7 +266,7 @@ def _farthest(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
         # Where a gradient is rounding alone, as that of an attention's keys' bias, so is its error.
         scale = max(float(b.abs().max()) if b.numel() else 0.0, 1e-6 * largest, 1e-300)
         farthest = max(farthest, _difference(a, b) / scale)
-    return farthest if farthest > _SAME else 0.0
+    return farthest if farthest > same else 0.0
 
 
 def _difference(a: Tensor, b: Tensor) -> float:

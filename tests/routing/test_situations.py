@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import threading
 from collections.abc import Callable
@@ -436,6 +437,48 @@ def test_nothing_stays_behind_after_an_error_inside_a_forward(error: type[BaseEx
     assert not nn.modules.module._global_forward_hooks
     assert not nn.modules.module._global_forward_pre_hooks
     assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_nothing_stays_behind_after_a_fork() -> None:
+    model = nn.Linear(4, 4).double()
+    block = routed(model, {"": Parameters(NOBODY)})
+    with block:
+        model(batch(4))
+        child = os.fork()
+        if child == 0:
+            block.__exit__(None)
+            os._exit(len(nn.modules.module._global_forward_hooks))
+        model(batch(4)).sum().backward()
+    assert os.waitpid(child, 0)[1] == 0
+    assert model.weight.grad is not None and (model.weight.grad == 0).all()
+
+
+class Teaches(nn.Module):
+    """Calls itself without gradient on the way, as self-distillation does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 4))
+
+    def forward(self, x: Tensor, *, once: bool = False) -> Tensor:
+        if once:
+            return x @ self.weight
+        with torch.no_grad():
+            target = self(x, once=True)
+        return x @ self.weight - target
+
+
+def test_a_module_may_call_itself_without_gradient() -> None:
+    model = nn.Sequential(Teaches()).double()
+    x = batch(4)
+
+    def call(x: Tensor) -> Tensor:
+        return model(x) + 1
+
+    ours = grads(model, x, call, {"0": Parameters(FIRST)})
+    alone = grads(model, x, lambda x: call(x[:1]), {})
+    assert torch.allclose(ours[1], alone[1], rtol=1e-12)
 
 
 def test_blocks_in_one_another_add_their_rules() -> None:
