@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import datetime
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -221,8 +224,15 @@ def one_of_two_processes(rank: int, folder: str) -> None:
     """Route a model on half of a batch, as `DistributedDataParallel` does; save its gradients."""
     import torch.distributed as dist
 
-    meeting = f"file://{folder}/meeting"
-    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+    if "lo" in dict(map(reversed, socket.if_nameindex())):
+        os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # no name is to be looked up
+    dist.init_process_group(
+        "gloo",
+        init_method=f"file://{folder}/meeting",
+        rank=rank,
+        world_size=2,
+        timeout=datetime.timedelta(seconds=60),
+    )
     model = network(0)
     x, grad_mask = eight_samples()
     half = slice(4 * rank, 4 * rank + 4)
