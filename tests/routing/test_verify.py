@@ -122,3 +122,22 @@ def test_what_cannot_be_checked_or_run_is_told() -> None:
     assert "the mask has shape (4,)" in found.checked[1].verdict
     with pytest.raises(ValueError, match="no submodule or parameter is called 'x'"):
         verify(model, {"x": Parameters(SOME)}, x)
+
+
+class Narrow(nn.Module):
+    """Computes in float32, whatever it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x).float().softmax(dim=-1).to(x.dtype)
+
+
+def test_a_models_own_precision_is_no_fault() -> None:
+    torch.manual_seed(0)
+    found = verify(Narrow(), {"layer": Parameters(SOME)}, torch.randn(3, 64, 4))
+    assert found.ok, f"\n{found}"
+    single = verify(Narrow(), {"layer": Parameters(SOME)}, torch.randn(3, 4), dtype=torch.float32)
+    assert single.ok, f"\n{single}"
