@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+import faulthandler
 import os
 import socket
 from collections.abc import Callable
@@ -224,6 +225,7 @@ def one_of_two_processes(rank: int, folder: str) -> None:
     """Route a model on half of a batch, as `DistributedDataParallel` does; save its gradients."""
     import torch.distributed as dist
 
+    faulthandler.dump_traceback_later(100, exit=True)  # rather than to wait for ever
     if "lo" in dict(map(reversed, socket.if_nameindex())):
         os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # no name is to be looked up
     dist.init_process_group(
@@ -241,6 +243,7 @@ def one_of_two_processes(rank: int, folder: str) -> None:
         loss_of(parallel(x[half])).backward()
     torch.save(gradients(model), f"{folder}/{rank}.pt")
     dist.destroy_process_group()
+    faulthandler.cancel_dump_traceback_later()
 
 
 def test_distributed_data_parallel_averages_what_each_process_routes(tmp_path: Path) -> None:
