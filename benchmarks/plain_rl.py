@@ -196,7 +196,7 @@ OURS: dict[str, str] = {
     "CartPole-v1": "--config vector",
     "Pendulum-v1": "--config vector --env.discount 0.9 --agent.learning-rate 1e-3 "
     "--agent.activation relu",
-    "FrozenLake-v1": "--config board",
+    "FrozenLake-v1": "--config board --agent.ent-coef 0.05 --agent.entropy-schedule linear",
     "MiniGrid-DoorKey-5x5-v0": "--config board",
     "Acrobot-v1": "--config vector --agent.gae-lambda 0.94",
     "LunarLander-v3": "--config vector --env.discount 0.999 --agent.gae-lambda 0.98 "

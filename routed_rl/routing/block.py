@@ -110,6 +110,8 @@ class routed:  # noqa: N801 - used as torch.no_grad is
                 if parameter.requires_grad:
                     own = governed.setdefault(id(parameter), Governed(parameter))
                     own.rules.append(target)
+        for own in governed.values():
+            list(own.variants())  # rows that there are not are told now, and not in backward
         self._sites: dict[int, list[Slot]] = {}
         for block in self._blocks:
             self._sites |= sites_of(block.model, governed)
