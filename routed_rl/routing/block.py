@@ -5,15 +5,16 @@ from __future__ import annotations
 import difflib
 import fnmatch
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from routed_rl.routing import calls
 from routed_rl.routing.frames import TURN, Frames, Slot, sites_of
 from routed_rl.routing.learning import Governed, ParameterRule
-from routed_rl.routing.outputs import Place, changed
+from routed_rl.routing.outputs import Place, changed, tensors_in
 from routed_rl.routing.rules import Activations, Parameters, Rule, Values, as_rule
 
 _LISTED = 12
@@ -107,9 +108,12 @@ class routed:  # noqa: N801 - used as torch.no_grad is
                     self._rules.setdefault(id(module), []).append(target)
                 continue
             for parameter in target.parameters:
-                if parameter.requires_grad:
-                    own = governed.setdefault(id(parameter), Governed(parameter))
-                    own.rules.append(target)
+                if is_lazy(parameter):
+                    raise ValueError(
+                        f"rule {target.key!r}: run lazy modules once before the block."
+                    )
+                own = governed.setdefault(id(parameter), Governed(parameter))
+                own.rules.append(target)
         for own in governed.values():
             list(own.variants())  # rows that there are not are told now, and not in backward
         self._sites: dict[int, list[Slot]] = {}
@@ -126,6 +130,7 @@ class routed:  # noqa: N801 - used as torch.no_grad is
         for block in self._blocks[:-1]:
             block._ran |= self._ran
             block._learnt |= self._learnt
+        self._blocks = []
         if kind is not None or self.allow_unused:
             return
         for target in self._targets:
@@ -145,8 +150,14 @@ class routed:  # noqa: N801 - used as torch.no_grad is
             self._frames.enter(module, args if changed is None else changed)
         return changed
 
-    def leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+    def leave(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
+    ) -> Any:
         """A module has run: tap its output for its parameters, and route it."""
+        for rule in self._rules.get(id(module), ()):
+            if rule.rule.at == "input" and list(tensors_in(kwargs)):
+                named = ", ".join(kwargs)
+                self._fail(rule, module, f"at='input' does not see arguments by keyword ({named}).")
         if id(module) in self._sites:
             output = self._frames.leave(module, args, output)
         for rule in self._rules.get(id(module), ()):
@@ -156,11 +167,17 @@ class routed:  # noqa: N801 - used as torch.no_grad is
 
     def _applied(self, rule: TensorRule, module: nn.Module, value: Any) -> Any:
         """Apply a rule; what does not fit is told with the module's name."""
+        at_input = rule.rule.at == "input"
         try:
             return rule.applied(module, value)
         except ValueError as error:
-            name = f"{self._names[module]!r} ({type(module).__name__})"
-            raise ValueError(f"rule {rule.key!r}, {name}: {error}") from None
+            text = str(error)
+            self._fail(rule, module, text.replace("output[", "input[") if at_input else text)
+
+    def _fail(self, rule: TensorRule, module: nn.Module, text: str) -> NoReturn:
+        """Raise an error that names the rule and the module."""
+        name = f"{self._names[module]!r} ({type(module).__name__})"
+        raise ValueError(f"rule {rule.key!r}, {name}: {text}") from None
 
 
 def _unused(target: TensorRule | ParameterRule, ran: bool) -> str:
@@ -196,7 +213,11 @@ def target_of(
         raise ValueError(_unknown(model, key))
     if isinstance(rule, Parameters):
         inside = [parameter for module in modules for parameter in module.parameters()]
-        return ParameterRule(key, rule, list(dict.fromkeys([*parameters, *inside])))
+        if not modules and (rule.output is not None or rule.at == "module"):
+            raise ValueError(
+                f"{key!r} is a parameter: output= and at='module' need a module's name."
+            )
+        return ParameterRule(key, rule, modules, list(dict.fromkeys([*parameters, *inside])))
     if not modules:
         raise ValueError(f"{key!r} is a parameter: its rule can only be Parameters(mask).")
     return TensorRule(key, rule, list(dict.fromkeys(modules)))

@@ -29,7 +29,9 @@ class Block(Protocol):
         """A module is about to run; the answer stands in for its arguments."""
         ...
 
-    def leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+    def leave(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
+    ) -> Any:
         """A module has run; the answer stands in for its output."""
         ...
 
@@ -47,6 +49,8 @@ _all_open: list[Block] = []
 _watched: Counter[int] = Counter()
 """How many of them watch a module."""
 _handles: list[RemovableHandle] = []
+_fast_path: list[bool] = []
+"""Whether torch's fast path for encoders was on before the first block."""
 _lock = threading.Lock()
 
 
@@ -83,17 +87,24 @@ def _set_hooks() -> None:
     """
     if not _handles:
         _handles.append(all_modules.register_module_forward_pre_hook(_before))  # pyright: ignore[reportArgumentType]
-        _handles.append(all_modules.register_module_forward_hook(_after, always_call=True))
+        _handles.append(
+            all_modules.register_module_forward_hook(_after, with_kwargs=True, always_call=True)
+        )
         # A compiled model's own wrapper is nobody's rule, so hooks may fire for it.
         warnings.filterwarnings("ignore", "Using `torch.compile.module.` when there are global")
     before, after = _handles
     if not _all_open:
         before.remove()
         after.remove()
+        torch.backends.mha.set_fastpath_enabled(_fast_path.pop())
         return
+    if not _fast_path:  # it passes torch's encoder layers by without calling what is in them
+        _fast_path.append(torch.backends.mha.get_fastpath_enabled())
+        torch.backends.mha.set_fastpath_enabled(value=False)
     compiles = all(block.compiles for block in _all_open)
     all_modules._global_forward_pre_hooks[before.id] = _before if compiles else _eager_before
     all_modules._global_forward_hooks[after.id] = _after if compiles else _eager_after
+    all_modules._global_forward_hooks_with_kwargs[after.id] = True
     all_modules._global_forward_hooks_always_called[after.id] = True
 
 
@@ -110,8 +121,9 @@ def _before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
     return _told_before(module, args) if id(module) in _watched else None
 
 
-def _after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-    return _told_after(module, args, output) if id(module) in _watched else None
+def _after(module: nn.Module, args: tuple[Any, ...], *kwargs_and_output: Any) -> Any:
+    # After an error in a forward, torch leaves the keyword arguments out.
+    return _told_after(module, args, *kwargs_and_output) if id(module) in _watched else None
 
 
 def _told_before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -119,9 +131,10 @@ def _told_before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | 
     return None if block is None else block.enter(module, args)
 
 
-def _told_after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+def _told_after(module: nn.Module, args: tuple[Any, ...], *kwargs_and_output: Any) -> Any:
     block = _block_for(module)
-    return None if block is None else block.leave(module, args, output)
+    *kwargs, output = kwargs_and_output
+    return None if block is None else block.leave(module, args, kwargs[0] if kwargs else {}, output)
 
 
 _eager_before = torch.compiler.disable(_before)

@@ -25,7 +25,8 @@ def formula_of(layer: nn.Module, args: tuple[Any, ...], names: Wanted) -> Formul
     Only layers of exactly these types, whose forward nobody replaced, have one.
     """
     formula = _FORMULAS.get(type(layer))
-    untouched = "forward" not in vars(layer) and not layer._forward_pre_hooks
+    forward = vars(layer).get("forward", type(layer).forward)
+    untouched = forward is _FORWARDS.get(type(layer)) and not layer._forward_pre_hooks
     if formula is None or not untouched or len(args) != 1 or not names <= {"weight", "bias"}:
         return None
     x = args[0]
@@ -107,6 +108,8 @@ _FORMULAS: Mapping[type, Formula] = {
     nn.Conv2d: _convolution,
     nn.Conv3d: _convolution,
 }
+_FORWARDS = {kind: kind.forward for kind in _FORMULAS}
+"""As they were when this was imported."""
 _FITS: Mapping[type, Callable[[Any, Tensor], bool]] = {
     nn.Linear: _dense,
     nn.LayerNorm: _dense,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.autograd.graph import get_gradient_edge
 from torch.nn.utils.parametrize import ParametrizationList
 
 from routed_rl.routing.formulas import Formula, formula_of
@@ -46,6 +46,20 @@ class Slot(NamedTuple):
                 getattr(self.holder, name, None) for name in names
             ]
 
+    def content(self) -> Tensor:
+        """Return what the module finds there."""
+        there = self.holder._parameters[self.name]
+        assert there is not None
+        return there
+
+    def restore(self, before: Tensor, alias: Tensor) -> None:
+        """Put back what was there, with what the module has done to its alias."""
+        if self.content() is not alias:  # the module has another parameter by now
+            return
+        if alias.data_ptr() != before.data_ptr():  # `weight.data = ...`
+            before.data = alias.data
+        self.fill(before)
+
 
 Sites = dict[int, list[Slot]]
 """id of a module -> the governed parameters that it or a module inside it holds."""
@@ -55,20 +69,21 @@ def sites_of(model: nn.Module, governed: Mapping[int, Governed]) -> Sites:
     """Find the slots of governed parameters, by the modules whose forward may use them."""
     sites: Sites = {}
 
-    def visit(module: nn.Module) -> dict[tuple[nn.Module, str], Slot]:
+    def visit(module: nn.Module, *, of_weight: bool) -> dict[tuple[nn.Module, str], Slot]:
         slots = {
             (module, name): Slot(module, name, governed[id(parameter)])
-            for name, parameter in module.named_parameters(recurse=False)
+            for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False)
             if id(parameter) in governed
         }
-        for child in module.children():
-            slots |= visit(child)
         # What parametrises a weight returns a weight, in which no samples are.
-        if slots and not isinstance(module, ParametrizationList):
+        of_weight = of_weight or isinstance(module, ParametrizationList)
+        for child in module.children():
+            slots |= visit(child, of_weight=of_weight)
+        if slots and not of_weight:
             sites[id(module)] = list(slots.values())
         return slots
 
-    visit(model)
+    visit(model, of_weight=False)
     return sites
 
 
@@ -91,6 +106,8 @@ class Frame:
     """The batch is the second axis inside."""
     before: list[Tensor] = field(default_factory=list)
     """What stood in the slots."""
+    put: list[Tensor] = field(default_factory=list)
+    """What was put there instead."""
     aliases: list[weakref.ref[Any]] = field(default_factory=list)
     """Dead where an alias is used by nothing."""
     handed_on: list[Use] = field(default_factory=list)
@@ -104,47 +121,80 @@ class Frames:
         """Begin with none."""
         self._sites = sites
         self._names = names
+        self._parents = {id(child): module for module in names for child in module.children()}
         self._frames: list[Frame] = []
         self._asking = Asking()
 
     def enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         """Put aliases where a module that is about to run will find its parameters."""
-        # Where no gradient is taken, or samples are not first, aliases are of no use.
-        inside = bool(self._frames) and self._frames[-1].batch_second
-        slots = self._sites[id(module)] if torch.is_grad_enabled() and not inside else []
-        frame = Frame(module, slots, _formula(module, args, slots), keeps_batch_second(module))
         TURN.acquire()
+        # Where no gradient is taken, or samples are not first, aliases are of no use.
+        second = bool(self._frames) and self._frames[-1].batch_second
+        slots = self._open_slots(module) if torch.is_grad_enabled() and not second else []
+        second = second or keeps_batch_second(module)
+        frame = Frame(module, slots, _formula(module, args, slots), second)
         self._frames.append(frame)
+        self._refuse_methods_computed_again(module)
         for slot in slots:
-            before = slot.holder._parameters[slot.name]
-            assert before is not None
-            frame.before.append(before)
+            frame.before.append(slot.content())
+            parameter = slot.governed.parameter
             if frame.formula is not None:
-                slot.fill(slot.governed.parameter.detach())
-                continue
-            alias = Alias.apply(slot.governed.parameter)
-            frame.aliases.append(weakref.ref(alias.grad_fn))
+                alias = parameter.detach()
+            else:
+                alias = Alias.apply(parameter)
+                frame.aliases.append(weakref.ref(alias.grad_fn))
+            vars(alias).update(vars(parameter))  # what others keep on a parameter
+            frame.put.append(alias)
             slot.fill(alias)
+
+    def _open_slots(self, module: nn.Module) -> list[Slot]:
+        """Return the slots that hold what we know, and in which samples may be told apart here."""
+        ours = {id(alias) for frame in self._frames for alias in frame.put}
+        found = []
+        for slot in self._sites[id(module)]:
+            own = slot.governed
+            there = slot.holder._parameters.get(slot.name)
+            is_known = there is own.parameter or id(there) in ours  # else somebody swapped it
+            apart = all(used.tells_apart_at(module) for used in own.rules)
+            if is_known and apart and own.parameter.requires_grad:
+                found.append(slot)
+        return found
+
+    def _refuse_methods_computed_again(self, module: nn.Module) -> None:
+        """Raise where a backward pass runs a part of a module whose own parameters are governed.
+
+        Raises:
+            ValueError: since these would not be seen.
+        """
+        if len(self._frames) == 1 and _is_reentrant() and id(module) in self._parents:
+            slots = self._sites.get(id(self._parents[id(module)]), ())
+            if any(slot.holder is self._parents[id(module)] for slot in slots):
+                raise ValueError(
+                    f"a method of {self._names[self._parents[id(module)]]!r} is computed again, "
+                    "where its own parameters are not seen: say use_reentrant=False."
+                )
 
     def leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         """Take the aliases away, and return a module's output behind a tap if it used any."""
         frame = self._close(module)
-        if frame is None or output is None:  # None also after an exception
+        if frame is None:
             return output
         if frame.formula is not None:
-            return self._by_formula(frame, args[0], output)
+            return output if output is None else self._by_formula(frame, args[0], output)
         aliases = [(slot, alive()) for slot, alive in zip(frame.slots, frame.aliases, strict=True)]
         used = [Use(slot, alias) for slot, alias in aliases if alias is not None] + frame.handed_on
         if not used:
             return output
-        if self._frames and _may_be_positions(module, output):
+        if self._frames and (output is None or _may_be_positions(module, output)):
             self._frames[-1].handed_on += used
             return output
         try:
-            return self._tapped(frame, used, output)
+            return output if output is None else self._tapped(frame, used, output)
         except ValueError as error:
             if self._frames:  # perhaps samples can be told apart where this module was called
                 self._frames[-1].handed_on += used
+                return output
+            if in_backward() and not _is_reentrant():  # this graph is there to be looked up alone
                 return output
             rules = {repr(rule.key) for use in used for rule in use.slot.governed.rules}
             name = f"{self._names[module]!r} ({type(module).__name__})"
@@ -164,9 +214,8 @@ class Frames:
             raise ValueError("it used parameters, and returned nothing that has a gradient.")
         lesson = self._lesson(frame.module, [use.slot for use in used], found)
         edges = [get_gradient_edge(x) for x, _ in found]
-        aliases = [GradientEdge(use.alias, 0) for use in used]
-        parameters = [own.parameter for own in lesson.governed]
-        tapped = Tap.apply(lesson, edges, aliases, *(x for x, _ in found), *parameters)
+        aliases = [use.alias for use in used]
+        tapped = Tap.apply(lesson, edges, aliases, *(x for x, _ in found))
         replaced = iter(tapped)
         return changed(output, lambda x, _place: next(replaced) if x.requires_grad else x)
 
@@ -201,16 +250,31 @@ class Frames:
             return None
         while True:
             frame = self._frames.pop()
-            for slot, before in zip(frame.slots, frame.before, strict=False):
-                slot.fill(before)
+            for slot, before, alias in zip(frame.slots, frame.before, frame.put, strict=False):
+                slot.restore(before, alias)
+            frame.put.clear()
             TURN.release()
             if frame.module is module:
                 return frame
 
 
+def in_backward() -> bool:
+    """Say whether this thread is in a backward pass, which computes something again."""
+    return torch._C._current_graph_task_id() != -1
+
+
+def _is_reentrant() -> bool:
+    """Say whether a reentrant checkpoint computes again."""
+    node = torch._C._current_autograd_node() if in_backward() else None
+    return node is not None and "CheckpointFunction" in node.name()
+
+
 def _formula(module: nn.Module, args: tuple[Any, ...], slots: Sequence[Slot]) -> Formula | None:
     """Return a layer's formula, if it has one that serves these slots and their masks."""
     if not slots or any(slot.holder is not module for slot in slots):
+        return None
+    # An optimizer that steps in such a hook must come after the layer's own backward pass.
+    if any(slot.governed.parameter._post_accumulate_grad_hooks for slot in slots):
         return None
     formula = formula_of(module, args, {slot.name for slot in slots})
     rules = {rule for slot in slots for rule in slot.governed.rules}

@@ -10,15 +10,17 @@ once, randomness is drawn once, and hooks and running statistics see one forward
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge
 
 from routed_rl.routing.formulas import Formula
-from routed_rl.routing.masks import both, weighed
+from routed_rl.routing.masks import both, chosen, weighed
 from routed_rl.routing.outputs import Place, belongs
 from routed_rl.routing.rules import Parameters
 
@@ -29,18 +31,27 @@ class ParameterRule:
 
     key: str
     rule: Parameters
+    modules: Sequence[nn.Module]
+    """Those that the key names."""
     parameters: Sequence[nn.Parameter]
     governed: int = 0
     """How many parameters it governed so far, counted by calls."""
+
+    def tells_apart_at(self, module: nn.Module) -> bool:
+        """Say whether samples may be told apart in what a module returns."""
+        inside = self.rule.at == "inside" and self.rule.output is None
+        return inside or any(module is named for named in self.modules)
 
     def masks(
         self, module: nn.Module, found: Sequence[tuple[Tensor, Place]]
     ) -> list[Tensor | None]:
         """Return the mask for each of a module's outputs; None where the rule is not about it."""
+        if not self.tells_apart_at(module):
+            raise ValueError("samples are to be told apart in the module that the rule names.")
         only = self.rule.output
         meant = [only is None or belongs(place.path, only) for _, place in found]
-        if not any(meant):  # an output of the module that the rule names, and this is one inside
-            meant = [True] * len(found)
+        if not any(meant):
+            raise ValueError(f"its output has no {only!r} with a gradient.")
         return [
             self.rule.placed(module, x, place) if is_meant else None
             for (x, place), is_meant in zip(found, meant, strict=True)
@@ -72,18 +83,11 @@ class Governed:
         """
         rows = used.rule.rows
         count = self.parameter.shape[0] if self.parameter.ndim else 0
-        chosen = torch.zeros(count, dtype=torch.bool, device=self.parameter.device)
         try:
-            chosen[
-                slice(None) if rows is None else rows if isinstance(rows, slice) else list(rows)
-            ] = True
+            return chosen(slice(None) if rows is None else rows, count, self.parameter.device)
         except IndexError:
-            chosen[:] = False
-        if not chosen.any():
-            raise ValueError(
-                f"rule {used.key!r}: of a parameter with {count} rows there are no {rows}."
-            )
-        return chosen
+            text = f"rule {used.key!r}: of a parameter with {count} rows there are no {rows}."
+            raise ValueError(text) from None
 
 
 class Alias(torch.autograd.Function):
@@ -92,11 +96,15 @@ class Alias(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, parameter: Tensor) -> Tensor:
         """Return the same numbers."""
-        return parameter.view_as(parameter)
+        ctx.learnt = None
+        ctx.set_materialize_grads(False)
+        return parameter.detach()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> None:
-        """Drop what a tap gives instead."""
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor | None:
+        """Drop what comes by the module's graph, and give the parameter what its tap found out."""
+        learnt, ctx.learnt = ctx.learnt, None
+        return learnt
 
 
 class Lesson(NamedTuple):
@@ -114,7 +122,7 @@ class Lesson(NamedTuple):
             outputs: how many there are.
             ask: (a mask for each output, which parameters) -> what they learn.
         """
-        if self.asking.now:  # an enclosing tap, and not about these
+        if self.asking.now:  # an enclosing tap asks, and not about these
             return [None] * len(self.governed)
         asked: dict[tuple[ParameterRule, ...], dict[int, Tensor | None]] = {}
         for index, own in enumerate(self.governed):
@@ -150,11 +158,10 @@ class Lesson(NamedTuple):
 Ask = Callable[[Sequence[Tensor | None], Sequence[int]], Sequence[Tensor | None]]
 
 
-@dataclass
-class Asking:
-    """Whether a tap is asking at the moment."""
+class Asking(threading.local):
+    """Whether a tap is asking at the moment, in this thread."""
 
-    now: bool = False
+    now = False
 
 
 class Tap(torch.autograd.Function):
@@ -162,18 +169,18 @@ class Tap(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, lesson: Lesson, edges: Any, aliases: Any, *tensors: Tensor
+        ctx: Any, lesson: Lesson, edges: Any, aliases: Any, *outputs: Tensor
     ) -> tuple[Tensor, ...]:
-        """Return the outputs, the first of `tensors`; the others are the parameters."""
+        """Return the outputs."""
         ctx.lesson = lesson
         ctx.edges = edges
         ctx.aliases = aliases
         ctx.set_materialize_grads(False)
-        return tuple(output.clone() for output in tensors[: len(edges)])
+        return tuple(output.clone() for output in outputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
-        """Hand gradients on, and give the parameters what they may learn."""
+        """Hand gradients on, and leave with the aliases what parameters may learn."""
         refuse_second_derivatives()
 
         def ask(masks: Sequence[Tensor | None], which: Sequence[int]) -> Sequence[Tensor | None]:
@@ -182,13 +189,17 @@ class Tap(torch.autograd.Function):
                 return [None] * len(which)
             return torch.autograd.grad(
                 [ctx.edges[place] for place in there],
-                [ctx.aliases[index] for index in which],
+                [GradientEdge(ctx.aliases[index], 0) for index in which],
                 [_kept(gradients[place], masks[place]) for place in there],
                 retain_graph=True,  # the gradient that goes on needs it yet
                 allow_unused=True,
             )
 
-        return None, None, None, *gradients, *ctx.lesson.learnt(len(gradients), ask)
+        if not ctx.lesson.asking.now:  # else an enclosing tap asks, and not about these
+            found = ctx.lesson.learnt(len(gradients), ask)
+            for alias, learnt in zip(ctx.aliases, found, strict=True):
+                alias.learnt = learnt
+        return None, None, None, *gradients
 
 
 class FormulaTap(torch.autograd.Function):

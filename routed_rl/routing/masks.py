@@ -31,7 +31,9 @@ def as_mask(mask: Any) -> Tensor:
         raise ValueError(
             f"the mask has dtype {tensor.dtype}: pass bool (where) or float (how much of it)."
         )
-    return tensor.detach()
+    if tensor.requires_grad:
+        raise ValueError("the mask requires a gradient, and would get none: pass mask.detach().")
+    return tensor
 
 
 def broadcast(mask: Mask, x: Tensor, batch_axis: int = 0) -> Tensor:
@@ -61,7 +63,30 @@ def broadcast(mask: Mask, x: Tensor, batch_axis: int = 0) -> Tensor:
     return mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
 
 
-def for_units(mask: Tensor, units: slice | Sequence[int], x: Tensor, axis: int) -> Tensor:
+Which = slice | Sequence[int] | Tensor | int
+"""Places on an axis: a slice, numbers, or bool for each place."""
+
+
+def chosen(which: Which, count: int, device: torch.device) -> Tensor:
+    """Return (count,) bool: the places that are meant.
+
+    Raises:
+        IndexError: if there are no such places.
+    """
+    places = torch.zeros(count, dtype=torch.bool, device=device)
+    if isinstance(which, slice):
+        if max(abs(which.start or 0), abs(which.stop or 0)) > count:
+            raise IndexError
+        places[which] = True
+    else:
+        index = torch.as_tensor(which, device=device)
+        places[index if index.dtype == torch.bool else index.long()] = True
+    if not places.any():
+        raise IndexError
+    return places
+
+
+def for_units(mask: Tensor, units: Which, x: Tensor, axis: int) -> Tensor:
     """Return a mask that says true, or 1, at all units but those that are meant.
 
     Args:
@@ -73,16 +98,13 @@ def for_units(mask: Tensor, units: slice | Sequence[int], x: Tensor, axis: int) 
     Raises:
         ValueError: if x has no such units.
     """
-    count = x.shape[axis]
-    meant = torch.zeros(count, dtype=torch.bool, device=x.device)
-    index = units if isinstance(units, slice) else list(units)
-    beyond = isinstance(units, slice) and max(abs(units.start or 0), abs(units.stop or 0)) > count
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"there is no axis {axis} in a tensor of shape {tuple(x.shape)}.")
     try:
-        meant[index] = True
+        meant = chosen(units, x.shape[axis], x.device)
     except IndexError:
-        beyond = True
-    if beyond or not meant.any():
-        raise ValueError(f"there are no units {units}: axis {axis} has {count}.")
+        count = x.shape[axis]
+        raise ValueError(f"there are no units {units}: axis {axis} has {count}.") from None
     meant = meant.reshape((-1,) + (1,) * (x.ndim - 1 - axis % x.ndim))
     if mask.dtype == torch.bool:
         return mask | ~meant

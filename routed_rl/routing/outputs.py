@@ -33,12 +33,12 @@ class OpaqueOutputError(ValueError):
 
 
 def changed(output: Any, change: Change, only: int | str | None = None) -> Any:
-    """Return an output of the same types, with its floating-point tensors changed.
+    """Return an output of the same types, with its tensors of real or complex numbers changed.
 
     Args:
         output: a tensor, or tuples, named tuples, lists, mappings, dataclasses and packed sequences
             of them, in one another.
-        change: is called with every tensor of floating point, in the order of the output.
+        change: is called with every such tensor, in the order of the output.
         only: the one of several things that is meant, by its place or its name.
 
     Raises:
@@ -56,7 +56,7 @@ def changed(output: Any, change: Change, only: int | str | None = None) -> Any:
 
 def _changed(output: Any, change: Change, path: str) -> Any:
     if isinstance(output, Tensor):
-        return change(output, Place(path)) if output.is_floating_point() else output
+        return change(output, Place(path)) if _is_number(output) else output
     if isinstance(output, PackedSequence):
         return output._replace(data=change(output.data, Place(path, output)))
     if isinstance(output, _PLAIN):
@@ -70,6 +70,10 @@ def _changed(output: Any, change: Change, path: str) -> Any:
         output,
         {key: _changed(item, change, _path(path, output, key)) for key, item in _items(output)},
     )
+
+
+def _is_number(x: Tensor) -> bool:
+    return x.is_floating_point() or x.is_complex()
 
 
 def _is_container(output: Any) -> bool:
@@ -109,8 +113,8 @@ def _path(path: str, output: Any, place: Any) -> str:
     return f"{path}.{place}" if by_name else f"{path}[{place!r}]"
 
 
-def batch_axis(module: nn.Module, path: str) -> int:
-    """Return the axis of samples in what torch's own modules return; 0 in all others.
+def batch_axis(module: nn.Module, path: str, *, of_input: bool = False) -> int:
+    """Return the axis of samples in what torch's own modules return or take; 0 in all others.
 
     Recurrent layers, attention and transformers have their batch second, unless told otherwise, and
     hidden states always have.
@@ -118,7 +122,8 @@ def batch_axis(module: nn.Module, path: str) -> int:
     if isinstance(module, nn.RNNBase):
         return 0 if path in ("", "[0]") and module.batch_first else 1
     if isinstance(module, nn.MultiheadAttention):
-        return 0 if module.batch_first or path == "[1]" else 1
+        weights = path == "[1]" and not of_input
+        return 0 if module.batch_first or weights else 1
     return 1 if keeps_batch_second(module) else 0
 
 
@@ -157,9 +162,9 @@ def belongs(path: str, only: int | str) -> bool:
 
 
 def tensors_in(output: Any) -> Iterator[Tensor]:
-    """Yield the floating-point tensors of an output; objects of other kinds are passed over."""
+    """Yield the tensors of real or complex numbers; objects of other kinds are passed over."""
     if isinstance(output, Tensor):
-        if output.is_floating_point():
+        if _is_number(output):
             yield output
     elif isinstance(output, PackedSequence):
         yield output.data

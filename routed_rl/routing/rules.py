@@ -9,14 +9,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from routed_rl.routing.gradients import route
-from routed_rl.routing.masks import Mask, as_mask, broadcast, for_units, weighed
+from routed_rl.routing.masks import Mask, Which, as_mask, broadcast, for_units, weighed
 from routed_rl.routing.outputs import Place, batch_axis, packed_rows
 
 _CHANNELS_SECOND = (
@@ -32,7 +31,7 @@ _CHANNELS_SECOND = (
 class _OnTensors:
     """What `Activations` and `Values` have in common."""
 
-    units: slice | Sequence[int] | None = None
+    units: Which | None = None
     """Only these: features of the last axis, or channels of a convolution."""
     axis: int | None = None
     """The axis of the units, where it is another or cannot be known."""
@@ -45,7 +44,15 @@ class _OnTensors:
 
     def placed(self, mask: Mask, module: nn.Module, x: Tensor, place: Place) -> Tensor:
         """Give a mask as many axes as x, and restrict it to the units."""
-        placed = _placed(mask, self.batch_axis, module, x, place)
+        of_input = self.at == "input"
+        axis = batch_axis(module, place.path, of_input=of_input)
+        axis = axis if self.batch_axis is None else self.batch_axis
+        try:
+            placed = _placed(mask, axis, x, place)
+        except ValueError as error:
+            where = f"at {self.at}{place.path} " if place.path else ""
+            others = " If that is not meant, name what is, as in output=0." if place.path else ""
+            raise ValueError(f"{where}{error}{others}") from None
         if self.units is None:
             return placed
         axis = _unit_axis(module, x) if self.axis is None else self.axis
@@ -85,16 +92,20 @@ class Parameters:
     """
 
     grad_mask: Mask
-    rows: slice | Sequence[int] | None = None
+    rows: Which | None = None
     """Only these rows of each parameter, such as words of an embedding; others learn from all."""
     output: int | str | None = None
     """The one of several outputs that is meant; through others they learn from all samples."""
+    at: Literal["inside", "module"] = "inside"
+    """Where samples are told apart: in what the innermost module returns that uses a parameter, or
+    in what the module returns that the key names. With `output` it is always the latter."""
     batch_axis: int | None = None
     """The axis of samples, if it is not the first; torch's own layers are known."""
 
     def placed(self, module: nn.Module, x: Tensor, place: Place) -> Tensor:
         """Give the mask as many axes as an output of a module."""
-        return _placed(self.grad_mask, self.batch_axis, module, x, place)
+        axis = batch_axis(module, place.path) if self.batch_axis is None else self.batch_axis
+        return _placed(self.grad_mask, axis, x, place)
 
 
 Rule = Mask | Activations | Parameters | Values
@@ -110,18 +121,12 @@ def as_rule(rule: Any) -> Activations | Parameters | Values:
     return Activations(as_mask(rule))
 
 
-def _placed(mask: Mask, axis: int | None, module: nn.Module, x: Tensor, place: Place) -> Tensor:
+def _placed(mask: Mask, axis: int, x: Tensor, place: Place) -> Tensor:
     if place.packed is not None:
         samples = int(place.packed.batch_sizes[0])
         mask = packed_rows(place.packed, broadcast(mask, x.new_empty(samples)))
         return broadcast(mask, x)
-    try:
-        return broadcast(mask, x, batch_axis(module, place.path) if axis is None else axis)
-    except ValueError as error:
-        if not place.path:
-            raise
-        others = "If that is not meant, name what is, as in output=0."
-        raise ValueError(f"at output{place.path} {error} {others}") from None
+    return broadcast(mask, x, axis)
 
 
 def _unit_axis(module: nn.Module, x: Tensor) -> int:
