@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from examples._language import Transformer, mean_loss
@@ -23,14 +24,14 @@ from routed_rl.routing import Rule
 
 WORDS = 1000
 WARM_UP = 2
-KINDS: dict[str, tuple[type, float | None]] = {
-    "activations": (Activations, None),
-    "parameters": (Parameters, None),
-    "parameters, every sample": (Parameters, 1),
-    "parameters, floats": (Parameters, 0.5),
-    "values": (Values, None),
+KINDS: dict[str, tuple[type, Callable[[int], Tensor]]] = {
+    "activations": (Activations, lambda batch: torch.arange(batch) % 2 == 0),
+    "parameters": (Parameters, lambda batch: torch.arange(batch) % 2 == 0),
+    "parameters, every sample": (Parameters, lambda batch: torch.ones(batch).bool()),
+    "parameters, floats": (Parameters, lambda batch: torch.full((batch,), 0.5)),
+    "values": (Values, lambda batch: torch.arange(batch) % 2 == 0),
 }
-"""What is measured: the kind of rule, and its mask; None is a bool one for half of the samples."""
+"""What is measured: the kind of rule, and its mask for a batch."""
 
 
 class Added(NamedTuple):
@@ -47,11 +48,8 @@ def overhead(width: int, batch: int, length: int, turns: int) -> dict[str, Added
     optimizer = torch.optim.Adam(model.parameters(), 1e-4)
     texts = torch.randint(1, WORDS, (batch, length))
     rules: dict[str, Mapping[str, Rule]] = {"plain": {}}
-    for name, (kind, factor) in KINDS.items():
-        mask = torch.full((batch,), factor or 1.0)
-        mask = mask if factor == 0.5 else mask.bool()
-        if factor is None:
-            mask = torch.arange(batch) % 2 == 0
+    for name, (kind, masks) in KINDS.items():
+        mask = masks(batch)
         rules[name] = {"blocks.*.attention": kind(mask), "blocks.*.mlp": kind(mask)}
 
     def learn(rule: Mapping[str, Rule]) -> None:
