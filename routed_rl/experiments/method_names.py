@@ -72,7 +72,10 @@ class _Run:
         if setting == "steps":
             # More oversight may need more steps: that is no method of its own.
             return _Peers(setting, self.env, (self.agent, self.oversight))
-        return _Peers(setting, self.env if _of_world(setting) else self.agent)
+        if _of_world(setting):
+            return _Peers(setting, self.env)
+        # Runs in another environment are no rivals: all methods there may have another setting.
+        return _Peers(setting, self.agent, (self.env,))
 
 
 def _describe(settings: Mapping[str, Any]) -> _Run:

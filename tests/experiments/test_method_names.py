@@ -69,6 +69,17 @@ def test_what_is_usual_for_a_switch_does_not_depend_on_what_is_common(tmp_path: 
     assert methods == {"routed", "routed, routes none, gate off"}
 
 
+def test_a_setting_of_all_methods_in_one_environment_goes_unsaid(tmp_path: Path) -> None:
+    for env, ent_coef in (("gridworld", 0.1), ("looks", 0.1), ("point", 0.3)):
+        for agent in ("naive", "oracle"):
+            folder = tmp_path / f"{env}-{agent}"
+            fake_run(folder, 0.5, env=env, agent=agent, ent_coef=ent_coef)
+    assert {method for _, method in names(tmp_path)} == {"naive", "oracle"}
+    fake_run(tmp_path / "again", 0.5, env="point", agent="naive", ent_coef=0.3, seed=1)
+    fake_run(tmp_path / "other", 0.5, env="point", agent="naive", ent_coef=0.1)
+    assert ("point", "naive, ent coef 0.1") in names(tmp_path)
+
+
 def test_more_steps_at_more_oversight_are_no_method_of_their_own(tmp_path: Path) -> None:
     for oversight, steps in ((0.1, 100), (0.3, 200)):
         fake_run(tmp_path / f"{oversight}", 0.1, oversight=oversight)
