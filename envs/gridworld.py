@@ -88,10 +88,10 @@ class Config(ProcessConfig):
                 # Named as its flag, which is what most people set.
                 flag = name.replace("_", "-")
                 raise ValueError(f"{flag} is {value}: give a number from 0 to 1.")
-        if self.label_budget is not None and (self.ask or self.never or self.where):
+        if self.label_budget is not None and self.takes_away:
             raise ValueError(
-                f"label-budget {self.label_budget} would count what ask, never and where take away "
-                "from the overseer: leave it out, or them."
+                f"label-budget {self.label_budget} would count what ask, never, where, one-sided "
+                "and recall take away from the overseer: leave it out, or them."
             )
         self._check_outcomes()
         self._check_grid()

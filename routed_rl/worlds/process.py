@@ -3,7 +3,9 @@
 After Parisi et al., "Monitored Markov Decision Processes" (AAMAS 2024, arXiv 2402.06819): what is
 overseen comes of a monitor beside the world, which an agent can switch on at a cost. Their monitor
 answers whenever it is asked. Here it answers where the world's own oversight would have looked, so
-`oversight` 1 is theirs. It only ever takes oversight away, and shows the policy nothing more.
+`oversight` 1 is theirs. It only ever takes oversight away, and shows the policy nothing more. An
+overseer that only ever reports what is bad (`one_sided`), or misses some of it (`recall`), is a
+detector: the setting of reward hacks in language models.
 
 Left out: monitors with a state of their own, such as a battery.
 """
@@ -43,8 +45,16 @@ class ProcessConfig:
     """Outcomes that the overseer never sees; it takes their steps for steps without any."""
     where: str | None = None
     """Where the overseer can see, as FILE.py:FUNCTION of observations: a bool or a probability."""
+    one_sided: bool = False
+    """Report bad outcomes alone, as a detector does: nothing is ever certified as good, and a
+    segment without a report may be either."""
+    recall: float = 1.0
+    """Probability that a bad outcome is reported where the overseer looks; one that it misses is as
+    if it had not been looked at, or nothing had happened."""
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.recall <= 1.0:
+            raise ValueError(f"recall is {self.recall}: give a probability from 0 to 1.")
         if not 0.0 <= self.oversight_cost < math.inf:
             raise ValueError(
                 f"oversight-cost is {self.oversight_cost}: it must be a number, 0 or above."
@@ -56,7 +66,13 @@ class ProcessConfig:
     @property
     def is_process(self) -> bool:
         """Whether any of these settings changes a world."""
-        return self.ask or self.oversight_cost > 0 or bool(self.never) or self.where is not None
+        return self.takes_away or self.oversight_cost > 0
+
+    @property
+    def takes_away(self) -> bool:
+        """Whether any of them takes oversight away."""
+        blind = bool(self.never) or self.where is not None or self.recall < 1
+        return self.ask or blind or self.one_sided
 
 
 def with_process(env: VecEnv, config: ProcessConfig, *, seed: int) -> VecEnv:
@@ -84,6 +100,9 @@ class OversightProcess(VecEnvWrapper):
         self._seed = seed
         if config.ask:
             self.spec = _with_asking(env.spec)
+        if config.one_sided:
+            self.spec = replace(self.spec, one_sided=True)
+        self._bad = _bad(env.spec).to(env.device)  # (K + 1,) bool
         self._blind = _blind(env.spec.outcomes, config.never).to(env.device)  # (K + 1,) bool
         self._where = None if config.where is None else load_function(config.where)
         self._generator = torch.Generator(env.device)
@@ -101,8 +120,11 @@ class OversightProcess(VecEnvWrapper):
             actions, asks = self._take_apart(actions)
         step = self.env.step(actions)
         overseen = step.overseen & asks & self._sees(step.final_obs)
-        seen = ~self._blind[step.outcome]
-        if self.spec.outcomes_end:
+        seen = ~self._blind[step.outcome] & ~self._missed(step.outcome)
+        if self.config.one_sided:
+            # To have looked and said nothing would tell that it was good.
+            overseen = overseen & seen & self._bad[step.reported]
+        elif self.spec.outcomes_end:
             # Everybody sees that there was an end, so not to see which is not to have looked.
             overseen = overseen & seen
         cost = self.config.oversight_cost * (asks if self.config.ask else overseen)
@@ -172,6 +194,13 @@ class OversightProcess(VecEnvWrapper):
             return actions % own, actions >= own
         return actions[:, :-1], actions[:, -1] > 0
 
+    def _missed(self, outcome: Tensor) -> Tensor:
+        """Draw which of outcomes (B,) the overseer misses, (B,) bool."""
+        if self.config.recall >= 1:
+            return torch.zeros_like(outcome, dtype=torch.bool)
+        draws = torch.rand(len(outcome), generator=self._generator, device=self.device)
+        return self._bad[outcome] & (draws >= self.config.recall)
+
     def _sees(self, obs: Tensor) -> Tensor:
         """Say what the overseer can see of observations (B, *obs_shape), (B,) bool."""
         if self._where is None:
@@ -196,6 +225,11 @@ def _with_asking(spec: EnvSpec) -> EnvSpec:
         sizes = (*spec.action_sizes, 2)
         return replace(spec, num_actions=spec.num_actions + 1, action_sizes=sizes)
     return replace(spec, num_actions=2 * spec.num_actions)
+
+
+def _bad(spec: EnvSpec) -> Tensor:
+    """Say which outcomes are bad, (K + 1,) bool; nothing is not."""
+    return torch.tensor([False, *(worth < 0 for worth in spec.outcome_rewards)])
 
 
 def _blind(outcomes: Sequence[str], never: Sequence[str]) -> Tensor:

@@ -40,6 +40,8 @@ class EnvSpec:
     outcomes_end: bool = False
     """Whether an outcome always ends the episode, and nothing but outcomes and time does. Everybody
     then knows of any other step that nothing happened in it; it is truly worth what it pays."""
+    one_sided: bool = False
+    """Whether the overseer reports bad outcomes alone: what goes without a report may be either."""
     obs_range: tuple[float, float] = (0.0, 1.0)
     """The least and the greatest number that an observation can hold."""
     action_sizes: tuple[int, ...] = ()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import CPU, ROOT, TINY, random_actions, run, world
+from helpers import CPU, ROOT, TINY, random_actions, random_rollout, run, world
 from moves import always, evaluate, walk
 from torch import Tensor
 
@@ -17,6 +17,8 @@ from routed_rl.envs import absent_supervisor, gridworld, point
 from routed_rl.envs.gridworld import Gridworld
 from routed_rl.evaluation.exact import ExactEvaluator
 from routed_rl.gym import from_gym
+from routed_rl.rollouts import labels
+from routed_rl.worlds.outcomes import Label
 from routed_rl.worlds.process import OversightProcess, ProcessConfig, with_process
 from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.vec_env import Step, VecEnv
@@ -89,6 +91,58 @@ def test_some_outcomes_are_never_seen() -> None:
     assert [int(step.outcome[0]) for step in steps] == [0, absent_supervisor.SHORTCUT, 1]
 
 
+def test_a_detector_reports_what_is_bad_and_certifies_nothing() -> None:
+    env = supervised(one_sided=True)
+    assert env.spec.one_sided
+    steps = walk(env, "ddd").steps
+    # The goal, and a step in which nothing happened, look like steps that nobody looked at.
+    assert [bool(step.overseen[0]) for step in steps] == [False, True, False]
+    assert [int(step.reported[0]) for step in steps] == [0, absent_supervisor.SHORTCUT, 0]
+    assert not supervised(never=("goal",)).spec.one_sided
+
+
+def test_a_detector_can_accuse_falsely_and_never_acquits() -> None:
+    settings: dict[str, Any] = {"oversight": 1.0, "false_negative": 1.0, "false_positive": 1.0}
+    env = gridworld.make(gridworld.Config(one_sided=True, **settings), 512, seed=0, device=CPU)
+    generator = torch.Generator().manual_seed(0)
+    steps = [env.step(random_actions(env.spec, 512, generator)) for _ in range(8)]
+    reported = torch.stack([step.reported for step in steps])
+    outcome = torch.stack([step.outcome for step in steps])
+    # The diamond is reported as a ghost; the ghost as a diamond, which one-sided reports leave out.
+    assert torch.equal(reported, torch.where(outcome == 1, 2, 0))
+    assert (outcome == 2).any()
+
+
+def test_recall_is_the_share_of_bad_outcomes_that_are_reported() -> None:
+    env = gridworld.make(gridworld.Config(oversight=1.0, recall=0.3), 4096, seed=0, device=CPU)
+    generator = torch.Generator().manual_seed(0)
+    steps = [env.step(random_actions(env.spec, 4096, generator)) for _ in range(8)]
+    outcome = torch.stack([step.outcome for step in steps])
+    overseen = torch.stack([step.overseen for step in steps])
+    assert overseen[outcome == 1].all(), "good ones are not missed"
+    bad = overseen[outcome == 2].float()
+    assert bad.mean().item() == pytest.approx(0.3, abs=4 * (0.21 / len(bad)) ** 0.5)
+    # Where outcomes do not end episodes, what is missed is taken for nothing.
+    (_, missed, _) = walk(supervised(recall=0.0), "ddd").steps
+    assert missed.overseen.item()
+    assert missed.reported.item() == 0
+
+
+def test_what_a_detector_does_not_report_is_unknown() -> None:
+    config = gridworld.Config(oversight=1.0, one_sided=True)
+    env = gridworld.make(config, 64, seed=0, device=CPU)
+    rollout = random_rollout(env, 40)
+    visible = labels.hide(rollout, env.spec)
+    diamonds = rollout.outcome == 1
+    assert (visible.label[diamonds] == Label.UNKNOWN).all()
+    assert visible.true_reward[diamonds].isnan().all()
+    ghosts = rollout.outcome == 2
+    assert (visible.label[ghosts] == 2).all()
+    assert (visible.true_reward[ghosts] == -1).all()
+    assert diamonds.any()
+    assert ghosts.any()
+
+
 def test_an_overseer_sees_what_a_function_says() -> None:
     steps = walk(supervised(where=f"{SIGHT}:left_half"), "rrll").steps
     # The upper row from its first free cell: columns 2, 3, 2, 1 of 6.
@@ -118,6 +172,7 @@ SETTINGS: list[dict[str, Any]] = [
     {"ask": True, "oversight_cost": 0.125},
     {"never": ("ghost",)},
     {"oversight_cost": 0.125},
+    {"one_sided": True, "recall": 0.5},
 ]
 
 
@@ -245,6 +300,8 @@ def test_what_cannot_be_saved_begins_anew(own: str) -> None:
     [
         ({"oversight_cost": -1.0}, r"oversight-cost is -1\.0: it must be a number, 0 or above"),
         ({"oversight_cost": float("inf")}, "oversight-cost is inf"),
+        ({"recall": 1.5}, r"recall is 1\.5: give a probability from 0 to 1"),
+        ({"label_budget": 9, "recall": 0.5}, "label-budget 9 would count what ask"),
         ({"label_budget": 9, "ask": True}, "label-budget 9 would count what ask"),
     ],
 )
