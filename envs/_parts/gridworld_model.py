@@ -38,12 +38,12 @@ def enumerate_states(
         rewards: (K + 1,), the true ones of nothing and of each end.
     """
     ends = len(spec.outcomes)
-    placements = _placements(len(maps.free), ends).to(maps.free.device)  # (P, 1 + K)
+    placed = placements(len(maps.free), ends).to(maps.free.device)  # (P, 1 + K)
     conditions = _conditions(ends).to(maps.free.device)  # (C, K)
-    overseen_ends = conditions.repeat_interleave(len(placements), dim=0)  # (S, K)
-    cells = maps.free[placements].repeat(len(conditions), 1)  # (S, 1 + K)
+    overseen_ends = conditions.repeat_interleave(len(placed), dim=0)  # (S, K)
+    cells = maps.free[placed].repeat(len(conditions), 1)  # (S, 1 + K)
     distance = maps.distance[cells[:, :1], cells[:, 1:]]  # (S, K)
-    next_state, outcome = _moves(maps, placements, len(conditions))  # (S, A) each
+    next_state, outcome = _moves(maps, placed, len(conditions))  # (S, A) each
     start, given_condition = _probabilities(oversight, overseen_ends, distance, len(conditions))
 
     terminates = outcome != NOTHING
@@ -61,11 +61,11 @@ def enumerate_states(
         condition_probability=given_condition,
         overseen_ends=overseen_ends,
         observe=observe,
-        references={f"{spec.target}-seeker": _seeker(maps, cells)},
+        references={f"{spec.target}-seeker": seeker(maps, cells)},
     )
 
 
-def _placements(free: int, ends: int) -> Tensor:
+def placements(free: int, ends: int) -> Tensor:
     """List all ways to put agent and ends on distinct free cells.
 
     Returns:
@@ -130,7 +130,7 @@ def _probabilities(
     return start, given_condition.flatten()
 
 
-def _seeker(maps: Maps, cells: Tensor) -> Tensor:
+def seeker(maps: Maps, cells: Tensor) -> Tensor:
     """Seek the target by random shortest paths, blind to the other ends.
 
     Args:
