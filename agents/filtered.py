@@ -3,6 +3,9 @@
 Cloud et al. (arXiv 2410.04332), section 4.3 and appendix F, "data filtering": episodes that reached
 an end nobody saw have weight 0. What is left is small, and biased towards episodes that end
 nowhere.
+
+Where only what is bad is ever reported, hardly anything is known. There it is the other filter that
+is in use: what was reported is left out, and the rest learns from what the world pays.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from routed_rl.algorithms.config import LearnerConfig
 from routed_rl.algorithms.signal import TrainingSignal
 from routed_rl.rollouts import labels, rewards
 from routed_rl.rollouts.rollout import VisibleRollout
+from routed_rl.worlds.outcomes import names_outcome
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,9 @@ class Agent(SingleNetworkAgent[VisibleRollout]):
     remark = "It learnt only from what the overseer knows everything of."
 
     def training_signal(self, rollout: VisibleRollout) -> TrainingSignal:
-        """Leave out what is unknown."""
+        """Leave out what is unknown, or one-sidedly what was reported."""
+        if self.spec.one_sided:
+            flagged = names_outcome(rollout.label)
+            return TrainingSignal(rollout.reward, weight=1.0 - flagged.float())
         known = labels.known_segments(rollout)
         return TrainingSignal(rewards.seen(rollout), weight=known.float())

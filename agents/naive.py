@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from routed_rl.algorithms.agent import SingleNetworkAgent
-from routed_rl.algorithms.config import LearnerConfig
+from routed_rl.algorithms.config import LearnerConfig, check_recall
 from routed_rl.algorithms.signal import TrainingSignal
 from routed_rl.rollouts import rewards
 from routed_rl.rollouts.rollout import VisibleRollout
@@ -30,6 +30,14 @@ class Config(LearnerConfig):
     """Weight decay of Adam."""
     penalty: float = 2.0
     """What a bad outcome costs where it was reported; 2 makes a ghost -1 in all."""
+    recall: float = 1.0
+    """The share of bad outcomes that is assumed to be reported. The penalty is divided by it: so
+    its expectation is right where what is reported is drawn at random, and seen or not does not
+    show."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_recall(self.recall)
 
 
 class Agent(SingleNetworkAgent[VisibleRollout]):
@@ -42,5 +50,5 @@ class Agent(SingleNetworkAgent[VisibleRollout]):
 
     def training_signal(self, rollout: VisibleRollout) -> TrainingSignal:
         """Punish what was seen to be bad."""
-        worth = self.spec.outcome_rewards
-        return TrainingSignal(rewards.observed(rollout, self.config.penalty, worth))
+        penalty = self.config.penalty / self.config.recall
+        return TrainingSignal(rewards.observed(rollout, penalty, self.spec.outcome_rewards))

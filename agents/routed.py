@@ -8,6 +8,11 @@ that already handles its kind ("absorption"). Deployed is the expert of the good
 
 Where outcomes end episodes a segment is an episode.
 
+Where only bad outcomes are ever reported there are two experts: that of the good outcome, and one
+for all that is flagged. A flagged segment trains the second alone, any other both, or the first
+alone (`unflagged`). The gate learns to tell flagged segments from all others; both kinds count as
+much, however few are flagged. So routes segments of reward hacks "GRAFT" (shawnghu/small-rl, 2026).
+
 Left out: the paper's gate loss on unlabelled episodes, whose coefficient is 0 there.
 """
 
@@ -26,8 +31,11 @@ from routed_rl.algorithms.signal import TrainingSignal
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import VisibleRollout
-from routed_rl.worlds.outcomes import expert_of
+from routed_rl.worlds.outcomes import Label, expert_of, is_bad
 from routed_rl.worlds.spec import EnvSpec
+
+FLAGGED = "flagged"
+"""The expert of all bad outcomes, where they alone are reported."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +50,17 @@ class Config(LearnerConfig):
     """Weight decay of Adam; without it the gate saturates, and an expert forgets where it is not
     chosen."""
     gate: bool = True
-    """Whether a gate mixes the experts; without it each always has weight 1/E."""
+    """Whether a gate mixes the experts; without it each always has the same weight."""
     gate_loss: float = 0.1
     """Coefficient of the gate's loss on labelled episodes; the paper has 0.01."""
     equal_start: bool = True
     """Start with equal experts and an undecided gate, so that only labels can tell them apart."""
     routes: Literal["label", "none", "random"] = "label"
     """label: the paper's. none: every segment trains everything. random: labels shuffled among
-    labelled segments."""
+    labelled segments, or among all where only bad outcomes are reported."""
+    unflagged: Literal["all", "good"] = "all"
+    """Where only bad outcomes are reported: whom a segment without a report trains, all experts or
+    that of the good outcome alone."""
     credit: Literal["segment", "episode"] = "segment"
     """What a report is about: the steps since the last one, or the whole episode, of which the
     worst report counts. Where outcomes end episodes it is the same."""
@@ -67,11 +78,12 @@ class Agent(ExpertsAgent):
 
     def __init__(self, spec: EnvSpec, config: Config, *, seed: int, device: torch.device) -> None:
         """Build the networks from `seed`."""
+        experts = (spec.target, FLAGGED) if spec.one_sided else spec.outcomes
         shape = PolicySpec.of(
             spec,
-            spec.outcomes,
+            experts,
             config.hidden,
-            gate=config.gate and len(spec.outcomes) > 1,  # of one expert there is no choice
+            gate=config.gate and len(experts) > 1,  # of one expert there is no choice
             hide_oversight=config.hide_oversight,
         )
         learner = Learner(
@@ -89,20 +101,50 @@ class Agent(ExpertsAgent):
 
     def update(self, rollout: VisibleRollout) -> dict[str, Tensor]:
         """Learn what the world pays, each labelled segment in the expert of its outcome."""
+        label = self._label(rollout)
+        experts = self.learner.policy.spec.experts
+        routes = labels.routes(label, len(experts))  # (T, B, E + 1)
+        expert = expert_of(label)  # (T, B), below 0 where nothing is known
+        target = expert
+        weight = None
+        if self.spec.one_sided:
+            if self.config.unflagged == "good":
+                routes = routes & labels.routes(torch.where(expert < 0, 1, label), len(experts))
+            target = torch.where((expert < 0) & (label != Label.RUNNING), 0, expert)
+            weight = _even_weights(target)
+        self.grad_mask = None if self.config.routes == "none" else routes
+        # All that is known of every step is what the world pays: 1 at any end in the gridworld.
+        signal = TrainingSignal(
+            rollout.reward, grad_mask=self.grad_mask, gate_target=target, gate_weight=weight
+        )
+        metrics = self.learner.update(rollout, signal)
+        for k, name in enumerate(experts):
+            metrics[f"routing/{name}"] = (expert == k).float().mean()
+        return metrics
+
+    def _label(self, rollout: VisibleRollout) -> Tensor:
+        """Say which expert's each segment is, as a label (T, B)."""
         label = rollout.label
         ends = rollout.segment_end
         if self.config.credit == "episode":
             label = labels.credit_episodes(rollout, self.spec.outcome_rewards)
             ends = rollout.done.clone()
             ends[-1] = True  # of an episode that goes on, what was reported so far counts
+        if self.spec.one_sided:
+            # Whatever is reported is bad, and has one expert, the second.
+            label = torch.where(is_bad(label, self.spec.outcome_rewards), 2, label)
         if self.config.routes == "random":
-            label = labels.shuffle_labels(label, ends, self.learner.generator)
-        routes = labels.routes(label, len(self.spec.outcomes))  # (T, B, E + 1)
-        self.grad_mask = None if self.config.routes == "none" else routes
-        expert = expert_of(label)  # (T, B), below 0 where nothing is known
-        # All that is known of every step is what the world pays: 1 at any end in the gridworld.
-        signal = TrainingSignal(rollout.reward, grad_mask=self.grad_mask, gate_target=expert)
-        metrics = self.learner.update(rollout, signal)
-        for k, name in enumerate(self.spec.outcomes):
-            metrics[f"routing/{name}"] = (expert == k).float().mean()
-        return metrics
+            everywhere = self.spec.one_sided
+            generator = self.learner.generator
+            label = labels.shuffle_labels(label, ends, generator, everywhere=everywhere)
+        return label
+
+
+def _even_weights(target: Tensor) -> Tensor:
+    """Weigh samples so that both experts' count as much in all: targets (T, B) to weights (T, B).
+
+    The mean weight is 1 over samples with a target, if both experts have any.
+    """
+    counts = torch.stack([(target == k).sum() for k in range(2)])
+    share = (counts / counts.sum().clamp(min=1)).clamp(min=1e-3)
+    return (0.5 / share)[target.clamp(min=0)]

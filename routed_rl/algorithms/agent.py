@@ -119,12 +119,12 @@ class SingleNetworkAgent(Agent[Seen]):
 
 
 class ExpertsAgent(Agent[VisibleRollout]):
-    """An expert for each outcome. That of the good outcome is deployed, with all others ablated."""
+    """Experts for outcomes. That of the good outcome is deployed, with all others ablated."""
 
     acting = "mixture"
 
     def __init__(self, spec: EnvSpec, config: LearnerConfig, learner: Learner) -> None:
-        """Take a learner whose experts are named after the outcomes of the world."""
+        """Take a learner, one of whose experts is named after the good outcome of the world."""
         self.spec = spec
         self.config = config
         self.learner = learner
@@ -142,7 +142,7 @@ class ExpertsAgent(Agent[VisibleRollout]):
     def policies(self) -> dict[str, Policy]:
         """Return the mixture, and each expert with all others ablated."""
         policy = self.learner.policy
-        alone = {name: ablate(policy, {name: 1.0}) for name in self.spec.outcomes}
+        alone = {name: ablate(policy, {name: 1.0}) for name in policy.spec.experts}
         return {"mixture": policy} | alone
 
     def state_dict(self) -> dict[str, Any]:

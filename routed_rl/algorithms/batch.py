@@ -37,6 +37,7 @@ class Batch(NamedTuple):
     value_target: Tensor  # (N,) what the critic should predict
     weight: Tensor  # (N,) how much the sample counts
     gate_target: Tensor | None = None  # (N,) int64, the expert to choose; below 0: not known
+    gate_weight: Tensor | None = None  # (N,) how much its target counts; None: 1
 
     def take(self, index: Tensor) -> Batch:
         """Return the samples of an index, and the inputs that they need."""
@@ -50,6 +51,7 @@ class Batch(NamedTuple):
             value_target=self.value_target[index],
             weight=self.weight[index],
             gate_target=None if self.gate_target is None else self.gate_target[index],
+            gate_weight=None if self.gate_weight is None else self.gate_weight[index],
         )
 
     def parts(self, most: int) -> Iterator[Batch]:

@@ -99,6 +99,12 @@ class LearnerConfig:
         )
 
 
+def check_recall(recall: float) -> None:
+    """Raise ValueError unless this can be the share of bad outcomes that is reported."""
+    if not 0.0 < recall <= 1.0:
+        raise ValueError(f"recall is {recall}: give a share above 0, and 1 at most.")
+
+
 def _at(progress: float, start: float, schedule: Schedule) -> float:
     """Return a setting that begins at `start`."""
     return start * (1 - progress) if schedule == "linear" else start

@@ -88,7 +88,9 @@ def entropy_bonus(entropy: Tensor, weight: Tensor) -> Tensor:
     return (weight * entropy).mean()
 
 
-def gate_loss(logits: Tensor, expert: Tensor, labelled: Tensor) -> Tensor:
+def gate_loss(
+    logits: Tensor, expert: Tensor, labelled: Tensor, weight: Tensor | None = None
+) -> Tensor:
     """Compute the gate's cross-entropy on labelled samples: choose the expert of what is reached.
 
     The mean is over labelled samples alone, as in the paper's released code. With two experts and
@@ -98,18 +100,23 @@ def gate_loss(logits: Tensor, expert: Tensor, labelled: Tensor) -> Tensor:
         logits: (N, E) the gate's logits.
         expert: (N,) int64, the expert of the label; ignored where `labelled` is false.
         labelled: (N,) bool.
+        weight: (N,) how much each sample counts, without changing what is divided by; 1 unless
+            given.
 
     Returns:
         The loss, a scalar.
 
     Raises:
-        ValueError: if the ranks are not 2, 1, 1.
+        ValueError: if the ranks are not 2, 1, 1, 1.
     """
     _check_rank(2, logits=logits)
     _check_rank(1, expert=expert, labelled=labelled)
     # cross_entropy refuses the negative numbers that say "not known": any expert will do there.
     some_expert = torch.where(labelled, expert, 0)
     per_sample = functional.cross_entropy(logits, some_expert, reduction="none")  # (N,)
+    if weight is not None:
+        _check_rank(1, expert=expert, weight=weight)
+        per_sample = per_sample * weight
     return (per_sample * labelled).sum() / labelled.sum().clamp(min=1)
 
 

@@ -57,6 +57,7 @@ class Sampler:
             value_target=value_target.flatten(),
             weight=weight.flatten(),
             gate_target=None if signal.gate_target is None else signal.gate_target.flatten(),
+            gate_weight=None if signal.gate_weight is None else signal.gate_weight.flatten(),
         )
 
     def _next_value(self, rollout: Experience) -> Tensor:

@@ -11,12 +11,13 @@ from routed_rl.models.normalisation import MOST_DEVIATIONS, RunningMoments
 
 
 class TrainingSignal(NamedTuple):
-    """The reward, the weight of each step, its route, and the gate's target."""
+    """The reward, the weight of each step, its route, and the gate's target and its weight."""
 
     reward: Tensor  # (T, B) what to maximise, without NaN
     weight: Tensor | None = None  # (T, B) how much each step counts; 1 unless given
     grad_mask: Tensor | None = None  # (T, B, E + 1) bool, what each step trains; all unless given
     gate_target: Tensor | None = None  # (T, B) int64, the expert to choose, below 0 where unknown
+    gate_weight: Tensor | None = None  # (T, B) how much each target counts; 1 unless given
 
 
 class RewardScaler:

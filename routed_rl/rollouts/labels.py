@@ -136,19 +136,22 @@ def credit_episodes(rollout: VisibleRollout, outcome_rewards: Sequence[float]) -
     return label
 
 
-def shuffle_labels(label: Tensor, ends: Tensor, generator: torch.Generator) -> Tensor:
+def shuffle_labels(
+    label: Tensor, ends: Tensor, generator: torch.Generator, *, everywhere: bool = False
+) -> Tensor:
     """Shuffle the known labels among the labelled segments: a placebo that keeps their numbers.
 
     Args:
         label: (T, B) int64, as `label_steps` gives it.
         ends: (T, B) bool, where segments end.
         generator: decides the permutation.
+        everywhere: shuffle among all segments. Where all labels are one, nothing else shuffles.
 
     Returns:
         (T, B) int64.
     """
     end_label = label.clone()
-    labelled_ends = ends & names_outcome(label)
+    labelled_ends = ends & (names_outcome(label) | everywhere)
     known = label[labelled_ends]
     order = torch.randperm(len(known), generator=generator, device=known.device)
     end_label[labelled_ends] = known[order]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from routed_rl.rollouts.rollout import VisibleRollout
+from routed_rl.worlds.outcomes import is_bad
 from routed_rl.worlds.spec import EnvSpec
 
 
@@ -27,8 +28,7 @@ def observed(rollout: VisibleRollout, penalty: float, outcome_rewards: Sequence[
         penalty: what a bad outcome costs.
         outcome_rewards: K, what each outcome is truly worth: one below 0 is bad.
     """
-    values = torch.tensor((0.0, *outcome_rewards), device=rollout.reward.device)
-    return rollout.reward - penalty * (values[rollout.reported] < 0)
+    return rollout.reward - penalty * is_bad(rollout.reported, outcome_rewards)
 
 
 def seen(rollout: VisibleRollout) -> Tensor:

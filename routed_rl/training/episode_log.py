@@ -8,6 +8,7 @@ decision, after the update.
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from routed_rl.algorithms.agent import Agent
+from routed_rl.models.policy import Policy
 from routed_rl.rollouts.rollout import Rollout
 from routed_rl.utils.files import rows_until
 from routed_rl.worlds.outcomes import NOTHING, Label
@@ -33,7 +35,6 @@ class EpisodeLog:
         """Continue the file at `path`, forgetting episodes after env step `up_to`."""
         kept = rows_until(path, up_to)
         self._path = path
-        self._experts = spec.outcomes
         names = {k + 1: name for k, name in enumerate(spec.outcomes)}
         self._outcomes = {NOTHING: "none"} | names
         self._labels = {label.value: label.name.lower() for label in Label} | names
@@ -64,8 +65,9 @@ class EpisodeLog:
             rollout.done[time, env],
         )
         numbers = zip(*(column.tolist() for column in columns), strict=True)
-        routes = self._routes(agent.grad_mask, time, env)
-        gates = _gates(agent, rollout.obs[time, env])
+        policy = agent.policies()[agent.acting]
+        routes = _routes(agent.grad_mask, policy.spec.experts, time, env)
+        gates = _gates(policy, rollout.obs[time, env])
         with self._path.open("a", newline="") as file:
             writer = csv.writer(file)
             for row, route, gate in zip(numbers, routes, gates, strict=True):
@@ -73,20 +75,23 @@ class EpisodeLog:
                 said = (self._outcomes[outcome], int(overseen), self._labels[known])
                 writer.writerow((when, number, *said, route, gate, int(ended)))
 
-    def _routes(self, grad_mask: Tensor | None, time: Tensor, env: Tensor) -> list[str]:
-        """Name the experts that the steps at these times in these environments trained."""
-        if grad_mask is None:
-            return ["all"] * len(time)
-        rows = grad_mask[time, env, : len(self._experts)].tolist()
-        return [
-            "all" if all(row) else "+".join(self._experts[k] for k, may in enumerate(row) if may)
-            for row in rows
-        ]
+
+def _routes(
+    grad_mask: Tensor | None, experts: Sequence[str], time: Tensor, env: Tensor
+) -> list[str]:
+    """Name the experts that the steps at these times in these environments trained."""
+    if grad_mask is None:
+        return ["all"] * len(time)
+    rows = grad_mask[time, env, : len(experts)].tolist()
+    return [
+        "all" if all(row) else "+".join(experts[k] for k, may in enumerate(row) if may)
+        for row in rows
+    ]
 
 
-def _gates(agent: Agent[Any], obs: Tensor) -> list[str]:
+def _gates(policy: Policy, obs: Tensor) -> list[str]:
     """Write the first expert's weight for each of n observations; nothing without a gate."""
-    logits = agent.policies()[agent.acting](obs).gate
+    logits = policy(obs).gate
     if logits is None:
         return [""] * len(obs)
     return [f"{weight:.3f}" for weight in logits.softmax(dim=1)[:, 0].tolist()]

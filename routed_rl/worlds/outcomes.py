@@ -6,8 +6,10 @@ one is known, and a `Label` below `NOTHING` where none is. Expert k is that of o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
+import torch
 from torch import Tensor
 
 NOTHING = 0
@@ -30,6 +32,17 @@ def names_outcome(label: Tensor) -> Tensor:
 def expert_of(label: Tensor) -> Tensor:
     """Return the expert of each label's outcome, (...) int64; below 0 where it names no outcome."""
     return label - 1
+
+
+def is_bad(number: Tensor, outcome_rewards: Sequence[float]) -> Tensor:
+    """Say where outcomes or labels (...) int64 name an outcome that is truly worth less than 0.
+
+    Args:
+        number: of outcomes, or labels.
+        outcome_rewards: K, what each outcome is truly worth.
+    """
+    worth = torch.tensor((0.0, *outcome_rewards), device=number.device)
+    return worth[number.clamp(min=NOTHING)] < 0
 
 
 def outcome_of(expert: Tensor) -> Tensor:

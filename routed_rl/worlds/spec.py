@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-TAKEN = ("mixture", "policy", "none", "all", "rest", "episodes", "overseen")
+TAKEN = ("mixture", "policy", "none", "all", "rest", "episodes", "overseen", "flagged")
 """Words that no outcome can have as its name: policies, reports, regions and metrics have them."""
 
 
