@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from routed_rl.models.distributions import LOG_STD_RANGE
@@ -64,6 +65,9 @@ class LearnerConfig:
     far from what was seen, and where all rewards are below 0 that can help to explore."""
     hide_oversight: bool = False
     """Deny the agent the channel that shows which ends are overseen."""
+    base: str | None = None
+    """A policy to stand on, a .safetensors file that evaluate.py --export wrote: its network and
+    head stay as they are, and what is learnt is added to its features."""
     normalize_obs: bool = False
     """Normalise observations by their running mean and deviation, and clip them to 10 deviations;
     the channel that shows the oversight stays as it is."""
@@ -87,6 +91,11 @@ class LearnerConfig:
             raise ValueError(
                 f"log-std-init is {self.log_std_init}: give a number from {least:g} to {most:g}."
             )
+        if self.base is not None and self.normalize_obs:
+            raise ValueError("base and normalize-obs are both given: leave one of them out.")
+        if self.base is not None:
+            # With its whole path: a run may be resumed and evaluated from another folder.
+            object.__setattr__(self, "base", str(Path(self.base).expanduser().resolve()))
         if not self.hidden or min(self.hidden) < 1:
             raise ValueError(f"hidden is {self.hidden}: give at least one width above 0.")
 

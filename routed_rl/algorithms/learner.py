@@ -29,6 +29,7 @@ from routed_rl.algorithms.samples import Sampler
 from routed_rl.algorithms.signal import RewardScaler, TrainingSignal
 from routed_rl.models.build import build_critic, build_policy
 from routed_rl.models.distributions import GaussianHead
+from routed_rl.models.export import stand_on
 from routed_rl.models.policy import CHUNK
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.models.sparse import Sparse
@@ -60,7 +61,9 @@ class Learner:
         """
         if config.normalize_obs:
             spec = replace(spec, normalize_obs=True)
-        spec = replace(spec, activation=config.activation)
+        spec = replace(
+            spec, activation=config.activation, base=spec.base or config.base is not None
+        )
         # Modules draw from the global generator: whoever uses it finds it as it was.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -72,6 +75,9 @@ class Learner:
         self.generator = torch.Generator(device).manual_seed(seed)
         torso = self.policy.torso
         self.modules: list[nn.Module] = [*torso.experts.values(), self.policy.head, self.critic]
+        if config.base is not None:
+            stand_on(self.policy, config.base)
+            self.modules.remove(self.policy.head)
         if torso.gate is not None:
             self.modules.append(torso.gate)
         self.optimizer = _adam(self.modules, config)

@@ -14,7 +14,13 @@ from routed_rl.models.policy_spec import PolicySpec
 
 
 def build_policy(spec: PolicySpec) -> Policy:
-    """Build a policy. Weights are drawn in this order: experts, gate, head."""
+    """Build a policy. Weights are drawn in this order: experts, gate, base, head.
+
+    Raises:
+        ValueError: if it would be one conditioned network on a base.
+    """
+    if spec.conditioned and spec.base:
+        raise ValueError("one conditioned network cannot stand on a base: leave one of them out.")
     torso = _conditioned_torso(spec) if spec.conditioned else _mixture(spec)
     # One head for all experts, so that an ablated policy needs nothing of those that are gone.
     outputs = sum(spec.action_sizes) or spec.num_actions
@@ -45,13 +51,26 @@ def _preprocess(spec: PolicySpec) -> nn.Module:
 
 
 def _mixture(spec: PolicySpec) -> MixtureOfExperts:
-    """Build the experts and the gate."""
+    """Build the experts, the gate and the base."""
     count = len(spec.experts)
-    experts = {name: _network(spec) for name in spec.experts}
+    experts = {name: _expert(spec) for name in spec.experts}
     gate = None
     if spec.gate:
         gate = Gate(_network(spec, Gate.logits_of(count)), count)
-    return MixtureOfExperts(experts, gate, spec.weights)
+    if not spec.base:
+        return MixtureOfExperts(experts, gate, spec.weights)
+    return MixtureOfExperts(experts, gate, spec.weights or (1.0,) * count, _network(spec))
+
+
+def _expert(spec: PolicySpec) -> nn.Module:
+    """Build an expert; on a base it is an adapter, whose last layer starts at 0."""
+    if not spec.base:
+        return _network(spec)
+    adapter = _network(spec, spec.hidden[-1])
+    *_, weight, bias = adapter.parameters()
+    nn.init.zeros_(weight)
+    nn.init.zeros_(bias)
+    return adapter
 
 
 def _conditioned_torso(spec: PolicySpec) -> ConditionedTorso:

@@ -57,9 +57,14 @@ class MixtureOfExperts(nn.Module):
         experts: Mapping[str, nn.Module],
         gate: Gate | None = None,
         weights: Sequence[float] | None = None,
+        base: nn.Module | None = None,
     ) -> None:
-        """Mix `experts`, in the order of the outcomes, by a gate or weights, 1/E unless given."""
+        """Mix `experts`, in the order of the outcomes, by a gate or weights, 1/E unless given.
+
+        With a `base`, which nothing trains, they are adapters: they add to its features.
+        """
         super().__init__()
+        self.base = None if base is None else base.requires_grad_(False)
         self.experts = nn.ModuleDict(experts)
         self.gate = gate
         even = torch.full((len(experts),), 1 / len(experts))
@@ -105,8 +110,12 @@ class MixtureOfExperts(nn.Module):
         if expert_weights is not None:
             weights = torch.where(expert_weights.isnan(), weights, expert_weights)
         if grad_mask is None:
-            return Mixed(mix(weights, parts), gate_logits)
-        return Mixed(_RoutedMix.apply(weights, grad_mask, *parts), gate_logits)
+            features = mix(weights, parts)
+        else:
+            features = _RoutedMix.apply(weights, grad_mask, *parts)
+        if self.base is not None:
+            features = features + self.base(obs)
+        return Mixed(features, gate_logits)
 
 
 def mix(weights: Tensor, parts: Sequence[Tensor], grad_mask: Tensor | None = None) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,38 @@ def load_policy(path: str | Path) -> Policy:
         reason = str(error).splitlines()[0][:80]
         raise UserError(f"{path} holds no exported policy ({reason}).") from None
     return policy.eval().requires_grad_(False)
+
+
+def stand_on(policy: Policy, path: str | Path) -> None:
+    """Put the network and the head of an exported policy below a policy's experts, frozen.
+
+    Args:
+        policy: one whose spec has a base.
+        path: as of `load_policy`.
+
+    Raises:
+        UserError: if the file holds none, or one of other shapes, or a mixture.
+    """
+    base = load_policy(path)
+    if len(base.spec.experts) != 1 or base.torso.weights.tolist() != [1.0]:
+        raise UserError(f"{path} holds a mixture, which is no base: export one network alone.")
+    wanted = replace(policy.spec, experts=base.spec.experts, gate=False, base=False)
+    differ = [
+        field.name
+        for field in fields(PolicySpec)
+        if field.name not in ("weights", "steered")
+        and getattr(base.spec, field.name) != getattr(wanted, field.name)
+    ]
+    if differ:
+        raise UserError(
+            f"{path} cannot be the base of this policy, they differ in {', '.join(differ)}: "
+            "export a network of the same shape."
+        )
+    assert policy.torso.base is not None, "its spec says so"
+    (network,) = base.torso.experts.values()
+    policy.torso.base.load_state_dict(network.state_dict())
+    policy.head.load_state_dict(base.head.state_dict())
+    policy.head.requires_grad_(False)
 
 
 def _spec(metadata: Mapping[str, str]) -> PolicySpec:

@@ -24,7 +24,7 @@ class PolicySpec:
     gate: bool = False
     """Whether a gate mixes the experts."""
     weights: tuple[float, ...] | None = None
-    """Without a gate: the weight of each expert, 1/E unless given."""
+    """Without a gate: the weight of each expert, 1/E unless given, or 1 on a base."""
     dropped_channel: int | None = None
     """A channel of the observation that the policy does not see."""
     steered: bool = False
@@ -43,6 +43,8 @@ class PolicySpec:
     """What follows each hidden layer but convolutions: "relu" or "tanh"."""
     normalize_obs: bool = False
     """Whether observations are normalised by running statistics."""
+    base: bool = False
+    """Whether there is a frozen network below the experts, to whose features they add theirs."""
 
     @classmethod
     def of(

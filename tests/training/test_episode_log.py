@@ -10,7 +10,7 @@ import pytest
 import torch
 from helpers import BY_HAND, CPU, OPEN, by_hand, run, train_tiny, two_open_episodes, world
 
-from routed_rl.agents import naive
+from routed_rl.agents import routed
 from routed_rl.rollouts import labels
 from routed_rl.training.episode_log import COLUMNS, EpisodeLog
 
@@ -67,8 +67,8 @@ def test_rows_by_hand(tmp_path: Path) -> None:
         truncated=[[0, 0], [0, 0], [0, 0], [1, 0]],
     )
     env = world(2)
-    config = naive.Config(hidden=(4,))
-    agent: Any = naive.Agent(env.spec, config, seed=0, device=CPU)
+    config = routed.Config(hidden=(4,), gate=False)
+    agent = routed.Agent(env.spec, config, seed=0, device=CPU)
     agent.grad_mask = torch.tensor([True, False, True]).expand(4, 2, 3)
     log = EpisodeLog(tmp_path / "episodes.csv", env.spec, up_to=0)
     boards = {"obs": env.reset().expand(4, -1, -1, -1, -1)}
@@ -88,7 +88,7 @@ def test_rows_by_hand(tmp_path: Path) -> None:
 def test_an_outcome_in_the_middle_of_an_episode_has_a_row_of_its_own(tmp_path: Path) -> None:
     rollout = two_open_episodes()
     env = world(2)
-    agent: Any = naive.Agent(env.spec, naive.Config(hidden=(4,)), seed=0, device=CPU)
+    agent: Any = routed.Agent(env.spec, routed.Config(hidden=(4,), gate=False), seed=0, device=CPU)
     log = EpisodeLog(tmp_path / "episodes.csv", env.spec, up_to=0)
     boards = {"obs": env.reset().expand(5, -1, -1, -1, -1)}
     shown = type(rollout)(**vars(rollout) | boards)
