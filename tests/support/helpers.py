@@ -84,7 +84,7 @@ def by_hand(
     steps, envs = ends.shape
     obs = torch.arange(steps * envs, dtype=torch.float32).view(steps, envs, 1)
     time = torch.arange(steps)[:, None].expand(steps, envs)
-    true_rewards = torch.tensor([0.0, 1.0, -1.0])
+    true_rewards = torch.tensor([0.0, 1.0, -1.0, -1.0])
     return Rollout(
         obs=obs,
         last_obs=obs[-1],

@@ -1,0 +1,142 @@
+"""What agents make of labels that only ever say what is bad."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from helpers import CPU, by_hand
+from torch import Tensor
+
+from routed_rl.agents import filtered, naive, routed
+from routed_rl.algorithms.signal import TrainingSignal
+from routed_rl.rollouts import labels
+from routed_rl.rollouts.rollout import VisibleRollout
+from routed_rl.worlds.outcomes import Label
+from routed_rl.worlds.spec import EnvSpec
+
+SPEC = EnvSpec(
+    obs_shape=(3, 1, 1),
+    num_actions=2,
+    outcomes=("diamond", "ghost", "glitch"),
+    target="diamond",
+    outcome_rewards=(1.0, -1.0, -1.0),
+    discount=0.9,
+    horizon=8,
+    outcomes_end=True,
+    one_sided=True,
+)
+
+
+def visible() -> VisibleRollout:
+    """Four steps: a flagged ghost, then a diamond; an unflagged ghost; a flagged glitch; nothing.
+
+    The second environment's last episode runs on, the fourth's runs out of time.
+    """
+    rollout = by_hand(
+        outcome=[[0, 0, 0, 0], [2, 2, 0, 0], [0, 0, 3, 0], [1, 0, 1, 0]],
+        overseen=[[0, 0, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]],
+        truncated=[[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]],
+    )
+    return labels.hide(rollout, SPEC)
+
+
+def signal_of(**settings: Any) -> TrainingSignal:
+    """Let a routed agent learn from the rollout; return what its learner gets."""
+    agent = routed.Agent(SPEC, routed.Config(hidden=(4,), **settings), seed=0, device=CPU)
+    caught: list[TrainingSignal] = []
+
+    def update(_: VisibleRollout, signal: TrainingSignal) -> dict[str, Tensor]:
+        caught.append(signal)
+        return {}
+
+    agent.learner.update = update  # type: ignore[method-assign, assignment]
+    agent.update(visible())
+    return caught[0]
+
+
+ALL = [True, True, True]
+FLAGGED = [False, True, False]
+GOOD = [True, False, False]
+
+
+def test_labels_know_of_flags_and_of_episodes_that_came_to_nothing() -> None:
+    unknown, running = int(Label.UNKNOWN), int(Label.RUNNING)
+    assert visible().label.T.tolist() == [
+        [2, 2, unknown, unknown],
+        [unknown, unknown, running, running],
+        [3, 3, 3, unknown],
+        [0, 0, 0, 0],
+    ]
+
+
+def test_there_are_two_experts_and_any_flag_trains_the_second() -> None:
+    agent = routed.Agent(SPEC, routed.Config(hidden=(4,)), seed=0, device=CPU)
+    assert list(agent.policies()) == ["mixture", "diamond", "flagged"]
+    assert agent.deployed == "diamond"
+    mask = signal_of().grad_mask
+    assert mask is not None
+    assert mask.transpose(0, 1).tolist() == [
+        [FLAGGED, FLAGGED, ALL, ALL],
+        [ALL] * 4,
+        [FLAGGED, FLAGGED, FLAGGED, ALL],
+        [ALL] * 4,
+    ]
+
+
+def test_or_what_is_not_flagged_trains_the_first_alone() -> None:
+    mask = signal_of(unflagged="good").grad_mask
+    assert mask is not None
+    assert mask.transpose(0, 1).tolist() == [
+        [FLAGGED, FLAGGED, GOOD, GOOD],
+        [GOOD] * 4,
+        [FLAGGED, FLAGGED, FLAGGED, GOOD],
+        [GOOD] * 4,
+    ]
+
+
+@pytest.mark.parametrize("routes", ["label", "none"])
+def test_the_gate_learns_to_tell_both_kinds_that_count_as_much(routes: Any) -> None:
+    signal = signal_of(routes=routes)
+    assert signal.gate_target is not None and signal.gate_weight is not None
+    assert signal.gate_target.T.tolist() == [[1, 1, 0, 0], [0, 0, -2, -2], [1, 1, 1, 0], [0] * 4]
+    # 5 flagged steps and 9 others have a target.
+    weight = signal.gate_weight
+    assert weight[signal.gate_target == 1].sum().item() == pytest.approx(7)
+    assert weight[signal.gate_target == 0].sum().item() == pytest.approx(7)
+    assert (signal.grad_mask is None) == (routes == "none")
+
+
+def test_the_placebo_shuffles_flags_among_all_segments() -> None:
+    counts = set()
+    for seed in range(8):
+        agent = routed.Agent(
+            SPEC, routed.Config(hidden=(4,), routes="random"), seed=seed, device=CPU
+        )
+        label = agent._label(visible())
+        ends = visible().segment_end
+        assert (label[ends] == 2).sum() == 2, "as many segments as were flagged"
+        counts.add(tuple((label == 2).sum(dim=0).tolist()))
+    assert len(counts) > 1
+
+
+def test_a_penalty_is_divided_by_the_recall_that_is_assumed() -> None:
+    config = naive.Config(hidden=(4,), penalty=2.0, recall=0.25)
+    agent = naive.Agent(SPEC, config, seed=0, device=CPU)
+    rollout = visible()
+    reward = agent.training_signal(rollout).reward - rollout.reward
+    expected = torch.zeros(4, 4)
+    expected[1, 0] = expected[2, 2] = -8.0
+    assert torch.equal(reward, expected)
+    with pytest.raises(ValueError, match=r"recall is 0\.0: give a share above 0"):
+        naive.Config(recall=0.0)
+
+
+def test_the_filter_drops_what_is_flagged_and_learns_what_is_paid() -> None:
+    agent = filtered.Agent(SPEC, filtered.Config(hidden=(4,)), seed=0, device=CPU)
+    rollout = visible()
+    signal = agent.training_signal(rollout)
+    assert torch.equal(signal.reward, rollout.reward)
+    assert signal.weight is not None
+    assert signal.weight.T.tolist() == [[0, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0, 1], [1, 1, 1, 1]]
