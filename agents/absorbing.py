@@ -27,9 +27,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from routed_rl.algorithms.agent import ExpertsAgent
-from routed_rl.algorithms.config import LearnerConfig
 from routed_rl.algorithms.learner import Learner
-from routed_rl.algorithms.outcome_model import OutcomeModel, OutcomeModelConfig
+from routed_rl.algorithms.outcome_model import InferringConfig, OutcomeModel
 from routed_rl.algorithms.signal import TrainingSignal
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.models.steering import profile_weights, profiles
@@ -40,7 +39,7 @@ from routed_rl.worlds.spec import EnvSpec
 
 
 @dataclass(frozen=True)
-class Config(LearnerConfig):
+class Config(InferringConfig):
     """What is practised, and how episodes are routed."""
 
     weight_decay: float = 1e-4
@@ -58,8 +57,6 @@ class Config(LearnerConfig):
     labels shuffled."""
     conditioned: bool = False
     """Put one network, conditioned on the expert weights, in the experts' place: the control."""
-    model_hidden: tuple[int, ...] = (64,)
-    """Widths of the hidden layers of the outcome model."""
     model_by_cell: bool = True
     """Let the outcome model look at each cell of a board with the same network: it needs fewer
     labels."""
@@ -94,8 +91,7 @@ class Agent(ExpertsAgent):
         )
         learner = Learner(shape, config, discount=spec.discount, seed=seed, device=device)
         super().__init__(spec, config, learner)
-        model = OutcomeModelConfig(hidden=config.model_hidden, by_cell=config.model_by_cell)
-        self.model = OutcomeModel(spec, model, seed=seed, device=device)
+        self.model = OutcomeModel(spec, config.outcome_model, seed=seed, device=device)
         sets = [(spec.target,), *profiles(spec.outcomes)]
         rows = [
             [profile_weights(chosen).get(name, 0.0) for name in spec.outcomes] for chosen in sets

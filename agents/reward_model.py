@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from routed_rl.algorithms.agent import SingleNetworkAgent
-from routed_rl.algorithms.config import LearnerConfig
-from routed_rl.algorithms.outcome_model import OutcomeModel, OutcomeModelConfig
+from routed_rl.algorithms.outcome_model import InferringConfig, OutcomeModel
 from routed_rl.algorithms.signal import TrainingSignal
 from routed_rl.rollouts import rewards
 from routed_rl.rollouts.rollout import VisibleRollout
@@ -25,16 +24,12 @@ from routed_rl.worlds.spec import EnvSpec
 
 
 @dataclass(frozen=True)
-class Config(LearnerConfig):
+class Config(InferringConfig):
     """One network, rewarded for what is inferred."""
 
     bad_reward: float = 0.0
     """What a bad end is worth, inferred or reported; the truth is -1. Where outcomes do not end
     episodes, a bad one costs what it truly does."""
-    model_hidden: tuple[int, ...] = (64,)
-    """Widths of the hidden layers of the classifier."""
-    model_by_cell: bool = False
-    """Let the classifier look at all cells of a board with one network: it needs fewer labels."""
 
 
 class Agent(SingleNetworkAgent[VisibleRollout]):
@@ -46,8 +41,7 @@ class Agent(SingleNetworkAgent[VisibleRollout]):
     def __init__(self, spec: EnvSpec, config: Config, *, seed: int, device: torch.device) -> None:
         """Build the network and the classifier from `seed`."""
         super().__init__(spec, config, seed=seed, device=device)
-        model = OutcomeModelConfig(hidden=config.model_hidden, by_cell=config.model_by_cell)
-        self.model = OutcomeModel(spec, model, seed=seed, device=device)
+        self.model = OutcomeModel(spec, config.outcome_model, seed=seed, device=device)
         self.values = torch.tensor(spec.outcome_rewards, device=device)  # (K,)
         if spec.outcomes_end:
             self.values[self.values < 0] = config.bad_reward  # in place of the truth

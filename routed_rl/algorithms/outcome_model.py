@@ -1,6 +1,7 @@
 """What an overseer can infer of what it did not see, by a classifier of frames that it saw.
 
-Where outcomes end episodes, the classifier says of a last frame which outcome it shows. Elsewhere
+Where outcomes end episodes, the classifier says of a last frame which outcome it shows, or of the
+last few frames. Elsewhere
 anything may happen in any step, so it also learns what nothing looks like. Outcomes are rare: half
 of what it learns from are frames of outcomes, and what it says is corrected for that.
 """
@@ -8,7 +9,6 @@ of what it learns from are frames of outcomes, and what it says is corrected for
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from routed_rl.algorithms.config import LearnerConfig
 from routed_rl.models.networks import Cells, DropChannel, network
+from routed_rl.rollouts.frame_ring import FrameRing
+from routed_rl.rollouts.last_frames import LastFrames
 from routed_rl.rollouts.rollout import VisibleRollout
 from routed_rl.worlds.outcomes import NOTHING, expert_of
 from routed_rl.worlds.spec import EnvSpec
@@ -33,6 +36,8 @@ class OutcomeModelConfig:
     """Widths of the hidden layers."""
     by_cell: bool = False
     """Look at all cells of a board with one network: tens of labels do what else takes hundreds."""
+    frames: int = 1
+    """How many of the last frames of an episode are looked at, side by side; 1: the last alone."""
     capacity: int = 8192
     """How many frames of outcomes are kept, and of nothing; the newest over the oldest."""
     steps: int = 20
@@ -43,6 +48,31 @@ class OutcomeModelConfig:
     """Step size of AdamW."""
     weight_decay: float = 1e-4
     """Weight decay of AdamW."""
+
+
+@dataclass(frozen=True)
+class InferringConfig(LearnerConfig):
+    """The settings of an agent with an outcome model."""
+
+    model_hidden: tuple[int, ...] = (64,)
+    """Widths of the hidden layers of the outcome model."""
+    model_by_cell: bool = False
+    """Let the outcome model look at each cell of a board with the same network: it needs fewer
+    labels."""
+    model_frames: int = 1
+    """How many of the last frames of an episode the outcome model looks at; 1: the last alone."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model_frames < 1:
+            raise ValueError(f"model-frames is {self.model_frames}: give 1 or more.")
+
+    @property
+    def outcome_model(self) -> OutcomeModelConfig:
+        """The settings of the outcome model."""
+        return OutcomeModelConfig(
+            hidden=self.model_hidden, by_cell=self.model_by_cell, frames=self.model_frames
+        )
 
 
 class OutcomeModel:
@@ -71,15 +101,19 @@ class OutcomeModel:
         )
         self.generator = torch.Generator(device).manual_seed(seed)
         self.kinds = len(spec.outcomes)
-        self._reported = _Ring(config.capacity, spec.obs_shape, device)
-        self._quiet: _Ring | None = None  # frames of nothing, where they have to be told apart
+        self._last_frames = LastFrames(config.frames)
+        channels, *rest = spec.obs_shape
+        shape = (config.frames * channels, *rest)
+        self._reported = FrameRing(config.capacity, shape, device)
+        self._quiet: FrameRing | None = None  # frames of nothing, where they have to be told apart
         if not spec.outcomes_end:
-            self._quiet = _Ring(config.capacity, spec.obs_shape, device)
+            self._quiet = FrameRing(config.capacity, shape, device)
 
     def learn(self, rollout: VisibleRollout) -> dict[str, Tensor]:
-        """Remember what was seen in a rollout, and fit."""
+        """Remember what was seen in a rollout, and fit; to be told of each rollout once."""
+        self._last_frames.follow(rollout)
         reported = rollout.reported != NOTHING
-        frames = rollout.final_obs[reported]
+        frames = self._last_frames.at(rollout, reported.nonzero(as_tuple=True))
         outcomes = expert_of(rollout.reported[reported])
         # Before fitting: so it is an error on labels that the model has not seen.
         with torch.no_grad():
@@ -87,10 +121,10 @@ class OutcomeModel:
         wrong = (guess != outcomes).float().sum()
         self._reported.write(frames, outcomes)
         if self._quiet is not None:
-            quiet = rollout.overseen & ~reported
-            # "Nothing" is the last class, behind the K outcomes.
-            nothing = torch.full_like(rollout.reported[quiet], self.kinds)
-            self._quiet.write(rollout.final_obs[quiet], nothing)
+            for steps in _parts(rollout.overseen & ~reported):
+                # "Nothing" is the last class, behind the K outcomes.
+                nothing = torch.full_like(steps[0], self.kinds)
+                self._quiet.write(self._last_frames.at(rollout, steps), nothing)
         loss = self._fit() if self._reported.seen else frames.new_zeros(())
         error = wrong / max(len(outcomes), 1)
         return {"outcome_model/loss": loss, "outcome_model/error_on_new_labels": error}
@@ -102,9 +136,13 @@ class OutcomeModel:
         """
         shape = (*rollout.terminated.shape, self.kinds)
         probability = torch.zeros(shape, device=self._reported.frames.device)
-        # Where outcomes end episodes only frames at ends are looked at: a few of T * B.
-        asked = rollout.terminated if self._quiet is None else ~rollout.overseen
-        probability[asked] = self.probabilities(rollout.final_obs[asked])
+        if self._quiet is None:
+            # Only frames at ends are looked at: a few of T * B.
+            asked = [rollout.terminated.nonzero(as_tuple=True)]
+        else:
+            asked = _parts(~rollout.overseen)
+        for steps in asked:
+            probability[steps] = self.probabilities(self._last_frames.at(rollout, steps))
         known = rollout.reported != NOTHING
         reported = expert_of(rollout.reported[known])
         probability[known] = functional.one_hot(reported, self.kinds).float()
@@ -112,7 +150,7 @@ class OutcomeModel:
 
     @torch.no_grad()
     def probabilities(self, frames: Tensor) -> Tensor:
-        """Return the probability of each outcome for frames (N, *obs_shape): (N, K)."""
+        """Return the probability of each outcome for frames (n, N * C, ...): (n, K)."""
         if self._quiet is None:
             return self.network(frames).softmax(dim=1)
         if not self._reported.seen:
@@ -146,7 +184,10 @@ class OutcomeModel:
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
         } | self._reported.state_dict()
-        return state if self._quiet is None else state | {"quiet": self._quiet.state_dict()}
+        if self._quiet is not None:
+            state |= {"quiet": self._quiet.state_dict()}
+        past = self._last_frames.state_dict()
+        return state | {"past": past} if past else state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
@@ -156,59 +197,24 @@ class OutcomeModel:
         self._reported.load_state_dict(state)
         if self._quiet is not None:
             self._quiet.load_state_dict(state["quiet"])
+        self._last_frames.load_state_dict(state.get("past", {}))
 
 
-class _Ring:
-    """Frames and what each shows, the newest over the oldest."""
-
-    def __init__(self, capacity: int, obs_shape: Sequence[int], device: torch.device) -> None:
-        """Make room for `capacity` frames."""
-        self.frames = torch.zeros(capacity, *obs_shape, device=device)
-        self.outcomes = torch.zeros(capacity, dtype=torch.int64, device=device)  # k, from 0
-        self.seen = 0
-
-    def write(self, frames: Tensor, outcomes: Tensor) -> None:
-        """Write frames (N, *obs_shape) and outcomes (N,) into the ring, in parts that fit."""
-        capacity = len(self.frames)
-        parts = zip(frames.split(capacity), outcomes.split(capacity), strict=True)
-        for frame, outcome in parts:
-            numbers = torch.arange(len(outcome), device=outcome.device)
-            place = (self.seen + numbers) % capacity
-            self.frames[place] = frame
-            self.outcomes[place] = outcome
-            self.seen += len(outcome)
-
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw frames (count, *obs_shape) and what they show (count,)."""
-        kept = min(self.seen, len(self.frames))  # before the ring is full, its rest holds zeros
-        index = torch.randint(kept, (count,), generator=generator, device=self.frames.device)
-        return self.frames[index], self.outcomes[index]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what is kept."""
-        # Copies: a slice would bring the whole ring along into a checkpoint.
-        return {
-            "frames": self.frames[: self.seen].clone(),
-            "outcomes": self.outcomes[: self.seen].clone(),
-            "seen": self.seen,
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where `state_dict` was taken."""
-        kept = len(state["outcomes"])
-        self.frames[:kept] = state["frames"]
-        self.outcomes[:kept] = state["outcomes"]
-        self.seen = state["seen"]
+def _parts(mask: Tensor) -> list[tuple[Tensor, ...]]:
+    """List where a mask (T, B) holds, as times and environments, in parts looked at together."""
+    return list(zip(*(column.split(_CHUNK) for column in mask.nonzero(as_tuple=True)), strict=True))
 
 
 def _classifier(spec: EnvSpec, config: OutcomeModelConfig) -> nn.Sequential:
-    """Build what maps frames (N, *obs_shape) to logits (N, K), or with nothing (N, K + 1)."""
-    channels, *rest = spec.obs_shape  # of (D,) numbers each is a channel
+    """Build what maps N frames (n, N * C, ...) to logits (n, K), or with nothing (n, K + 1)."""
+    each, *rest = spec.obs_shape  # of (D,) numbers each is a channel
+    channels = each * config.frames
     kinds = len(spec.outcomes) + (not spec.outcomes_end)  # nothing is one more where it can be
     drop: nn.Module = nn.Identity()
     if spec.oversight_channel is not None:
-        drop = DropChannel(channels, spec.oversight_channel)
-        channels -= 1
+        dropped = [spec.oversight_channel + each * i for i in range(config.frames)]
+        drop = DropChannel(channels, *dropped)
+        channels -= len(dropped)
     if config.by_cell and rest and not spec.image:
         return nn.Sequential(drop, Cells(channels, config.hidden, kinds))
     inner = network((channels, *rest), config.hidden, kinds, image=spec.image)

@@ -66,6 +66,34 @@ def test_by_cell_a_few_dozen_labels_tell_the_ends_apart_everywhere() -> None:
     assert right.float().mean() > 0.98
 
 
+def test_no_frame_shows_it_the_oversight_and_all_others_count() -> None:
+    env = world(4)
+    config = OutcomeModelConfig(hidden=(8,), frames=3)
+    model = OutcomeModel(env.spec, config, seed=0, device=CPU)
+    frames = torch.rand(4, 12, *env.spec.obs_shape[1:])  # four channels each, the last a flag
+    for channel in range(12):
+        other = frames.clone()
+        other[:, channel] = 0
+        same = torch.equal(model.probabilities(frames), model.probabilities(other))
+        assert same == (channel in (3, 7, 11))
+
+
+def test_two_frames_show_what_the_last_alone_does_not() -> None:
+    right = {}
+    for frames in (1, 2):
+        env = world(256, oversight=0.5, blur=1.0)
+        config = OutcomeModelConfig(hidden=(32,), by_cell=True, frames=frames)
+        model = OutcomeModel(env.spec, config, seed=0, device=CPU)
+        for seed in range(8):
+            model.learn(labels.hide(random_rollout(env, 64, seed=seed), env.spec))
+        truth = random_rollout(env, 64, seed=99)
+        probability = model.infer(labels.hide(truth, env.spec))
+        asked = truth.terminated & ~truth.overseen
+        found = probability[asked].argmax(dim=1) + 1 == truth.outcome[asked]
+        right[frames] = float(found.float().mean())
+    assert right[1] < 0.7 < 0.95 < right[2]
+
+
 def even(model: OutcomeModel) -> OutcomeModel:
     """Let a model know nothing about frames: each class is as probable as another."""
     for parameter in model.network.parameters():
