@@ -27,8 +27,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from routed_rl.algorithms.agent import ExpertsAgent
+from routed_rl.algorithms.config import InferringConfig
 from routed_rl.algorithms.learner import Learner
-from routed_rl.algorithms.outcome_model import InferringConfig, OutcomeModel
+from routed_rl.algorithms.outcome_model import outcome_model
 from routed_rl.algorithms.signal import TrainingSignal
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.models.steering import profile_weights, profiles
@@ -91,7 +92,7 @@ class Agent(ExpertsAgent):
         )
         learner = Learner(shape, config, discount=spec.discount, seed=seed, device=device)
         super().__init__(spec, config, learner)
-        self.model = OutcomeModel(spec, config.outcome_model, seed=seed, device=device)
+        self.model = outcome_model(spec, config.outcome_model, seed=seed, device=device)
         sets = [(spec.target,), *profiles(spec.outcomes)]
         rows = [
             [profile_weights(chosen).get(name, 0.0) for name in spec.outcomes] for chosen in sets

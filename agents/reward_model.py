@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from routed_rl.algorithms.agent import SingleNetworkAgent
-from routed_rl.algorithms.outcome_model import InferringConfig, OutcomeModel
+from routed_rl.algorithms.config import InferringConfig
+from routed_rl.algorithms.outcome_model import outcome_model
 from routed_rl.algorithms.signal import TrainingSignal
 from routed_rl.rollouts import rewards
 from routed_rl.rollouts.rollout import VisibleRollout
@@ -41,7 +42,7 @@ class Agent(SingleNetworkAgent[VisibleRollout]):
     def __init__(self, spec: EnvSpec, config: Config, *, seed: int, device: torch.device) -> None:
         """Build the network and the classifier from `seed`."""
         super().__init__(spec, config, seed=seed, device=device)
-        self.model = OutcomeModel(spec, config.outcome_model, seed=seed, device=device)
+        self.model = outcome_model(spec, config.outcome_model, seed=seed, device=device)
         self.values = torch.tensor(spec.outcome_rewards, device=device)  # (K,)
         if spec.outcomes_end:
             self.values[self.values < 0] = config.bad_reward  # in place of the truth

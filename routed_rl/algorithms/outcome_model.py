@@ -1,22 +1,25 @@
 """What an overseer can infer of what it did not see, by a classifier of frames that it saw.
 
-Where outcomes end episodes, the classifier says of a last frame which outcome it shows, or of the
-last few frames. Elsewhere
-anything may happen in any step, so it also learns what nothing looks like. Outcomes are rare: half
-of what it learns from are frames of outcomes, and what it says is corrected for that.
+Where outcomes end episodes, the classifier says of the last frame of an episode, or of the last
+few, which outcome it shows. Elsewhere anything may happen in any step, so it also learns what
+nothing looks like. Outcomes are rare: half of what it learns from are frames of outcomes, and what
+it says is corrected for that.
+
+Where oversight is one-sided only bad outcomes are reported, so nothing is known to be good. There
+it learns from what was reported and from what was not, which may be either.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from routed_rl.algorithms.config import LearnerConfig
+from routed_rl.algorithms import losses
+from routed_rl.algorithms.config import OutcomeModelConfig
 from routed_rl.models.networks import Cells, DropChannel, network
 from routed_rl.rollouts.frame_ring import FrameRing
 from routed_rl.rollouts.last_frames import LastFrames
@@ -26,53 +29,10 @@ from routed_rl.worlds.spec import EnvSpec
 
 _CHUNK = 2048
 """Frames looked at together: those of a whole rollout can be too many."""
-
-
-@dataclass(frozen=True)
-class OutcomeModelConfig:
-    """The classifier's network, its memory, and how it is fitted."""
-
-    hidden: tuple[int, ...] = (64,)
-    """Widths of the hidden layers."""
-    by_cell: bool = False
-    """Look at all cells of a board with one network: tens of labels do what else takes hundreds."""
-    frames: int = 1
-    """How many of the last frames of an episode are looked at, side by side; 1: the last alone."""
-    capacity: int = 8192
-    """How many frames of outcomes are kept, and of nothing; the newest over the oldest."""
-    steps: int = 20
-    """Optimiser steps for each rollout."""
-    batch_size: int = 256
-    """Frames an optimiser step."""
-    learning_rate: float = 1e-3
-    """Step size of AdamW."""
-    weight_decay: float = 1e-4
-    """Weight decay of AdamW."""
-
-
-@dataclass(frozen=True)
-class InferringConfig(LearnerConfig):
-    """The settings of an agent with an outcome model."""
-
-    model_hidden: tuple[int, ...] = (64,)
-    """Widths of the hidden layers of the outcome model."""
-    model_by_cell: bool = False
-    """Let the outcome model look at each cell of a board with the same network: it needs fewer
-    labels."""
-    model_frames: int = 1
-    """How many of the last frames of an episode the outcome model looks at; 1: the last alone."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.model_frames < 1:
-            raise ValueError(f"model-frames is {self.model_frames}: give 1 or more.")
-
-    @property
-    def outcome_model(self) -> OutcomeModelConfig:
-        """The settings of the outcome model."""
-        return OutcomeModelConfig(
-            hidden=self.model_hidden, by_cell=self.model_by_cell, frames=self.model_frames
-        )
+_ROLLOUTS = 8
+"""What was not reported is kept of so many rollouts at least."""
+_MOST_BAD = 0.99
+"""The prior stays below 1, whatever recall is assumed."""
 
 
 class OutcomeModel:
@@ -92,6 +52,7 @@ class OutcomeModel:
             seed: decides weights and minibatches.
             device: where to compute.
         """
+        self.spec = spec
         self.config = config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -102,12 +63,10 @@ class OutcomeModel:
         self.generator = torch.Generator(device).manual_seed(seed)
         self.kinds = len(spec.outcomes)
         self._last_frames = LastFrames(config.frames)
-        channels, *rest = spec.obs_shape
-        shape = (config.frames * channels, *rest)
-        self._reported = FrameRing(config.capacity, shape, device)
+        self._reported = _ring(spec, config, device)
         self._quiet: FrameRing | None = None  # frames of nothing, where they have to be told apart
         if not spec.outcomes_end:
-            self._quiet = FrameRing(config.capacity, shape, device)
+            self._quiet = _ring(spec, config, device)
 
     def learn(self, rollout: VisibleRollout) -> dict[str, Tensor]:
         """Remember what was seen in a rollout, and fit; to be told of each rollout once."""
@@ -116,16 +75,10 @@ class OutcomeModel:
         frames = self._last_frames.at(rollout, reported.nonzero(as_tuple=True))
         outcomes = expert_of(rollout.reported[reported])
         # Before fitting: so it is an error on labels that the model has not seen.
-        with torch.no_grad():
-            guess = self.network(frames)[:, : self.kinds].argmax(dim=1)
-        wrong = (guess != outcomes).float().sum()
+        wrong = (self._guess(frames) != outcomes).float().sum()
         self._reported.write(frames, outcomes)
-        if self._quiet is not None:
-            for steps in _parts(rollout.overseen & ~reported):
-                # "Nothing" is the last class, behind the K outcomes.
-                nothing = torch.full_like(steps[0], self.kinds)
-                self._quiet.write(self._last_frames.at(rollout, steps), nothing)
-        loss = self._fit() if self._reported.seen else frames.new_zeros(())
+        self._remember_rest(rollout)
+        loss = self._fit() if self._ready else frames.new_zeros(())
         error = wrong / max(len(outcomes), 1)
         return {"outcome_model/loss": loss, "outcome_model/error_on_new_labels": error}
 
@@ -136,7 +89,7 @@ class OutcomeModel:
         """
         shape = (*rollout.terminated.shape, self.kinds)
         probability = torch.zeros(shape, device=self._reported.frames.device)
-        if self._quiet is None:
+        if self.spec.outcomes_end:
             # Only frames at ends are looked at: a few of T * B.
             asked = [rollout.terminated.nonzero(as_tuple=True)]
         else:
@@ -160,22 +113,45 @@ class OutcomeModel:
         logits[:, -1] += math.log(max(self._quiet.seen, 1) / self._reported.seen)
         return logits.softmax(dim=1)[:, : self.kinds]
 
-    def _fit(self) -> Tensor:
-        """Take some optimiser steps on what is remembered; return the mean loss."""
+    @property
+    def _ready(self) -> bool:
+        """Whether there is something to learn from."""
+        return self._reported.seen > 0
+
+    @torch.no_grad()
+    def _guess(self, frames: Tensor) -> Tensor:
+        """Return what frames (n, N * C, ...) that show an outcome seem to show, (n,), k from 0."""
+        return self.network(frames)[:, : self.kinds].argmax(dim=1)
+
+    def _remember_rest(self, rollout: VisibleRollout) -> None:
+        """Keep frames of nothing, where they have to be told apart."""
+        if self._quiet is None:
+            return
+        for steps in _parts(rollout.overseen & (rollout.reported == NOTHING)):
+            # "Nothing" is the last class, behind the K outcomes.
+            nothing = torch.full_like(steps[0], self.kinds)
+            self._quiet.write(self._last_frames.at(rollout, steps), nothing)
+
+    def _loss(self) -> Tensor:
+        """Compute the loss on a minibatch of what is remembered."""
         rings = [self._reported]
         if self._quiet is not None and self._quiet.seen:
             rings.append(self._quiet)
         count = self.config.batch_size // len(rings)
-        losses = []
+        drawn = [ring.draw(count, self.generator) for ring in rings]
+        frames, outcomes = (torch.cat(column) for column in zip(*drawn, strict=True))
+        return functional.cross_entropy(self.network(frames), outcomes)
+
+    def _fit(self) -> Tensor:
+        """Take some optimiser steps on what is remembered; return the mean loss."""
+        found = []
         for _ in range(self.config.steps):
-            drawn = [ring.draw(count, self.generator) for ring in rings]
-            frames, outcomes = (torch.cat(column) for column in zip(*drawn, strict=True))
-            loss = functional.cross_entropy(self.network(frames), outcomes)
+            loss = self._loss()
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
-            losses.append(loss.detach())
-        return torch.stack(losses).mean()
+            found.append(loss.detach())
+        return torch.stack(found).mean()
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that fitting goes on from."""
@@ -200,6 +176,114 @@ class OutcomeModel:
         self._last_frames.load_state_dict(state.get("past", {}))
 
 
+class OneSidedModel(OutcomeModel):
+    """Learns from bad outcomes that were reported, and from all that was not, good or bad.
+
+    Kiryo et al., "Positive-unlabelled learning with non-negative risk estimator", arXiv 1703.00593.
+    The positives are what was reported. The prior, how much is bad in all, is the share that was
+    reported divided by the recall that `config` assumes. It is that of the rollouts whose frames
+    are kept, since a policy that learns changes it. Of bad outcomes another softmax says which.
+    """
+
+    def __init__(
+        self, spec: EnvSpec, config: OutcomeModelConfig, *, seed: int, device: torch.device
+    ) -> None:
+        """Build the classifier; arguments as of the base class."""
+        super().__init__(spec, config, seed=seed, device=device)
+        self._quiet = None
+        # What was not reported; with each frame the share of its rollout that was.
+        self._unreported = _ring(spec, config, device, torch.float32)
+
+    @torch.no_grad()
+    def probabilities(self, frames: Tensor) -> Tensor:
+        """Return the probability of each outcome for frames (n, N * C, ...): (n, K).
+
+        It is what the frames alone say: that nothing was reported does not count. An outcome that
+        was never reported has 0; at ends, the target has all that is left.
+        """
+        found = torch.zeros(len(frames), self.kinds, device=frames.device)
+        if self._ready:
+            logits = torch.cat([self._logits(part) for part in frames.split(_CHUNK)])
+            found = logits.softmax(dim=1)[:, : self.kinds]
+        if self.spec.outcomes_end:
+            found[:, self.spec.outcomes.index(self.spec.target)] = 1 - found.sum(dim=1)
+        return found
+
+    @property
+    def _ready(self) -> bool:
+        """Whether there is something on either side."""
+        return self._reported.seen > 0 and self._unreported.seen > 0
+
+    def _guess(self, frames: Tensor) -> Tensor:
+        """Return what frames seem to show, (n,); K, which is wrong here, for nothing bad."""
+        with torch.no_grad():
+            return self._logits(frames).argmax(dim=1)
+
+    def _logits(self, frames: Tensor) -> Tensor:
+        """Return logits (n, K + 1), of what was never reported -inf; those of nothing bad last."""
+        met = torch.zeros(self.kinds + 1, dtype=torch.bool, device=frames.device)
+        met[self._reported.numbers] = True
+        met[-1] = True
+        return self.network(frames).masked_fill(~met, -math.inf)
+
+    def _remember_rest(self, rollout: VisibleRollout) -> None:
+        """Keep some of what was not reported: at ends, or where outcomes end nothing anywhere."""
+        reported = rollout.reported != NOTHING
+        asked = rollout.terminated if self.spec.outcomes_end else torch.ones_like(reported)
+        steps = (asked & ~reported).nonzero(as_tuple=True)
+        # A few of each rollout, so that what is kept comes of several.
+        order = torch.randperm(len(steps[0]), generator=self.generator, device=reported.device)
+        some = order[: max(self.config.capacity // _ROLLOUTS, 1)]
+        time, env = (column[some] for column in steps)
+        share = reported.sum() / asked.sum().clamp(min=1)
+        self._unreported.write(self._last_frames.at(rollout, (time, env)), share.expand(len(some)))
+
+    def _loss(self) -> Tensor:
+        """Compute the risk on a minibatch, and of what was reported the loss of its kind."""
+        count = self.config.batch_size // 2
+        reported, outcomes = self._reported.draw(count, self.generator)
+        positive = self._logits(reported)
+        unlabelled = self._logits(self._unreported.draw(count, self.generator)[0])
+        share = float(self._unreported.numbers.mean())
+        prior = max(share, min(share / self.config.recall, _MOST_BAD))
+        risk = losses.non_negative_risk(
+            self._bad(positive), self._bad(unlabelled), prior=prior, share=share
+        )
+        return risk + functional.cross_entropy(positive[:, : self.kinds], outcomes)
+
+    def _bad(self, logits: Tensor) -> Tensor:
+        """Return the logit of anything bad, (n,)."""
+        return logits[:, : self.kinds].logsumexp(dim=1) - logits[:, self.kinds]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that fitting goes on from."""
+        return super().state_dict() | {"unreported": self._unreported.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        super().load_state_dict(state)
+        self._unreported.load_state_dict(state["unreported"])
+
+
+def outcome_model(
+    spec: EnvSpec, config: OutcomeModelConfig, *, seed: int, device: torch.device
+) -> OutcomeModel:
+    """Build the outcome model that suits a world's oversight; arguments as of `OutcomeModel`."""
+    kind = OneSidedModel if spec.one_sided else OutcomeModel
+    return kind(spec, config, seed=seed, device=device)
+
+
+def _ring(
+    spec: EnvSpec,
+    config: OutcomeModelConfig,
+    device: torch.device,
+    dtype: torch.dtype = torch.int64,
+) -> FrameRing:
+    """Make room for what the classifier looks at, and for a number of this type with each."""
+    channels, *rest = spec.obs_shape
+    return FrameRing(config.capacity, (config.frames * channels, *rest), device, dtype)
+
+
 def _parts(mask: Tensor) -> list[tuple[Tensor, ...]]:
     """List where a mask (T, B) holds, as times and environments, in parts looked at together."""
     return list(zip(*(column.split(_CHUNK) for column in mask.nonzero(as_tuple=True)), strict=True))
@@ -209,7 +293,8 @@ def _classifier(spec: EnvSpec, config: OutcomeModelConfig) -> nn.Sequential:
     """Build what maps N frames (n, N * C, ...) to logits (n, K), or with nothing (n, K + 1)."""
     each, *rest = spec.obs_shape  # of (D,) numbers each is a channel
     channels = each * config.frames
-    kinds = len(spec.outcomes) + (not spec.outcomes_end)  # nothing is one more where it can be
+    # Nothing, or nothing bad, is one more where it can be.
+    kinds = len(spec.outcomes) + (spec.one_sided or not spec.outcomes_end)
     drop: nn.Module = nn.Identity()
     if spec.oversight_channel is not None:
         dropped = [spec.oversight_channel + each * i for i in range(config.frames)]

@@ -10,12 +10,18 @@ from torch import Tensor
 
 
 class FrameRing:
-    """Frames and what each shows, the newest over the oldest."""
+    """Frames and a number for each, such as the outcome that it shows."""
 
-    def __init__(self, capacity: int, frame_shape: Sequence[int], device: torch.device) -> None:
-        """Make room for `capacity` frames."""
+    def __init__(
+        self,
+        capacity: int,
+        frame_shape: Sequence[int],
+        device: torch.device,
+        dtype: torch.dtype = torch.int64,
+    ) -> None:
+        """Make room for `capacity` frames, and for their numbers of this type."""
         self.frames = torch.zeros(capacity, *frame_shape, device=device)
-        self.outcomes = torch.zeros(capacity, dtype=torch.int64, device=device)  # k, from 0
+        self._numbers = torch.zeros(capacity, dtype=dtype, device=device)
         self.seen = 0
 
     @property
@@ -23,28 +29,32 @@ class FrameRing:
         """How many frames there are: before the ring is full, its rest holds zeros."""
         return min(self.seen, len(self.frames))
 
-    def write(self, frames: Tensor, outcomes: Tensor) -> None:
-        """Write frames (N, *frame_shape) and outcomes (N,) into the ring, in parts that fit."""
+    @property
+    def numbers(self) -> Tensor:
+        """The number of each frame that is kept, (kept,)."""
+        return self._numbers[: self.kept]
+
+    def write(self, frames: Tensor, numbers: Tensor) -> None:
+        """Write frames (N, *frame_shape) and numbers (N,) into the ring, in parts that fit."""
         capacity = len(self.frames)
-        parts = zip(frames.split(capacity), outcomes.split(capacity), strict=True)
-        for frame, outcome in parts:
-            numbers = torch.arange(len(outcome), device=outcome.device)
-            place = (self.seen + numbers) % capacity
+        parts = zip(frames.split(capacity), numbers.split(capacity), strict=True)
+        for frame, number in parts:
+            place = (self.seen + torch.arange(len(number), device=number.device)) % capacity
             self.frames[place] = frame
-            self.outcomes[place] = outcome
-            self.seen += len(outcome)
+            self._numbers[place] = number
+            self.seen += len(number)
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw frames (count, *frame_shape) and what they show (count,)."""
+        """Draw frames (count, *frame_shape) and their numbers (count,)."""
         index = torch.randint(self.kept, (count,), generator=generator, device=self.frames.device)
-        return self.frames[index], self.outcomes[index]
+        return self.frames[index], self._numbers[index]
 
     def state_dict(self) -> dict[str, Any]:
         """Return what is kept."""
         # Copies: a slice would bring the whole ring along into a checkpoint.
         return {
-            "frames": self.frames[: self.seen].clone(),
-            "outcomes": self.outcomes[: self.seen].clone(),
+            "frames": self.frames[: self.kept].clone(),
+            "outcomes": self.numbers.clone(),
             "seen": self.seen,
         }
 
@@ -52,5 +62,5 @@ class FrameRing:
         """Continue where `state_dict` was taken."""
         kept = len(state["outcomes"])
         self.frames[:kept] = state["frames"]
-        self.outcomes[:kept] = state["outcomes"]
+        self._numbers[:kept] = state["outcomes"]
         self.seen = state["seen"]

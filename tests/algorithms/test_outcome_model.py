@@ -8,7 +8,8 @@ import walk
 from helpers import CPU, OPEN, on_the_way, random_rollout, two_open_episodes, world
 from torch import Tensor
 
-from routed_rl.algorithms.outcome_model import OutcomeModel, OutcomeModelConfig
+from routed_rl.algorithms.config import OutcomeModelConfig
+from routed_rl.algorithms.outcome_model import OutcomeModel
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import Decision, Rollout, collect
 from routed_rl.worlds.spec import EnvSpec
