@@ -115,6 +115,8 @@ class OutcomeModelConfig:
     """Optimiser steps for each rollout."""
     batch_size: int = 256
     """Frames an optimiser step."""
+    members: int = 1
+    """How many networks are fitted, each from its own weights and on its own minibatches."""
     recall: float = 1.0
     """In one-sided worlds, the share of bad outcomes that is assumed to be reported."""
     learning_rate: float = 1e-3

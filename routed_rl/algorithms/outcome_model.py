@@ -56,7 +56,8 @@ class OutcomeModel:
         self.config = config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.network = _classifier(spec, config).to(device)
+            members = [_classifier(spec, config) for _ in range(config.members)]
+        self.network = nn.ModuleList(members).to(device)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay
         )
@@ -87,31 +88,44 @@ class OutcomeModel:
 
         What was seen is certain. Where outcomes end episodes the row is 0 where none ended.
         """
-        shape = (*rollout.terminated.shape, self.kinds)
+        return self.infer_each(rollout).mean(dim=0)
+
+    def infer_each(self, rollout: VisibleRollout) -> Tensor:
+        """Return the same as each of M members sees it, (M, T, B, K)."""
+        shape = (len(self.network), *rollout.terminated.shape, self.kinds)
         probability = torch.zeros(shape, device=self._reported.frames.device)
         if self.spec.outcomes_end:
             # Only frames at ends are looked at: a few of T * B.
             asked = [rollout.terminated.nonzero(as_tuple=True)]
         else:
             asked = _parts(~rollout.overseen)
-        for steps in asked:
-            probability[steps] = self.probabilities(self._last_frames.at(rollout, steps))
+        for time, env in asked:
+            frames = self._last_frames.at(rollout, (time, env))
+            probability[:, time, env] = self._probabilities(frames)
         known = rollout.reported != NOTHING
         reported = expert_of(rollout.reported[known])
-        probability[known] = functional.one_hot(reported, self.kinds).float()
+        probability[:, known] = functional.one_hot(reported, self.kinds).float()
         return probability
 
-    @torch.no_grad()
     def probabilities(self, frames: Tensor) -> Tensor:
         """Return the probability of each outcome for frames (n, N * C, ...): (n, K)."""
+        return self._probabilities(frames).mean(dim=0)
+
+    @torch.no_grad()
+    def _probabilities(self, frames: Tensor) -> Tensor:
+        """Return the same as each member sees it, (M, n, K)."""
         if self._quiet is None:
-            return self.network(frames).softmax(dim=1)
+            return self._logits(frames).softmax(dim=2)
         if not self._reported.seen:
-            return torch.zeros(len(frames), self.kinds, device=frames.device)
-        logits = torch.cat([self.network(part) for part in frames.split(_CHUNK)])
+            return frames.new_zeros(len(self.network), len(frames), self.kinds)
+        logits = torch.cat([self._logits(part) for part in frames.split(_CHUNK)], dim=1)
         # It learnt from as many frames of outcomes as of nothing, and met so many times more:
-        logits[:, -1] += math.log(max(self._quiet.seen, 1) / self._reported.seen)
-        return logits.softmax(dim=1)[:, : self.kinds]
+        logits[..., -1] += math.log(max(self._quiet.seen, 1) / self._reported.seen)
+        return logits.softmax(dim=2)[..., : self.kinds]
+
+    def _logits(self, frames: Tensor) -> Tensor:
+        """Return the logits of each member, (M, n, classes)."""
+        return torch.stack([member(frames) for member in self.network])
 
     @property
     def _ready(self) -> bool:
@@ -121,7 +135,7 @@ class OutcomeModel:
     @torch.no_grad()
     def _guess(self, frames: Tensor) -> Tensor:
         """Return what frames (n, N * C, ...) that show an outcome seem to show, (n,), k from 0."""
-        return self.network(frames)[:, : self.kinds].argmax(dim=1)
+        return self._logits(frames)[..., : self.kinds].mean(dim=0).argmax(dim=1)
 
     def _remember_rest(self, rollout: VisibleRollout) -> None:
         """Keep frames of nothing, where they have to be told apart."""
@@ -132,42 +146,47 @@ class OutcomeModel:
             nothing = torch.full_like(steps[0], self.kinds)
             self._quiet.write(self._last_frames.at(rollout, steps), nothing)
 
-    def _loss(self) -> Tensor:
-        """Compute the loss on a minibatch of what is remembered."""
+    def _loss(self, member: nn.Module) -> Tensor:
+        """Compute a member's loss on a minibatch of what is remembered."""
         rings = [self._reported]
         if self._quiet is not None and self._quiet.seen:
             rings.append(self._quiet)
         count = self.config.batch_size // len(rings)
         drawn = [ring.draw(count, self.generator) for ring in rings]
         frames, outcomes = (torch.cat(column) for column in zip(*drawn, strict=True))
-        return functional.cross_entropy(self.network(frames), outcomes)
+        return functional.cross_entropy(member(frames), outcomes)
 
     def _fit(self) -> Tensor:
         """Take some optimiser steps on what is remembered; return the mean loss."""
         found = []
         for _ in range(self.config.steps):
-            loss = self._loss()
+            loss = torch.stack([self._loss(member) for member in self.network]).sum()
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
             found.append(loss.detach())
-        return torch.stack(found).mean()
+        return torch.stack(found).mean() / len(self.network)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that fitting goes on from."""
         state = {
-            "network": self.network.state_dict(),
+            "network": self.network[0].state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
         } | self._reported.state_dict()
         if self._quiet is not None:
             state |= {"quiet": self._quiet.state_dict()}
+        others = [member.state_dict() for member in self.network[1:]]
+        if others:
+            state |= {"others": others}
         past = self._last_frames.state_dict()
         return state | {"past": past} if past else state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
-        self.network.load_state_dict(state["network"])
+        saved = [state["network"], *state.get("others", [])]
+        for member, own in zip(self.network, saved, strict=True):
+            member.load_state_dict(own)
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
         self._reported.load_state_dict(state)
@@ -195,18 +214,18 @@ class OneSidedModel(OutcomeModel):
         self._unreported = _ring(spec, config, device, torch.float32)
 
     @torch.no_grad()
-    def probabilities(self, frames: Tensor) -> Tensor:
-        """Return the probability of each outcome for frames (n, N * C, ...): (n, K).
+    def _probabilities(self, frames: Tensor) -> Tensor:
+        """Return the probability of each outcome as each member sees it, (M, n, K).
 
         It is what the frames alone say: that nothing was reported does not count. An outcome that
         was never reported has 0; at ends, the target has all that is left.
         """
-        found = torch.zeros(len(frames), self.kinds, device=frames.device)
+        found = frames.new_zeros(len(self.network), len(frames), self.kinds)
         if self._ready:
-            logits = torch.cat([self._logits(part) for part in frames.split(_CHUNK)])
-            found = logits.softmax(dim=1)[:, : self.kinds]
+            logits = torch.cat([self._logits(part) for part in frames.split(_CHUNK)], dim=1)
+            found = self._masked(logits).softmax(dim=2)[..., : self.kinds]
         if self.spec.outcomes_end:
-            found[:, self.spec.outcomes.index(self.spec.target)] = 1 - found.sum(dim=1)
+            found[..., self.spec.outcomes.index(self.spec.target)] = 1 - found.sum(dim=2)
         return found
 
     @property
@@ -217,14 +236,14 @@ class OneSidedModel(OutcomeModel):
     def _guess(self, frames: Tensor) -> Tensor:
         """Return what frames seem to show, (n,); K, which is wrong here, for nothing bad."""
         with torch.no_grad():
-            return self._logits(frames).argmax(dim=1)
+            return self._masked(self._logits(frames).mean(dim=0)).argmax(dim=1)
 
-    def _logits(self, frames: Tensor) -> Tensor:
-        """Return logits (n, K + 1), of what was never reported -inf; those of nothing bad last."""
-        met = torch.zeros(self.kinds + 1, dtype=torch.bool, device=frames.device)
+    def _masked(self, logits: Tensor) -> Tensor:
+        """Let logits (..., K + 1) be -inf for what was never reported; nothing bad is last."""
+        met = torch.zeros(self.kinds + 1, dtype=torch.bool, device=logits.device)
         met[self._reported.numbers] = True
         met[-1] = True
-        return self.network(frames).masked_fill(~met, -math.inf)
+        return logits.masked_fill(~met, -math.inf)
 
     def _remember_rest(self, rollout: VisibleRollout) -> None:
         """Keep some of what was not reported: at ends, or where outcomes end nothing anywhere."""
@@ -238,12 +257,12 @@ class OneSidedModel(OutcomeModel):
         share = reported.sum() / asked.sum().clamp(min=1)
         self._unreported.write(self._last_frames.at(rollout, (time, env)), share.expand(len(some)))
 
-    def _loss(self) -> Tensor:
-        """Compute the risk on a minibatch, and of what was reported the loss of its kind."""
+    def _loss(self, member: nn.Module) -> Tensor:
+        """Compute a member's risk on a minibatch, and of what was reported the loss of its kind."""
         count = self.config.batch_size // 2
         reported, outcomes = self._reported.draw(count, self.generator)
-        positive = self._logits(reported)
-        unlabelled = self._logits(self._unreported.draw(count, self.generator)[0])
+        positive = self._masked(member(reported))
+        unlabelled = self._masked(member(self._unreported.draw(count, self.generator)[0]))
         share = float(self._unreported.numbers.mean())
         prior = max(share, min(share / self.config.recall, _MOST_BAD))
         risk = losses.non_negative_risk(
