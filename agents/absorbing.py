@@ -27,20 +27,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from routed_rl.algorithms.agent import ExpertsAgent
-from routed_rl.algorithms.config import LearnerConfig
+from routed_rl.algorithms.config import InferringConfig
 from routed_rl.algorithms.learner import Learner
-from routed_rl.algorithms.outcome_model import OutcomeModel, OutcomeModelConfig
+from routed_rl.algorithms.outcome_model import outcome_model
 from routed_rl.algorithms.signal import TrainingSignal
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.models.steering import profile_weights, profiles
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import Decision, VisibleRollout
-from routed_rl.worlds.outcomes import Label, expert_of, outcome_of
+from routed_rl.worlds.outcomes import Label, expert_of
 from routed_rl.worlds.spec import EnvSpec
 
 
 @dataclass(frozen=True)
-class Config(LearnerConfig):
+class Config(InferringConfig):
     """What is practised, and how episodes are routed."""
 
     weight_decay: float = 1e-4
@@ -58,8 +58,6 @@ class Config(LearnerConfig):
     labels shuffled."""
     conditioned: bool = False
     """Put one network, conditioned on the expert weights, in the experts' place: the control."""
-    model_hidden: tuple[int, ...] = (64,)
-    """Widths of the hidden layers of the outcome model."""
     model_by_cell: bool = True
     """Let the outcome model look at each cell of a board with the same network: it needs fewer
     labels."""
@@ -94,8 +92,7 @@ class Agent(ExpertsAgent):
         )
         learner = Learner(shape, config, discount=spec.discount, seed=seed, device=device)
         super().__init__(spec, config, learner)
-        model = OutcomeModelConfig(hidden=config.model_hidden, by_cell=config.model_by_cell)
-        self.model = OutcomeModel(spec, model, seed=seed, device=device)
+        self.model = outcome_model(spec, config.outcome_model, seed=seed, device=device)
         sets = [(spec.target,), *profiles(spec.outcomes)]
         rows = [
             [profile_weights(chosen).get(name, 0.0) for name in spec.outcomes] for chosen in sets
@@ -168,14 +165,9 @@ class Agent(ExpertsAgent):
         """Complete the labels, (T, B), by what is inferred with confidence."""
         label = rollout.label
         if self.config.routes == "inferred":
-            highest, expert = probability.max(dim=2)
-            sure = highest >= self.config.confidence
-            if self.spec.outcomes_end:
-                sure &= rollout.terminated
-            # A sure guess ends a segment, as a report does.
-            ends = rollout.segment_end | sure
-            end_label = torch.where(sure, outcome_of(expert), label)
-            label = labels.label_segments(end_label, ends)
+            ended = self.spec.outcomes_end
+            confidence = self.config.confidence
+            label = labels.infer_labels(rollout, probability, confidence, outcomes_end=ended)
         if self.config.routes == "random":
             label = labels.shuffle_labels(label, rollout.segment_end, self._generator)
         return label

@@ -9,15 +9,16 @@ them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from routed_rl.algorithms.agent import SingleNetworkAgent
-from routed_rl.algorithms.config import LearnerConfig
-from routed_rl.algorithms.outcome_model import OutcomeModel, OutcomeModelConfig
+from routed_rl.algorithms.config import InferringConfig
+from routed_rl.algorithms.outcome_model import outcome_model
 from routed_rl.algorithms.signal import TrainingSignal
 from routed_rl.rollouts import rewards
 from routed_rl.rollouts.rollout import VisibleRollout
@@ -25,16 +26,30 @@ from routed_rl.worlds.spec import EnvSpec
 
 
 @dataclass(frozen=True)
-class Config(LearnerConfig):
+class Config(InferringConfig):
     """One network, rewarded for what is inferred."""
 
     bad_reward: float = 0.0
     """What a bad end is worth, inferred or reported; the truth is -1. Where outcomes do not end
     episodes, a bad one costs what it truly does."""
-    model_hidden: tuple[int, ...] = (64,)
-    """Widths of the hidden layers of the classifier."""
-    model_by_cell: bool = False
-    """Let the classifier look at all cells of a board with one network: it needs fewer labels."""
+    keep_paid: bool = False
+    """Where outcomes end episodes, let stand what the world pays, less a penalty for what is bad;
+    else what is inferred takes its place."""
+    penalty: float = 2.0
+    """With keep-paid, what a bad end costs; 2 makes a ghost -1 in all."""
+    model_members: int = 1
+    """How many outcome models there are, each from its own weights and on its own minibatches."""
+    pessimism: float = 1.0
+    """How many standard deviations over these models are taken off what a step seems worth."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model_members < 1:
+            raise ValueError(f"model-members is {self.model_members}: give 1 or more.")
+        for name in ("pessimism", "penalty"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} is {value}: it must be a number, 0 or above.")
 
 
 class Agent(SingleNetworkAgent[VisibleRollout]):
@@ -46,16 +61,23 @@ class Agent(SingleNetworkAgent[VisibleRollout]):
     def __init__(self, spec: EnvSpec, config: Config, *, seed: int, device: torch.device) -> None:
         """Build the network and the classifier from `seed`."""
         super().__init__(spec, config, seed=seed, device=device)
-        model = OutcomeModelConfig(hidden=config.model_hidden, by_cell=config.model_by_cell)
-        self.model = OutcomeModel(spec, model, seed=seed, device=device)
+        model = replace(config.outcome_model, members=config.model_members)
+        self.model = outcome_model(spec, model, seed=seed, device=device)
         self.values = torch.tensor(spec.outcome_rewards, device=device)  # (K,)
         if spec.outcomes_end:
-            self.values[self.values < 0] = config.bad_reward  # in place of the truth
+            bad = self.values < 0
+            # In place of the truth.
+            self.values[bad] = -config.penalty if config.keep_paid else config.bad_reward
+            if config.keep_paid:
+                self.values[~bad] = 0.0  # it is paid already
 
     def training_signal(self, rollout: VisibleRollout) -> TrainingSignal:
         """Infer what was not reported: a step's expected worth is sum_k P(k) value_k."""
-        worth = self.model.infer(rollout) @ self.values  # (T, B, K) @ (K,) -> (T, B)
-        return TrainingSignal(rewards.inferred(rollout, worth, self.spec))
+        each = self.model.infer_each(rollout) @ self.values  # (M, T, B, K) @ (K,) -> (M, T, B)
+        # Of one model the deviation is 0.
+        worth = each.mean(dim=0) - self.config.pessimism * each.std(dim=0, correction=0)
+        keep = self.config.keep_paid
+        return TrainingSignal(rewards.inferred(rollout, worth, self.spec, keep_paid=keep))
 
     def update(self, rollout: VisibleRollout) -> dict[str, Tensor]:
         """Fit the classifier on what was reported, then learn."""

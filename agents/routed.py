@@ -11,7 +11,8 @@ Where outcomes end episodes a segment is an episode.
 Where only bad outcomes are ever reported there are two experts: that of the good outcome, and one
 for all that is flagged. A flagged segment trains the second alone, any other both, or the first
 alone (`unflagged`). The gate learns to tell flagged segments from all others; both kinds count as
-much, however few are flagged. So routes segments of reward hacks "GRAFT" (shawnghu/small-rl, 2026).
+much, however few are flagged. So does "GRAFT" route episodes with reward hacks
+(shawnghu/small-rl, 2026).
 
 Left out: the paper's gate loss on unlabelled episodes, whose coefficient is 0 there.
 """
@@ -19,14 +20,15 @@ Left out: the paper's gate loss on unlabelled episodes, whose coefficient is 0 t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from routed_rl.algorithms.agent import ExpertsAgent
-from routed_rl.algorithms.config import LearnerConfig
+from routed_rl.algorithms.config import InferringConfig
 from routed_rl.algorithms.learner import Learner
+from routed_rl.algorithms.outcome_model import OutcomeModel, outcome_model
 from routed_rl.algorithms.signal import TrainingSignal
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.rollouts import labels
@@ -39,7 +41,7 @@ FLAGGED = "flagged"
 
 
 @dataclass(frozen=True)
-class Config(LearnerConfig):
+class Config(InferringConfig):
     """The paper's method, and the parts of it that can be switched off."""
 
     learning_rate: float = 3e-4
@@ -61,9 +63,20 @@ class Config(LearnerConfig):
     unflagged: Literal["all", "good"] = "all"
     """Where only bad outcomes are reported: whom a segment without a report trains, all experts or
     that of the good outcome alone."""
+    infer: bool = False
+    """Complete the labels by an outcome model before anything is routed by them."""
+    confidence: float = 0.9
+    """With infer: the least probability at which an outcome that was inferred is a label."""
     credit: Literal["segment", "episode"] = "segment"
     """What a report is about: the steps since the last one, or the whole episode, of which the
     worst report counts. Where outcomes end episodes it is the same."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.confidence <= 1:
+            raise ValueError(f"confidence is {self.confidence}: give a number from 0 to 1.")
+        if self.infer and self.credit == "episode":
+            raise ValueError("infer and credit episode are both given: leave one of them out.")
 
 
 class Agent(ExpertsAgent):
@@ -95,12 +108,16 @@ class Agent(ExpertsAgent):
             device=device,
         )
         super().__init__(spec, config, learner)
+        self.model: OutcomeModel | None = None
+        if config.infer:
+            self.model = outcome_model(spec, config.outcome_model, seed=seed, device=device)
         # Equal, so that labels alone can tell them apart; the paper's start at random.
         if config.equal_start:
             learner.policy.torso.tie_experts()
 
     def update(self, rollout: VisibleRollout) -> dict[str, Tensor]:
         """Learn what the world pays, each labelled segment in the expert of its outcome."""
+        metrics = {} if self.model is None else self.model.learn(rollout)
         label = self._label(rollout)
         experts = self.learner.policy.spec.experts
         routes = labels.routes(label, len(experts))  # (T, B, E + 1)
@@ -117,7 +134,7 @@ class Agent(ExpertsAgent):
         signal = TrainingSignal(
             rollout.reward, grad_mask=self.grad_mask, gate_target=target, gate_weight=weight
         )
-        metrics = self.learner.update(rollout, signal)
+        metrics |= self.learner.update(rollout, signal)
         for k, name in enumerate(experts):
             metrics[f"routing/{name}"] = (expert == k).float().mean()
         return metrics
@@ -130,6 +147,8 @@ class Agent(ExpertsAgent):
             label = labels.credit_episodes(rollout, self.spec.outcome_rewards)
             ends = rollout.done.clone()
             ends[-1] = True  # of an episode that goes on, what was reported so far counts
+        if self.model is not None:
+            label = self._inferred(rollout, self.model.infer(rollout))
         if self.spec.one_sided:
             # Whatever is reported is bad, and has one expert, the second.
             label = torch.where(is_bad(label, self.spec.outcome_rewards), 2, label)
@@ -138,6 +157,26 @@ class Agent(ExpertsAgent):
             generator = self.learner.generator
             label = labels.shuffle_labels(label, ends, generator, everywhere=everywhere)
         return label
+
+    def _inferred(self, rollout: VisibleRollout, probability: Tensor) -> Tensor:
+        """Complete the labels, (T, B), by probabilities of outcomes (T, B, K)."""
+        if self.spec.one_sided:
+            # What is not taken for bad stays without a label: nobody said that it was good.
+            target = torch.tensor(self.spec.outcomes.index(self.spec.target))
+            probability = probability.index_fill(2, target.to(probability.device), 0.0)
+        ended = self.spec.outcomes_end
+        return labels.infer_labels(rollout, probability, self.config.confidence, outcomes_end=ended)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of learner and outcome model."""
+        state = super().state_dict()
+        return state if self.model is None else state | {"model": self.model.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        super().load_state_dict(state)
+        if self.model is not None:
+            self.model.load_state_dict(state["model"])
 
 
 def _even_weights(target: Tensor) -> Tensor:

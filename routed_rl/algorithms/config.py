@@ -1,4 +1,4 @@
-"""The settings of the learner, named as in Stable-Baselines3."""
+"""The settings of the learner, named as in Stable-Baselines3, and of the outcome model."""
 
 from __future__ import annotations
 
@@ -111,7 +111,66 @@ class LearnerConfig:
 def check_recall(recall: float) -> None:
     """Raise ValueError unless this can be the share of bad outcomes that is reported."""
     if not 0.0 < recall <= 1.0:
-        raise ValueError(f"recall is {recall}: give a share above 0, and 1 at most.")
+        raise ValueError(f"recall is {recall}: give a share above 0, at most 1.")
+
+
+@dataclass(frozen=True)
+class OutcomeModelConfig:
+    """The classifier's network, its memory, and how it is fitted."""
+
+    hidden: tuple[int, ...] = (64,)
+    """Widths of the hidden layers."""
+    by_cell: bool = False
+    """Look at all cells of a board with one network: tens of labels do what else takes hundreds."""
+    frames: int = 1
+    """How many of the last frames of an episode are looked at, side by side; 1: the last alone."""
+    capacity: int = 8192
+    """How many frames of outcomes are kept, and of nothing; the newest over the oldest."""
+    steps: int = 20
+    """Optimiser steps for each rollout."""
+    batch_size: int = 256
+    """Frames an optimiser step."""
+    members: int = 1
+    """How many networks are fitted, each from its own weights and on its own minibatches."""
+    recall: float = 1.0
+    """In one-sided worlds, the share of bad outcomes that is assumed to be reported."""
+    learning_rate: float = 1e-3
+    """Step size of AdamW."""
+    weight_decay: float = 1e-4
+    """Weight decay of AdamW."""
+
+
+@dataclass(frozen=True)
+class InferringConfig(LearnerConfig):
+    """The settings of an agent with an outcome model."""
+
+    model_hidden: tuple[int, ...] = (64,)
+    """Widths of the hidden layers of the outcome model."""
+    model_by_cell: bool = False
+    """Let the outcome model look at each cell of a board with the same network: it needs fewer
+    labels."""
+    model_frames: int = 1
+    """How many of the last frames of an episode the outcome model looks at; 1: the last alone."""
+    recall: float = 1.0
+    """In worlds with one-sided oversight, the share of bad outcomes that is assumed to be reported,
+    looked at or not. 1: what is not reported counts as good. Below it: positive-unlabelled
+    learning."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model_frames < 1:
+            raise ValueError(f"model-frames is {self.model_frames}: give 1 or more.")
+        check_recall(self.recall)
+
+    @property
+    def outcome_model(self) -> OutcomeModelConfig:
+        """The settings of the outcome model."""
+        return OutcomeModelConfig(
+            hidden=self.model_hidden,
+            by_cell=self.model_by_cell,
+            frames=self.model_frames,
+            recall=self.recall,
+        )
 
 
 def _at(progress: float, start: float, schedule: Schedule) -> float:

@@ -120,6 +120,35 @@ def gate_loss(
     return (per_sample * labelled).sum() / labelled.sum().clamp(min=1)
 
 
+def non_negative_risk(positive: Tensor, unlabelled: Tensor, prior: float, share: float) -> Tensor:
+    """Compute the risk of a classifier that learns from positives and from unlabelled samples.
+
+    Kiryo et al., "Positive-unlabelled learning with non-negative risk estimator", arXiv 1703.00593,
+    equation 6, with the logistic loss. Their unlabelled samples are of everything, labelled or not.
+    Here those with a label are left out of them; the positives stand for these, by their share.
+    With `prior` equal to `share` every unlabelled sample counts as negative.
+
+    Args:
+        positive: (N,) logits of labelled positives.
+        unlabelled: (M,) logits of samples without a label.
+        prior: share of positives among everything.
+        share: share of labelled positives among everything, at most `prior`; 0: as in the paper.
+
+    Returns:
+        The risk, a scalar.
+
+    Raises:
+        ValueError: if a shape is not (N,).
+    """
+    _check_rank(1, positive=positive)
+    _check_rank(1, unlabelled=unlabelled)
+    as_positive = functional.softplus(-positive).mean()
+    as_negative = (1 - share) * functional.softplus(unlabelled).mean()
+    hidden = (prior - share) * functional.softplus(positive).mean()
+    # What is left is the risk of negatives, below 0 only where positives are learnt by heart.
+    return prior * as_positive + (as_negative - hidden).clamp(min=0)
+
+
 def _check_rank(rank: int, **tensors: Tensor) -> None:
     """Raise ValueError unless all have this rank and one length."""
     shapes = {name: tuple(x.shape) for name, x in tensors.items()}

@@ -133,16 +133,16 @@ class Cells(nn.Module):
 
 
 class DropChannel(nn.Module):
-    """Leave one channel out of (N, C, ...) observations: so a policy can be denied a flag."""
+    """Leave channels out of (N, C, ...) observations: so a policy can be denied a flag."""
 
-    kept: Tensor  # (C - 1,) int64
+    kept: Tensor  # (C - D,) int64, of D that are dropped
 
-    def __init__(self, channels: int, dropped: int) -> None:
-        """Keep all of `channels` but number `dropped`."""
+    def __init__(self, channels: int, *dropped: int) -> None:
+        """Keep all of `channels` but those with the numbers `dropped`."""
         super().__init__()
-        kept = torch.tensor([i for i in range(channels) if i != dropped])
+        kept = torch.tensor([i for i in range(channels) if i not in dropped])
         self.register_buffer("kept", kept, persistent=False)
 
     def forward(self, obs: Tensor) -> Tensor:
-        """Return observations (N, C - 1, ...)."""
+        """Return observations (N, C - D, ...)."""
         return obs.index_select(1, self.kept)

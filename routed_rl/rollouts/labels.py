@@ -19,13 +19,14 @@ import torch
 from torch import Tensor
 
 from routed_rl.rollouts.rollout import Experience, Rollout, VisibleRollout
-from routed_rl.worlds.outcomes import NOTHING, Label, expert_of, names_outcome
+from routed_rl.worlds.outcomes import NOTHING, Label, expert_of, names_outcome, outcome_of
 from routed_rl.worlds.spec import EnvSpec
 
 __all__ = [
     "Label",
     "credit_episodes",
     "hide",
+    "infer_labels",
     "known_segments",
     "label_segments",
     "label_steps",
@@ -99,6 +100,30 @@ def label_segments(end_label: Tensor, ends: Tensor) -> Tensor:
     """
     running = torch.full_like(end_label[:1], Label.RUNNING)
     return torch.cat((end_label, running)).gather(0, _next_end(ends))
+
+
+def infer_labels(
+    rollout: VisibleRollout, probability: Tensor, confidence: float, *, outcomes_end: bool
+) -> Tensor:
+    """Complete labels by outcomes that were inferred with confidence.
+
+    A sure guess ends a segment, as a report does.
+
+    Args:
+        rollout: T steps of B environments.
+        probability: (T, B, K) that each outcome happened.
+        confidence: the least probability at which an outcome is taken for sure.
+        outcomes_end: whether outcomes end episodes; then nothing is inferred of other steps.
+
+    Returns:
+        Labels (T, B) int64.
+    """
+    highest, outcome = probability.max(dim=2)
+    sure = highest >= confidence
+    if outcomes_end:
+        sure &= rollout.terminated
+    end_label = torch.where(sure, outcome_of(outcome), rollout.label)
+    return label_segments(end_label, rollout.segment_end | sure)
 
 
 def known_segments(rollout: VisibleRollout) -> Tensor:

@@ -36,18 +36,21 @@ def seen(rollout: VisibleRollout) -> Tensor:
     return rollout.true_reward.nan_to_num(0.0)
 
 
-def inferred(rollout: VisibleRollout, worth: Tensor, spec: EnvSpec) -> Tensor:
+def inferred(
+    rollout: VisibleRollout, worth: Tensor, spec: EnvSpec, *, keep_paid: bool = False
+) -> Tensor:
     """Reward with what outcomes are worth that were reported or inferred.
 
-    Where outcomes end episodes that is all that an end is worth; elsewhere it comes on top of what
-    the world pays.
+    Where outcomes end episodes that is all that an end is worth, unless what is paid is kept;
+    elsewhere it comes on top of what the world pays.
 
     Args:
         rollout: T steps of B environments.
         worth: (T, B) expected worth of what happened in each step, 0 where nothing did.
         spec: of the world.
+        keep_paid: let it come on top everywhere.
     """
-    if not spec.outcomes_end:
+    if keep_paid or not spec.outcomes_end:
         return rollout.reward + worth
     return torch.where(rollout.terminated, worth, seen(rollout))
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -60,6 +62,39 @@ def test_gate_loss_without_labels_is_zero() -> None:
     assert loss == 0
     assert logits.grad is not None
     assert (logits.grad == 0).all()
+
+
+def softplus(x: float) -> float:
+    return math.log(1 + math.exp(x))
+
+
+def test_risk_of_positives_and_unlabelled_by_hand() -> None:
+    positive = torch.tensor([2.0, 0.0])
+    unlabelled = torch.tensor([1.0, -3.0])
+    as_positive = (softplus(-2) + softplus(0)) / 2
+    wrongly = (softplus(2) + softplus(0)) / 2
+    as_negative = (softplus(1) + softplus(-3)) / 2
+    # Kiryo et al., equation 6: pi R_P^+ + max(0, R_U^- - pi R_P^-).
+    risk = losses.non_negative_risk(positive, unlabelled, prior=0.25, share=0.0)
+    assert as_negative - 0.25 * wrongly > 0
+    assert risk == pytest.approx(0.25 * as_positive + as_negative - 0.25 * wrongly)
+    risk = losses.non_negative_risk(positive, unlabelled, prior=0.75, share=0.0)
+    assert as_negative - 0.75 * wrongly < 0
+    assert risk == pytest.approx(0.75 * as_positive)
+    # A tenth of everything is labelled, and another 0.15 of it are positives without a label.
+    risk = losses.non_negative_risk(positive, unlabelled, prior=0.25, share=0.1)
+    expected = 0.25 * as_positive + 0.9 * as_negative - 0.15 * wrongly
+    assert risk == pytest.approx(expected)
+
+
+def test_where_all_positives_are_labelled_the_risk_is_a_mean_cross_entropy() -> None:
+    positive = torch.tensor([2.0])
+    unlabelled = torch.tensor([1.0, -3.0, 0.5])
+    logits = torch.cat((positive, unlabelled))
+    truth = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, truth)
+    risk = losses.non_negative_risk(positive, unlabelled, prior=0.25, share=0.25)
+    assert risk == pytest.approx(float(expected))
 
 
 def test_a_shape_that_would_broadcast_is_refused() -> None:

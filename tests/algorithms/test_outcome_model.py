@@ -3,12 +3,14 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
+import pytest
 import torch
 import walk
 from helpers import CPU, OPEN, on_the_way, random_rollout, two_open_episodes, world
 from torch import Tensor
 
-from routed_rl.algorithms.outcome_model import OutcomeModel, OutcomeModelConfig
+from routed_rl.algorithms.config import OutcomeModelConfig
+from routed_rl.algorithms.outcome_model import OutcomeModel
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import Decision, Rollout, collect
 from routed_rl.worlds.spec import EnvSpec
@@ -64,6 +66,63 @@ def test_by_cell_a_few_dozen_labels_tell_the_ends_apart_everywhere() -> None:
     probability = model.infer(labels.hide(truth, env.spec))[truth.terminated]
     right = probability.argmax(dim=1) + 1 == truth.outcome[truth.terminated]
     assert right.float().mean() > 0.98
+
+
+def test_no_frame_shows_it_the_oversight_and_all_others_count() -> None:
+    env = world(4)
+    config = OutcomeModelConfig(hidden=(8,), frames=3)
+    model = OutcomeModel(env.spec, config, seed=0, device=CPU)
+    frames = torch.rand(4, 12, *env.spec.obs_shape[1:])  # four channels each, the last a flag
+    for channel in range(12):
+        other = frames.clone()
+        other[:, channel] = 0
+        same = torch.equal(model.probabilities(frames), model.probabilities(other))
+        assert same == (channel in (3, 7, 11))
+
+
+def test_two_frames_show_what_the_last_alone_does_not() -> None:
+    right = {}
+    for frames in (1, 2):
+        env = world(256, oversight=0.5, blur=1.0)
+        config = OutcomeModelConfig(hidden=(32,), by_cell=True, frames=frames)
+        model = OutcomeModel(env.spec, config, seed=0, device=CPU)
+        for seed in range(8):
+            model.learn(labels.hide(random_rollout(env, 64, seed=seed), env.spec))
+        truth = random_rollout(env, 64, seed=99)
+        probability = model.infer(labels.hide(truth, env.spec))
+        asked = truth.terminated & ~truth.overseen
+        found = probability[asked].argmax(dim=1) + 1 == truth.outcome[asked]
+        right[frames] = float(found.float().mean())
+    assert right[1] < 0.7 < 0.95 < right[2]
+
+
+def test_members_begin_and_learn_differently_and_the_mean_is_inferred() -> None:
+    rollout = labels.hide(two_open_episodes(), OPEN)
+    model = model_of(members=3)
+    alone = model_of()
+    assert torch.equal(model.network[0][1][0].weight, alone.network[0][1][0].weight)
+    before = [member[1][0].weight.detach().clone() for member in model.network]
+    assert not torch.equal(before[0], before[1])
+    model.learn(rollout)
+    assert all(
+        not torch.equal(old, member[1][0].weight)
+        for old, member in zip(before, model.network, strict=True)
+    )
+    each = model.infer_each(rollout)
+    assert each.shape == (3, 5, 2, 2)
+    assert (each[:, :, 0] == each[:1, :, 0]).all(), "of what was seen all are certain"
+    assert (each[:, :, 1].std(dim=0) > 0).all()
+    assert torch.equal(model.infer(rollout), each.mean(dim=0))
+
+
+def test_members_draw_minibatches_of_their_own() -> None:
+    model = model_of(members=2, steps=1, learning_rate=0.0, weight_decay=0.0)
+    model.network[1].load_state_dict(model.network[0].state_dict())
+    model.learn(labels.hide(two_open_episodes(), OPEN))
+    first, second = (
+        torch.cat([p.grad.flatten() for p in member.parameters()]) for member in model.network
+    )
+    assert not torch.equal(first, second), "equal networks, so only the minibatches differ"
 
 
 def even(model: OutcomeModel) -> OutcomeModel:
@@ -144,14 +203,15 @@ def test_rare_outcomes_have_the_probability_that_they_have() -> None:
         assert torch.allclose(model.probabilities(frames), expected, atol=0.03)
 
 
-def test_with_frames_of_nothing_it_goes_on_to_the_same_bits() -> None:
+@pytest.mark.parametrize("members", [1, 2])
+def test_with_frames_of_nothing_it_goes_on_to_the_same_bits(members: int) -> None:
     rollout = labels.hide(two_open_episodes(), OPEN)
-    model = model_of(capacity=2)
+    model = model_of(capacity=2, members=members)
     model.learn(rollout)
     quiet = model.state_dict()["quiet"]
     assert quiet["outcomes"].tolist() == [2, 2], "nothing is the class behind the two outcomes"
     assert sorted(quiet["frames"].flatten().tolist()) == [6, 8], "the newest over the oldest"
-    twin = model_of(seed=1, capacity=2)
+    twin = model_of(seed=1, capacity=2, members=members)
     twin.load_state_dict(deepcopy(model.state_dict()))
     for one in (model, twin):
         one.learn(rollout)

@@ -16,6 +16,9 @@ def test_views_of_the_reward_by_hand() -> None:
     value = torch.tensor([[9.0] * 4, [0.0, 0.25, 1.0, 9.0]])
     inferred = rewards.inferred(rollout, value, BY_HAND)
     assert inferred.tolist() == [[0, 0, 0, 0], [0, 0.25, 1, 0]]
+    cost = torch.tensor([[0.0] * 4, [-2.0, -0.5, 0.0, 0.0]])
+    kept = rewards.inferred(rollout, cost, BY_HAND, keep_paid=True)
+    assert kept.tolist() == [[0, 0, 0, 0], [-1, 0.5, 1, 0]]
 
 
 def test_views_of_the_reward_where_outcomes_end_nothing() -> None:
