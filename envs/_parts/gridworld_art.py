@@ -23,8 +23,8 @@ LINE: Colour = (222, 219, 211)
 WALL: Colour = (92, 94, 99)
 AGENT: Colour = (47, 52, 64)
 OVERSEEN: Colour = (255, 221, 119)
-_LIT: Colour = (250, 226, 218)
-_GLOW: Colour = (226, 92, 62)
+_LIT: Colour = (253, 232, 224)
+_GLOW: Colour = (236, 128, 100)
 _TARGET: Colour = (20, 158, 173)
 _OTHERS: tuple[Colour, ...] = ((146, 88, 196), (206, 74, 96), (222, 133, 46), (96, 125, 79))
 
@@ -136,7 +136,7 @@ def paint_agent(tile: Tile, pixels: Pixels) -> None:
 def _paint_glow(tile: Tile, pixels: Pixels) -> None:
     """Paint a red light that comes from the edges of a cell and fades towards its middle."""
     out = np.maximum(abs(pixels.x), abs(pixels.y))
-    strength = np.clip((out - 0.62) / 0.38, 0, 1)[:, :, None] ** 1.5
+    strength = np.clip((out - 0.7) / 0.3, 0, 1)[:, :, None] ** 2
     tile += strength * (np.array(_GLOW) - tile)
 
 
