@@ -181,6 +181,9 @@ class Gridworld(Episodes):
     """
 
     STATE = ("cells", "overseen_ends", "spurious", "age", "labels")
+    _cells: Tensor  # (B, 1 + K) int64, of agent and ends
+    _overseen_ends: Tensor  # (B, K) bool
+    _spurious: Tensor  # (B, cells) bool, or (B, 0)
 
     def __init__(self, config: Config, num_envs: int, *, seed: int, device: torch.device) -> None:
         """Make `num_envs` worlds whose draws all come from `seed`."""
@@ -199,8 +202,9 @@ class Gridworld(Episodes):
 
     def reset(self) -> Tensor:
         """Start new episodes everywhere and return their first observations (B, C, H, W)."""
-        self._cells, overseen_ends, self._spurious = self._draw()
-        self._overseen_ends = self._affordable(overseen_ends)
+        for name, new in self._draw().items():
+            setattr(self, f"_{name}", new)
+        self._overseen_ends = self._affordable(self._overseen_ends)
         self._age = self._zero_ages()
         self._final = self._frames()
         return self._final
@@ -214,7 +218,7 @@ class Gridworld(Episodes):
         agent = self._maps.neighbour[self._cells[:, 0], actions][:, None]  # (B, 1)
         ends = self._cells[:, 1:]
         # At most one end is in the agent's cell, so the sum is its number, or 0.
-        outcome = ((agent == ends) * self._ids).sum(dim=1)
+        outcome = self._judge(((agent == ends) * self._ids).sum(dim=1))
         terminated = outcome != NOTHING
         self._cells = torch.cat((agent, ends), dim=1)
         self._age = self._age + 1
@@ -257,6 +261,10 @@ class Gridworld(Episodes):
         """Lay out where everything is now, (B, C, H, W)."""
         return self._observe(self._cells, self._overseen_ends, self._spurious)
 
+    def _judge(self, end: Tensor) -> Tensor:
+        """Say what it is to reach end k + 1, or 0 for none: the outcome, (B,) int64 both."""
+        return end
+
     def _see(self, outcome: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Say what the overseer sees: overseen (B,) bool, reported (B,) int64; count the labels."""
         seen_ends = self._overseen_ends
@@ -270,20 +278,18 @@ class Gridworld(Episodes):
     def _restart(self, done: Tensor) -> None:
         """Begin a new episode where one is done, (B,) bool."""
         # Drawn for all and used where done: to count rows, the host would wait for the device.
-        cells, overseen_ends, spurious = self._draw()
         row = done[:, None]
-        self._cells = torch.where(row, cells, self._cells)
-        overseen_ends = torch.where(row, overseen_ends, self._overseen_ends)
-        self._overseen_ends = self._affordable(overseen_ends)
-        self._spurious = torch.where(row, spurious, self._spurious)
+        for name, new in self._draw().items():
+            setattr(self, f"_{name}", torch.where(row, new, getattr(self, f"_{name}")))
+        self._overseen_ends = self._affordable(self._overseen_ends)
         self._age = torch.where(done, 0, self._age)
 
-    def _draw(self) -> tuple[Tensor, Tensor, Tensor]:
+    def _draw(self) -> dict[str, Tensor]:
         """Draw B new episodes.
 
         Returns:
-            Cells of agent and ends (B, 1 + K), which ends are overseen (B, K), and spurious marks
-            (B, cells); without any these are (B, 0).
+            Rows by the names of `STATE`: cells of agent and ends (B, 1 + K), which ends are
+            overseen (B, K), and spurious marks (B, cells); without any these are (B, 0).
         """
         ends = len(self.config.outcomes)
         things = 1 + ends
@@ -295,7 +301,8 @@ class Gridworld(Episodes):
         if self.oversight.reach is not None:
             distance = self._maps.distance[cells[:, :1], cells[:, 1:]]  # (B, K)
         overseen_ends = self.oversight.draw(for_ends, distance)
-        return cells, overseen_ends, for_marks < self.config.spurious_oversight
+        spurious = for_marks < self.config.spurious_oversight
+        return {"cells": cells, "overseen_ends": overseen_ends, "spurious": spurious}
 
     def _affordable(self, overseen_ends: Tensor) -> Tensor:
         """Let no end be overseen any more, (B, K), when the budget of labels is spent."""

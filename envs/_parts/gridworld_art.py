@@ -23,6 +23,8 @@ LINE: Colour = (222, 219, 211)
 WALL: Colour = (92, 94, 99)
 AGENT: Colour = (47, 52, 64)
 OVERSEEN: Colour = (255, 221, 119)
+_LIT: Colour = (253, 232, 224)
+_GLOW: Colour = (236, 128, 100)
 _TARGET: Colour = (20, 158, 173)
 _OTHERS: tuple[Colour, ...] = ((146, 88, 196), (206, 74, 96), (222, 133, 46), (96, 125, 79))
 
@@ -45,22 +47,26 @@ class Pixels(NamedTuple):
         return cls(x, y)
 
 
-def render(channels: Tensor, spec: EnvSpec, mode: str) -> Picture | str:
+def render(
+    channels: Tensor, spec: EnvSpec, mode: str, *, lit: Tensor | None = None
+) -> Picture | str:
     """Draw one observation.
 
     Args:
         channels: (C, H, W) agent, each end, oversight and, if there are any, walls.
         spec: names the ends.
         mode: "rgb_array" for (H * TILE, W * TILE, 3) uint8, "ansi" for lines of text.
+        lit: (H, W), the cells in which a cue shows, for worlds with a cue.
 
     Raises:
         ValueError: if the mode is neither.
     """
     cells = channels.cpu().numpy() > 0
+    glow = None if lit is None else lit.cpu().numpy() > 0
     if mode == "rgb_array":
-        return _draw(cells, spec)
+        return _draw(cells, spec, glow)
     if mode == "ansi":
-        return _text(cells, spec)
+        return _text(cells, spec) + _cue_line(glow)
     raise ValueError(f"render mode {mode!r} is unknown: choose rgb_array or ansi.")
 
 
@@ -79,6 +85,13 @@ def _text(cells: Mask, spec: EnvSpec) -> str:
         letters[channel] = np.where(overseen[channel], name[0].upper(), name[0].lower())
     letters[cells[0]] = "@"
     return "\n".join(" ".join(row) for row in letters)
+
+
+def _cue_line(glow: Mask | None) -> str:
+    """Write a last line that says whether a cue shows, if the world has one."""
+    if glow is None:
+        return ""
+    return "\nlit" if glow.any() else "\ndark"
 
 
 def by_tiles(height: int, width: int, paint: Callable[[Tile, Pixels, int, int], None]) -> Picture:
@@ -120,19 +133,30 @@ def paint_agent(tile: Tile, pixels: Pixels) -> None:
     tile[(pixels.x + 0.12) ** 2 + (pixels.y + 0.14) ** 2 < 0.09**2] = PAPER
 
 
-def _draw(cells: Mask, spec: EnvSpec) -> Picture:
-    """Paint a board from its channels (C, H, W)."""
+def _paint_glow(tile: Tile, pixels: Pixels) -> None:
+    """Paint a red light that comes from the edges of a cell and fades towards its middle."""
+    out = np.maximum(abs(pixels.x), abs(pixels.y))
+    strength = np.clip((out - 0.7) / 0.3, 0, 1)[:, :, None] ** 2
+    tile += strength * (np.array(_GLOW) - tile)
+
+
+def _draw(cells: Mask, spec: EnvSpec, glow: Mask | None) -> Picture:
+    """Paint a board from its channels (C, H, W), with a cue in some cells (H, W)."""
 
     def paint(tile: Tile, pixels: Pixels, row: int, column: int) -> None:
-        _paint_cell(tile, pixels, cells[:, row, column], spec)
+        lit = glow is not None and bool(glow[row, column])
+        _paint_cell(tile, pixels, cells[:, row, column], spec, lit=lit)
 
     return by_tiles(cells.shape[1], cells.shape[2], paint)
 
 
-def _paint_cell(tile: Tile, pixels: Pixels, here: Mask, spec: EnvSpec) -> None:
+def _paint_cell(tile: Tile, pixels: Pixels, here: Mask, spec: EnvSpec, *, lit: bool) -> None:
     """Paint what is in one cell: `here` (C,) says which channels are marked."""
     ends = len(spec.outcomes)
-    paint_ground(tile, pixels, OVERSEEN if here[1 + ends] else PAPER)
+    ground = _LIT if lit else PAPER
+    paint_ground(tile, pixels, OVERSEEN if here[1 + ends] else ground)
+    if lit:
+        _paint_glow(tile, pixels)
     if len(here) > 2 + ends and here[2 + ends]:
         paint_wall(tile, pixels)
     for k in np.flatnonzero(here[1 : 1 + ends]):

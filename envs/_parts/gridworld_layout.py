@@ -6,7 +6,7 @@ Channels: the agent, each end, the oversight and, if there are any, the walls.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -71,15 +71,20 @@ class Layout:
             walls[:, self._free] = 0.0
         return flat.view(-1, *self._spec.obs_shape)
 
-    def scenes(self) -> Iterator[Scene]:
-        """Yield two placements of the ends, each with no end overseen and with all."""
+    def scenes(self, overseen: Sequence[bool] = (False, True)) -> Iterator[Scene]:
+        """Yield two placements of the ends, each with no end overseen and with all.
+
+        Args:
+            overseen: which of these, and in which order.
+        """
         kinds = len(self._spec.outcomes)
         generator = torch.Generator().manual_seed(_BOARD_SEED)
         for number in range(1, 1 + _BOARDS):
             order = torch.randperm(len(self._free), generator=generator)
             ends = self._free[order[:kinds].to(self._free.device)]
-            for overseen, name in ((False, "unseen"), (True, "overseen")):
-                yield self._scene(f"board {number}, {name}", ends, overseen=overseen)
+            for seen in overseen:
+                name = "overseen" if seen else "unseen"
+                yield self._scene(f"board {number}, {name}", ends, overseen=seen)
 
     def _scene(self, title: str, ends: Tensor, *, overseen: bool) -> Scene:
         """Put the agent on every cell that the ends (K,) leave free."""
