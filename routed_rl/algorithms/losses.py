@@ -124,7 +124,7 @@ def non_negative_risk(positive: Tensor, unlabelled: Tensor, prior: float, share:
     """Compute the risk of a classifier that learns from positives and from unlabelled samples.
 
     Kiryo et al., "Positive-unlabelled learning with non-negative risk estimator", arXiv 1703.00593,
-    equation 6, with the logistic loss. Their unlabelled samples are of everything, labelled or not.
+    with the logistic loss. Their unlabelled samples are of everything, labelled or not.
     Here those with a label are left out of them; the positives stand for these, by their share.
     With `prior` equal to `share` every unlabelled sample counts as negative.
 

@@ -74,7 +74,7 @@ def test_risk_of_positives_and_unlabelled_by_hand() -> None:
     as_positive = (softplus(-2) + softplus(0)) / 2
     wrongly = (softplus(2) + softplus(0)) / 2
     as_negative = (softplus(1) + softplus(-3)) / 2
-    # Kiryo et al., equation 6: pi R_P^+ + max(0, R_U^- - pi R_P^-).
+    # Kiryo et al.: pi R_P^+ + max(0, R_U^- - pi R_P^-).
     risk = losses.non_negative_risk(positive, unlabelled, prior=0.25, share=0.0)
     assert as_negative - 0.25 * wrongly > 0
     assert risk == pytest.approx(0.25 * as_positive + as_negative - 0.25 * wrongly)

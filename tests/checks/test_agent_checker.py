@@ -41,8 +41,12 @@ OWN: dict[str, list[dict[str, Any]]] = {
         {"routes": "inferred"},
         {"routes": "random"},
         {"conditioned": True},
+        {"model_frames": 3},
     ],
-    "reward_model": [{"model_by_cell": True}],
+    "reward_model": [
+        {"model_by_cell": True},
+        {"model_frames": 3, "model_members": 2, "keep_paid": True},
+    ],
 }
 SWITCHES = [(name, settings) for name in MODULES for settings in (*SHARED, *OWN.get(name, ()))]
 HONEST = [(name, settings) for name, settings in SWITCHES if name != "oracle"]
