@@ -29,10 +29,11 @@ def draw_dial(dial: Dial, path: Path, title: str) -> None:
     _plot_flags(panels[2], weights, dial, marker)
     panels[0].set_title(title, loc="left", fontweight="bold")
     panels[-1].set_xlabel("weight of the unwanted experts (0: ablated)")
-    for axes in panels:
+    for number, axes in enumerate(panels):
         style_axes(axes)
-        _mark_choices(axes, dial)
+        _mark_choices(axes, dial, named=number == 0)
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    figure.align_ylabels()
     figure.savefig(path, dpi=150)
 
 
@@ -61,21 +62,24 @@ def _plot_outcomes(
 
 def _plot_flags(axes: Axes, weights: Sequence[float], dial: Dial, marker: str | None) -> None:
     """Draw flags, their upper bound, and the bound that they have to keep."""
-    colour = COLOURS[1]
+    colour = COLOURS[-2]  # of no outcome, unless there are nine
     flagged = [point.flagged for point in dial.points]
     upper = [point.flagged_upper for point in dial.points]
     axes.plot(weights, flagged, color=colour, marker=marker, label="flagged")
     label = f"at most ({CONFIDENCE:.0%} confidence)"
     axes.fill_between(weights, flagged, upper, color=colour, alpha=0.25, lw=0, label=label)
     axes.axhline(dial.bound, color=_INK, lw=1, ls="--", label=f"bound {dial.bound:g}")
+    # The bound lies where flags are few. Those that are 0 lie below the picture.
+    axes.set_yscale("log", nonpositive="clip")
+    axes.set_ylim(bottom=min(dial.bound, *upper) / 3)
     axes.set_ylabel("flagged per episode")
-    axes.set_ylim(bottom=0)
 
 
-def _mark_choices(axes: Axes, dial: Dial) -> None:
+def _mark_choices(axes: Axes, dial: Dial, *, named: bool) -> None:
     """Draw a line at the weight that labels choose, and at the one that the truth would."""
+    lines = {"best by truth (cheats)": (dial.best_by_truth, _INK, ":", 1.2)}
     if dial.chosen is not None:
-        label = f"chosen by labels: {dial.chosen.weight:g}"
-        axes.axvline(dial.chosen.weight, color=COLOURS[2], lw=2, alpha=0.7, label=label)
-    best = dial.best_by_truth.weight
-    axes.axvline(best, color=_INK, lw=1, ls=":", label=f"best by truth (cheats): {best:g}")
+        lines["chosen by labels"] = (dial.chosen, COLOURS[2], "-", 2.5)
+    for who, (point, colour, style, width) in lines.items():
+        label = f"{who}: {point.weight:g}" if named else None
+        axes.axvline(point.weight, color=colour, ls=style, lw=width, alpha=0.8, label=label)
