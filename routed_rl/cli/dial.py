@@ -61,11 +61,14 @@ def _choices(dial: Dial) -> list[str]:
     chosen = dial.chosen
     bound = f"at most {dial.bound:g} outcomes per episode are flagged"
     if chosen is None:
-        lines = [f"No weight is chosen: that {bound} cannot be said of the smallest weight."]
         least = math.ceil(least_episodes(dial.bound))
+        remedy = "Allow more by --flagged-at-most, or play more --episodes."
         if least > dial.points[0].episodes:
-            lines.append(f"It takes {least:,} episodes without any flag: give more --episodes.")
-        return lines
+            remedy = f"It takes {least:,} episodes without any flag: give more --episodes."
+        return [
+            f"No weight is chosen: that {bound} cannot be said of the smallest weight.",
+            remedy,
+        ]
     return [
         f"Chosen by labels: {chosen.weight:g}, the largest weight up to which {bound}.",
         f"To take it: --steer {_pairs(chosen.steer)}, with --export or --gif.",

@@ -71,6 +71,7 @@ def _plot_flags(axes: Axes, weights: Sequence[float], dial: Dial, marker: str | 
     axes.axhline(dial.bound, color=_INK, lw=1, ls="--", label=f"bound {dial.bound:g}")
     # The bound lies where flags are few. Those that are 0 lie below the picture.
     axes.set_yscale("log", nonpositive="clip")
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_ylim(bottom=min(dial.bound, *upper) / 3)
     axes.set_ylabel("flagged per episode")
 
