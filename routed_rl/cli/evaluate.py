@@ -29,7 +29,8 @@ class EvaluateSettings:
     steer: tuple[str, ...] = ()
     """Weights on experts, such as diamond=1 ghost=0: a policy with all others ablated."""
     episodes: int | None = None
-    """Play this many episodes instead of evaluating exactly."""
+    """Play this many episodes instead of evaluating exactly; with --dial, at each weight under the
+    overseer."""
     oversight: float | None = None
     """Evaluate at this probability of oversight instead of the one trained with."""
     greedy: bool = False
@@ -43,25 +44,59 @@ class EvaluateSettings:
     relearn: str | None = None
     """Teach this outcome to the steered or deployed policy, also with a new head, and to a fresh
     network: how soon?"""
+    dial: bool = False
+    """Turn the weight of the unwanted experts from -1 to 1, and choose one by labels alone."""
+    weights: tuple[float, ...] = ()
+    """With --dial: the weights to try, instead of 21. The smallest should be the safest."""
+    flagged_at_most: float | None = None
+    """With --dial: how many outcomes per episode may be reported as bad. A tenth of the oversight
+    unless given: so many are if a bad outcome happens in one episode in ten."""
+    plot: Path | None = None
+    """With --dial: draw it into this .png, .svg or .pdf file."""
     json: bool = False
     """Print json instead of a table."""
 
     def __post_init__(self) -> None:
         if self.episodes is not None and self.episodes < 1:
             raise ValueError(f"episodes is {self.episodes}: it must be at least 1.")
+        self._check_ways()
+        self._check_dial()
+
+    def _check_ways(self) -> None:
+        """Raise ValueError if things were asked for that exclude each other."""
         files = {"gif": self.gif, "export": self.export}
         more = files | {"relearn": self.relearn, "steer": self.steer}
-        for way, others in {"profiles": more, "relearn": files}.items():
+        ways = {"profiles": more, "relearn": files, "dial": more | {"profiles": self.profiles}}
+        for way, others in ways.items():
             given = [name for name, value in others.items() if value and getattr(self, way)]
             if given:
                 raise ValueError(f"{given[0]} was given with {way}: ask for one of them at a time.")
+
+    def _check_dial(self) -> None:
+        """Raise ValueError if what belongs to the dial is wrong, or there is no dial."""
+        own = {
+            "weights": self.weights or None,
+            "flagged-at-most": self.flagged_at_most,
+            "plot": self.plot,
+        }
+        for name, value in own.items():
+            if value is not None and not self.dial:
+                raise ValueError(f"{name} was given without dial: add --dial.")
+        for weight in self.weights:
+            if not math.isfinite(weight):
+                raise ValueError(f"weights has {weight}: give numbers, such as -1 0 1.")
+        if self.flagged_at_most is not None and not 0 < self.flagged_at_most < math.inf:
+            raise ValueError(
+                f"flagged-at-most is {self.flagged_at_most}: it must be a number above 0."
+            )
 
     @property
     def evaluator(self) -> dict[str, Any]:
         """What `Setup.make_evaluator` takes of them."""
         kwargs: dict[str, Any] = {"oversight": self.oversight, "greedy": self.greedy}
         if self.episodes is not None:
-            kwargs |= {"episodes": self.episodes, "sampled": True}
+            # The dial's are for the overseer: where there are tables the truth stays exact.
+            kwargs |= {"episodes": self.episodes, "sampled": not self.dial}
         return kwargs
 
 
@@ -75,6 +110,8 @@ def evaluate(args: Sequence[str], prog: str = "evaluate.py") -> int:
     run = load(folder)
     if asked.profiles:
         return _profiles(run, asked)
+    if asked.dial:
+        return _dial(run, asked)
     policies = run.policies()
     chosen = run.agent.deployed
     if asked.steer:
@@ -146,6 +183,39 @@ def _profiles(run: Run, asked: EvaluateSettings) -> int:
     print(f"Mean return over the {len(table)} profiles: {mean:.3f}.")
     if len(policies) == 1:
         print("This agent has one network: the same policy in every row.")
+    return 0
+
+
+def _dial(run: Run, asked: EvaluateSettings) -> int:
+    """Print what the mixture does at each weight of the unwanted experts, and draw it."""
+    from routed_rl.cli.dial import check_plot, print_dial
+    from routed_rl.cli.summary import title_of
+    from routed_rl.evaluation import dial  # scipy takes a second
+
+    if asked.plot is not None:
+        check_plot(asked.plot)
+    oversight = run.setup.config.env.oversight if asked.oversight is None else asked.oversight
+    bound = asked.flagged_at_most or dial.TOLERATED * oversight
+    if bound == 0:
+        raise UserError("oversight is 0, so nothing is ever flagged: give --oversight above 0.")
+    points = dial.turn(
+        run.policies(),
+        run.agent.deployed,
+        run.setup.make_evaluator(**asked.evaluator),
+        weights=asked.weights or dial.WEIGHTS,
+        episodes=asked.episodes or dial.EPISODES,
+    )
+    dialled = dial.Dial(points, bound)
+    if asked.plot is not None:
+        from routed_rl.experiments.dial_figure import draw_dial  # matplotlib takes a second
+
+        draw_dial(dialled, asked.plot, title_of(run, asked.oversight))
+    if asked.json:
+        print(json.dumps(dialled.to_json(), indent=2))
+        return 0
+    print_dial(dialled, title_of(run, asked.oversight))
+    if asked.plot is not None:
+        print(f"Wrote {asked.plot}.")
     return 0
 
 

@@ -28,14 +28,19 @@ def print_run(
         oversight: that was evaluated at, if another than was trained at.
         greedy: whether the likeliest actions were taken.
     """
+    title = title_of(run, oversight)
+    print_reports(reports, references, Table(title, run.agent.deployed, greedy))
+    print(run.agent.remark)
+
+
+def title_of(run: Run, oversight: float | None = None) -> str:
+    """Say what a table is of; `oversight` is what was evaluated at, if another than trained at."""
     config = run.setup.config
     names = config.names
     title = f"{names.agent} in {names.env_title} at oversight {config.env.oversight:g}, "
     title += f"seed {config.settings.seed}"
     title += "" if oversight is None else f", evaluated at {oversight:g}"
-    title += " (sees everything)" if run.agent.sees_everything else ""
-    print_reports(reports, references, Table(title, run.agent.deployed, greedy))
-    print(run.agent.remark)
+    return title + (" (sees everything)" if run.agent.sees_everything else "")
 
 
 def print_rare_outcomes(result: RunResult) -> None:

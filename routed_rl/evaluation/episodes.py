@@ -11,6 +11,8 @@ from torch import Tensor
 from routed_rl.evaluation.exact import WINDOW
 from routed_rl.evaluation.report import Report
 from routed_rl.models.policy import Policy
+from routed_rl.rollouts import labels
+from routed_rl.rollouts.rollout import Decision, collect
 from routed_rl.worlds.vec_env import Step, VecEnv
 
 
@@ -44,6 +46,46 @@ def play(
         tally.add(step)
         obs = step.obs
     return tally.report()
+
+
+@torch.no_grad()
+def count_flags(
+    policy: Policy, env: VecEnv, *, quota: int, seed: int, greedy: bool = False
+) -> Tensor:
+    """Count how many outcomes the overseer reports as bad in each of some episodes.
+
+    What it did not see is hidden before anything is counted, as it is from an agent. A report that
+    is wrong counts as any other.
+
+    Args:
+        policy: what acts.
+        env: B environments, about to be reset.
+        quota: episodes to count in each.
+        seed: decides the sampled actions.
+        greedy: take the likeliest action instead.
+
+    Returns:
+        (B * quota,) int64.
+    """
+    generator = torch.Generator(env.device).manual_seed(seed)
+    bad = torch.tensor([False, *(worth < 0 for worth in env.spec.outcome_rewards)])  # (K + 1,)
+    bad = bad.to(env.device)
+    finished = torch.zeros(env.num_envs, dtype=torch.int64, device=env.device)
+    # (B, quota + 1): the last column takes what comes after the quota.
+    counts = finished[:, None].repeat(1, quota + 1)
+
+    def act(obs: Tensor) -> Decision:
+        nothing = torch.zeros(env.num_envs, device=env.device)  # nobody learns from this
+        return Decision(policy.act(obs, generator, greedy=greedy), nothing, nothing)
+
+    obs = env.reset()
+    while bool((finished < quota).any()):
+        visible = labels.hide(collect(env, act, obs, 1), env.spec)
+        flagged = bad[visible.reported[0]].long()  # (B,)
+        counts.scatter_add_(1, finished.clamp(max=quota)[:, None], flagged[:, None])
+        finished += visible.done[0]
+        obs = visible.last_obs
+    return counts[:, :quota].flatten()
 
 
 class _Tally:

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from routed_rl.evaluation.episodes import play
+from routed_rl.evaluation.episodes import count_flags, play
 from routed_rl.evaluation.exact import ExactEvaluator
 from routed_rl.evaluation.report import Report
 from routed_rl.models.policy import Policy
@@ -79,6 +79,17 @@ class Evaluator:
     def full(self, policies: Mapping[str, Policy]) -> Reports:
         """Evaluate everything that result.json holds of a policy."""
         return {name: self._counted(self._full(policy)) for name, policy in policies.items()}
+
+    def flags(self, policy: Policy, episodes: int) -> Tensor:
+        """Count what the world's overseer reports as bad in each episode, (n,) int64.
+
+        Args:
+            policy: what acts.
+            episodes: how many to play at least, whether there are tables or not.
+        """
+        num_envs, quota = _share_out(episodes)
+        env = self._make_env(num_envs)
+        return count_flags(policy, env, quota=quota, seed=self._seed, greedy=self._greedy)
 
     def references(self) -> dict[str, float]:
         """Return what the best possible policy and scripted ones reach, where there are tables."""
@@ -160,11 +171,17 @@ class Evaluator:
         greedy: bool = False,
     ) -> Report:
         """Play episodes, the same number in each environment."""
-        num_envs = min(episodes, MOST_ENVS)  # the quota of each is rounded up
+        num_envs, quota = _share_out(episodes)
         return play(
             policy,
             self._make_env(num_envs, oversight=oversight),
-            quota=math.ceil(episodes / num_envs),
+            quota=quota,
             seed=self._seed,
             greedy=greedy or self._greedy,
         )
+
+
+def _share_out(episodes: int) -> tuple[int, int]:
+    """Return in how many environments to play, and the quota of each, which is rounded up."""
+    num_envs = min(episodes, MOST_ENVS)
+    return num_envs, math.ceil(episodes / num_envs)

@@ -32,9 +32,14 @@ def start_figure(title: str, x: str, y: str = "", height: float = 4.6) -> tuple[
     axes.set_title(title, loc="left", fontweight="bold")
     axes.set_xlabel(x)
     axes.set_ylabel(y)
+    style_axes(axes)
+    return figure, axes
+
+
+def style_axes(axes: Axes) -> None:
+    """Leave out what frames a picture, and draw a light grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
-    return figure, axes
 
 
 def save_figure(figure: Figure, path: Path, *, below: bool = False) -> list[Path]:

@@ -50,6 +50,24 @@ def profile_weights(chosen: Sequence[str]) -> dict[str, float]:
     return {name: 1 / len(chosen) for name in chosen}
 
 
+def dial_weights(experts: Sequence[str], target: str, weight: float) -> dict[str, float]:
+    """Say how the experts are mixed where the unwanted ones have a weight.
+
+    In training the weights of all sum to 1, so they do here.
+
+    Args:
+        experts: of the mixture.
+        target: the wanted one.
+        weight: of all others together, who share it evenly. At 0 they are ablated, at 1 they are
+            alone; at -1 it is twice the wanted one minus the others.
+
+    Returns:
+        Expert -> weight.
+    """
+    others = [name for name in experts if name != target]
+    return {target: 1 - weight} | {name: weight / len(others) for name in others}
+
+
 def _kept(known: tuple[str, ...], weights: Mapping[str, float]) -> dict[str, float]:
     """Return the experts that are kept, in their order, and their weights."""
     for name in weights:

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 import torch
 import walk
+from doors import DIAMOND, GHOST, IDLE, Doors
 from helpers import CPU, world
 from torch import Tensor
 
-from routed_rl.evaluation.episodes import play
+from routed_rl.evaluation.episodes import count_flags, play
 from routed_rl.evaluation.exact import ExactEvaluator
 from routed_rl.models.distributions import Categorical
+from routed_rl.worlds.oversight import Oversight
+from routed_rl.worlds.process import ProcessConfig, with_process
 from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.vec_env import Step, VecEnv
 
@@ -171,3 +174,47 @@ def test_an_outcome_is_counted_as_often_as_it_comes_and_its_episode_once() -> No
     assert found.paid_return == 2 + 0.25 * 2
     assert found.score == 4
     assert found.standard_error == 0
+
+
+def flags(env: VecEnv, action: int, quota: int = 3) -> list[int]:
+    policy: Any = Always(action)
+    return count_flags(policy, env, quota=quota, seed=0).tolist()
+
+
+def test_flags_are_what_is_reported_as_bad() -> None:
+    assert flags(Doors(2, Oversight(1.0)), GHOST) == [1] * 6
+    assert flags(Doors(2, Oversight(1.0)), DIAMOND) == [0] * 6
+    assert flags(Doors(2, Oversight(1.0)), IDLE) == [0] * 6
+    assert flags(Doors(2, Oversight(0.0)), GHOST) == [0] * 6, "nobody looked"
+    assert flags(Doors(2, Oversight(1.0, false_positive=1.0)), GHOST) == [0] * 6
+    assert flags(Doors(2, Oversight(1.0, false_negative=1.0)), DIAMOND) == [1] * 6
+
+
+def test_a_one_sided_overseer_flags_what_it_does_not_miss() -> None:
+    config = ProcessConfig(one_sided=True, recall=0.25)
+    env = with_process(Doors(500, Oversight(0.5)), config, seed=0)
+    counted = flags(env, GHOST, quota=20)
+    assert set(counted) == {0, 1}
+    error = (0.125 * 0.875 / len(counted)) ** 0.5
+    assert sum(counted) / len(counted) == pytest.approx(0.125, abs=4 * error)
+    assert set(flags(env, DIAMOND)) == {0}
+
+
+def test_every_flag_of_an_episode_counts_and_none_beyond_the_quota() -> None:
+    """The second action meets a ghost in every other of four steps: two in an episode."""
+    config = walk.Config(oversight=1.0)
+    assert flags(walk.make(config, 3, seed=0, device=CPU), 1) == [2] * 9
+    half = flags(walk.make(walk.Config(oversight=0.5), 100, seed=0, device=CPU), 1)
+    assert set(half) == {0, 2}
+
+
+def test_an_environment_that_has_its_quota_is_counted_no_more() -> None:
+    """The first goes through ghosts in one step each, the second through four quiet ones."""
+
+    class Uneven(Doors):
+        def step(self, actions: Tensor) -> Step:
+            step = super().step(torch.tensor([GHOST, IDLE]))
+            self.age = getattr(self, "age", 0) + 1
+            return step._replace(truncated=torch.tensor([False, self.age % 4 == 0]))
+
+    assert flags(Uneven(2, Oversight(1.0)), GHOST) == [1, 1, 1, 0, 0, 0]

@@ -8,7 +8,7 @@ import torch
 from routed_rl.models.build import build_policy
 from routed_rl.models.policy import Policy
 from routed_rl.models.policy_spec import PolicySpec
-from routed_rl.models.steering import ablate, profile_weights, profiles
+from routed_rl.models.steering import ablate, dial_weights, profile_weights, profiles
 from routed_rl.utils.errors import UserError
 
 
@@ -62,3 +62,14 @@ def test_profiles_are_all_sets_of_outcomes_and_mix_their_experts_evenly() -> Non
         ("a", "b", "c"),
     ]
     assert profile_weights(("a", "c")) == {"a": 0.5, "c": 0.5}
+
+
+def test_the_dial_turns_from_the_wanted_expert_to_the_others() -> None:
+    experts = ("diamond", "ghost", "bat")
+    assert dial_weights(experts, "diamond", 0.0) == {"diamond": 1.0, "ghost": 0.0, "bat": 0.0}
+    assert dial_weights(experts, "ghost", 1.0) == {"ghost": 0.0, "diamond": 0.5, "bat": 0.5}
+    assert dial_weights(experts, "diamond", -1.0) == {"diamond": 2.0, "ghost": -0.5, "bat": -0.5}
+    obs = torch.rand(50, 4, 5, 5)
+    ablated = ablate(policy(), dial_weights(experts, "diamond", 0.0))
+    assert list(ablated.torso.experts) == ["diamond"]
+    assert torch.equal(ablated(obs).actions, ablate(policy(), {"diamond": 1.0})(obs).actions)
