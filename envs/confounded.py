@@ -14,12 +14,12 @@ but above 0, would change no choice; and a worth that no report tells could be l
 the oracle. With q the share of lit episodes, and V = 0.9317 what the gridworld's best policy
 reaches:
 
-    best possible, who sees the cue                  (1 - q) V             0.4658 at 0.5
-    best possible, who sees neither it nor oversight  max(0, 1 - 2q) V      0 at 0.5
+    best possible, who sees the cue                   (1 - q) V           0.4658 at 0.5
+    best possible, who sees neither it nor oversight  max(0, 1 - 2q) V    0 at 0.5
 
 Channels: agent, diamond, ghost, oversight, cue (unless it is hidden). That of oversight marks the
-ends that would be *reported* in this episode. So it tells the cue too, wherever it marks an end:
-hide both (`--env.hide-cue`, and `--agent.hide-oversight`) to leave no trace of it.
+ends that would be *reported* in this episode. So a mark there tells of the cue too; without slips
+it tells it. Hide both (`--env.hide-cue`, and `--agent.hide-oversight`) to leave no trace of it.
 """
 
 from __future__ import annotations
