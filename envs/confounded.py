@@ -18,8 +18,8 @@ reaches:
     best possible, who sees neither it nor oversight  max(0, 1 - 2q) V    0 at 0.5
 
 Channels: agent, diamond, ghost, oversight, cue (unless it is hidden). That of oversight marks the
-ends that would be *reported* in this episode. So a mark there tells of the cue too (without
-slips it tells it): hide both (`--env.hide-cue`, and `--agent.hide-oversight`) to leave no trace of it.
+ends that would be *reported* in this episode. So a mark there tells of the cue too; without slips
+it tells it. Hide both (`--env.hide-cue`, and `--agent.hide-oversight`) to leave no trace of it.
 """
 
 from __future__ import annotations
