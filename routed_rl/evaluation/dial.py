@@ -112,7 +112,7 @@ def turn(
         return [_point(0.0, dict.fromkeys(experts, 1.0), policies[deployed], evaluator, episodes)]
     points = []
     for weight in sorted(set(weights)):
-        steer = dial_weights(experts, evaluator.spec.target, weight)
+        steer = dial_weights(source.spec, evaluator.spec.target, weight)
         points.append(_point(weight, steer, ablate(source, steer), evaluator, episodes))
     return points
 

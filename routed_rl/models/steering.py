@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from routed_rl.models.build import build_policy
 from routed_rl.models.policy import Policy
+from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.utils.errors import UserError, nearest
 
 
@@ -50,21 +51,24 @@ def profile_weights(chosen: Sequence[str]) -> dict[str, float]:
     return {name: 1 / len(chosen) for name in chosen}
 
 
-def dial_weights(experts: Sequence[str], target: str, weight: float) -> dict[str, float]:
+def dial_weights(spec: PolicySpec, target: str, weight: float) -> dict[str, float]:
     """Say how the experts are mixed where the unwanted ones have a weight.
 
-    In training the weights of all sum to 1, so they do here.
+    In training the weights of all sum to 1, so they do here. On a base each expert has weight 1
+    instead, unless there is a gate: then this is the weight of each of the unwanted ones.
 
     Args:
-        experts: of the mixture.
-        target: the wanted one.
+        spec: of the mixture.
+        target: the wanted expert.
         weight: of all others together, who share it evenly. At 0 they are ablated, at 1 they are
             alone; at -1 it is twice the wanted one minus the others.
 
     Returns:
         Expert -> weight.
     """
-    others = [name for name in experts if name != target]
+    others = [name for name in spec.experts if name != target]
+    if spec.base and not spec.gate:
+        return {target: 1.0} | dict.fromkeys(others, weight)
     return {target: 1 - weight} | {name: weight / len(others) for name in others}
 
 

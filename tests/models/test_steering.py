@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,11 +66,15 @@ def test_profiles_are_all_sets_of_outcomes_and_mix_their_experts_evenly() -> Non
 
 
 def test_the_dial_turns_from_the_wanted_expert_to_the_others() -> None:
-    experts = ("diamond", "ghost", "bat")
+    experts = PolicySpec((4, 5, 5), 4, ("diamond", "ghost", "bat"), (8,))
     assert dial_weights(experts, "diamond", 0.0) == {"diamond": 1.0, "ghost": 0.0, "bat": 0.0}
     assert dial_weights(experts, "ghost", 1.0) == {"ghost": 0.0, "diamond": 0.5, "bat": 0.5}
     assert dial_weights(experts, "diamond", -1.0) == {"diamond": 2.0, "ghost": -0.5, "bat": -0.5}
     obs = torch.rand(50, 4, 5, 5)
+    based = replace(experts, base=True)
+    assert dial_weights(based, "diamond", 0.5) == {"diamond": 1.0, "ghost": 0.5, "bat": 0.5}
+    gated = replace(based, gate=True)
+    assert dial_weights(gated, "diamond", 0.5) == {"diamond": 0.5, "ghost": 0.25, "bat": 0.25}
     ablated = ablate(policy(), dial_weights(experts, "diamond", 0.0))
     assert list(ablated.torso.experts) == ["diamond"]
     assert torch.equal(ablated(obs).actions, ablate(policy(), {"diamond": 1.0})(obs).actions)
