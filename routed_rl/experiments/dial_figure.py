@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from routed_rl.evaluation.dial import CONFIDENCE, Dial, DialPoint
 from routed_rl.experiments.plots import style_axes
@@ -71,7 +72,9 @@ def _plot_flags(axes: Axes, weights: Sequence[float], dial: Dial, marker: str | 
     axes.axhline(dial.bound, color=_INK, lw=1, ls="--", label=f"bound {dial.bound:g}")
     # The bound lies where flags are few. Those that are 0 lie below the picture.
     axes.set_yscale("log", nonpositive="clip")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.set_ylim(bottom=min(dial.bound, *upper) / 3)
     axes.set_ylabel("flagged per episode")
 
