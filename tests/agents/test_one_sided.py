@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -140,3 +142,54 @@ def test_the_filter_drops_what_is_flagged_and_learns_what_is_paid() -> None:
     assert torch.equal(signal.reward, rollout.reward)
     assert signal.weight is not None
     assert signal.weight.T.tolist() == [[0, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0, 1], [1, 1, 1, 1]]
+
+
+def test_what_is_inferred_to_be_bad_is_routed_as_what_was_flagged() -> None:
+    settings: dict[str, Any] = {"hidden": (4,), "infer": True, "confidence": 0.8}
+    agent = routed.Agent(SPEC, routed.Config(**settings), seed=0, device=CPU)
+    probability = torch.zeros(4, 4, 3)
+    probability[3, 0, 0] = 1.0  # surely a diamond, which nobody certified
+    probability[1, 1, 1] = 0.8  # the ghost that was not flagged
+    probability[2, 2, 2] = 1.0
+    probability[3, 2, 1] = 0.7
+    probability[1, 0, 1] = 1.0
+    label = agent._inferred(visible(), probability)
+    unknown, running = int(Label.UNKNOWN), int(Label.RUNNING)
+    assert label.T.tolist() == [
+        [2, 2, unknown, unknown],
+        [2, 2, running, running],
+        [3, 3, 3, unknown],
+        [0, 0, 0, 0],
+    ]
+
+
+def test_an_agent_that_infers_goes_on_to_the_same_bits() -> None:
+    config = routed.Config(hidden=(4,), infer=True, recall=0.5)
+    first, second = (routed.Agent(SPEC, config, seed=seed, device=CPU) for seed in (0, 1))
+    env_like = visible()
+    rollout = replace(
+        env_like,
+        obs=env_like.obs[..., None, None].expand(4, 4, 3, 1, 1).contiguous(),
+        final_obs=env_like.final_obs[..., None, None].expand(4, 4, 3, 1, 1).contiguous(),
+        last_obs=env_like.last_obs[..., None, None].expand(4, 3, 1, 1).contiguous(),
+        action=env_like.action % 2,
+    )
+    first.update(rollout)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    assert first.update(rollout).keys() == second.update(rollout).keys()
+    for one, two in zip(
+        first.learner.policy.parameters(), second.learner.policy.parameters(), strict=True
+    ):
+        assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"confidence": 1.5}, r"confidence is 1\.5: give a number from 0 to 1"),
+        ({"infer": True, "credit": "episode"}, "infer and credit episode are both given"),
+    ],
+)
+def test_bad_settings(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        routed.Config(**settings)

@@ -92,3 +92,26 @@ def test_shuffling_keeps_how_many_episodes_have_each_label_and_touches_no_other(
     assert shuffled[ends].bincount().tolist() == label[ends].bincount().tolist()
     assert not torch.equal(shuffled, label)
     assert torch.equal(labels.label_segments(shuffled, rollout.done), shuffled)
+
+
+def test_what_is_inferred_with_confidence_completes_the_labels() -> None:
+    # Two episodes that nobody saw: a ghost after two steps, a diamond after four.
+    rollout = by_hand(
+        outcome=[[0], [2], [0], [1]],
+        overseen=[[0], [0], [0], [0]],
+        truncated=[[0], [0], [0], [0]],
+    )
+    visible = labels.hide(rollout, BY_HAND)
+    probability = torch.zeros(4, 1, 2)
+    probability[1, 0] = torch.tensor([0.1, 0.9])
+    probability[2, 0] = torch.tensor([1.0, 0.0])  # in the middle of an episode
+    probability[3, 0] = torch.tensor([0.8, 0.2])
+    unknown = int(Label.UNKNOWN)
+    for confidence, expected in ((0.9, [2, 2, unknown, unknown]), (0.95, [unknown] * 4)):
+        found = labels.infer_labels(visible, probability, confidence, outcomes_end=True)
+        assert found[:, 0].tolist() == expected
+    found = labels.infer_labels(visible, probability, 0.8, outcomes_end=True)
+    assert found[:, 0].tolist() == [2, 2, 1, 1]
+    # Where outcomes end nothing, a sure guess ends a segment wherever it is.
+    found = labels.infer_labels(visible, probability, 0.9, outcomes_end=False)
+    assert found[:, 0].tolist() == [2, 2, 1, unknown]
