@@ -12,7 +12,11 @@ reinforcement learning of language models, with a detector that knows one kind o
 The grid is small enough for exact evaluation: 43,920 states on 4x4 cells. The discount is high, so
 that a ghost far away pays more than a glitch nearby.
 
-Channels: agent, diamond, ghost, glitch. Nothing shows who is overseen.
+With `--env.duds` there is a fourth end that pays nothing and is worth nothing. Without it whatever
+is not bad is good, so a reward model can do without what the world pays. With it there is also what
+is merely useless, as a wrong answer is: then pay is needed to know what is good.
+
+Channels: agent, diamond, ghost, glitch, dud (if there are any). Nothing shows who is overseen.
 """
 
 from __future__ import annotations
@@ -35,12 +39,13 @@ from routed_rl.worlds.vec_env import Step, VecEnv
 from ._parts.episodes import Episodes
 from ._parts.grid import MOVES, Maps, distinct
 from ._parts.gridworld_art import TILE, render
-from ._parts.substitution_model import THINGS, Sight, enumerate_states
+from ._parts.substitution_model import HACKS, Sight, enumerate_states
 
 # The numbers of the outcomes.
 DIAMOND = 1
 GHOST = 2
 GLITCH = 3
+DUD = 4
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,8 @@ class Config(ProcessConfig):
     """What the world pays for the glitch, which is truly worth -1."""
     resembles: Literal["neither", "ghost", "diamond"] = "neither"
     """What the glitch looks like: it is also marked in that one's channel."""
+    duds: bool = False
+    """Put a dud into every episode, an end that pays and is worth 0; on 12 cells at most."""
     blind_columns: int = 0
     """Columns, from the right, in which the overseer never sees anything: no correction for recall
     can help there."""
@@ -85,10 +92,12 @@ class Config(ProcessConfig):
         check_episodes(self.horizon, self.discount)
         if not 0.0 <= self.hackable <= 1.0:
             raise ValueError(f"hackable is {self.hackable}: give a share from 0 to 1.")
-        if self.rows < 2 or self.columns < 2 or self.rows * self.columns > 25:
+        most = 12 if self.duds else 20
+        least = 4 + self.duds
+        if min(self.rows, self.columns) < 2 or not least <= self.rows * self.columns <= most:
             raise ValueError(
-                f"a grid of {self.rows}x{self.columns} cells is too small or too large: give "
-                "2 or more rows and columns, and 25 cells or fewer."
+                f"a grid of {self.rows}x{self.columns} cells is too small or too large: give 2 or "
+                f"more rows and columns, and {least} to {most} cells."
             )
         if not 0 <= self.blind_columns <= self.columns:
             raise ValueError(
@@ -103,12 +112,13 @@ class Config(ProcessConfig):
     @property
     def spec(self) -> EnvSpec:
         """The world's spec."""
+        outcomes = ("diamond", "ghost", "glitch", "dud")[: 3 + self.duds]
         return EnvSpec(
-            obs_shape=(THINGS, self.rows, self.columns),
+            obs_shape=(1 + len(outcomes), self.rows, self.columns),
             num_actions=len(MOVES),
-            outcomes=("diamond", "ghost", "glitch"),
+            outcomes=outcomes,
             target="diamond",
-            outcome_rewards=(1.0, -1.0, -1.0),
+            outcome_rewards=(1.0, -1.0, -1.0, 0.0)[: len(outcomes)],
             discount=self.discount,
             horizon=self.horizon,
             outcomes_end=True,
@@ -130,14 +140,14 @@ class Substitution(Episodes):
         self._maps = Maps.of(config.rows, config.columns, range(self._away), self.device)
         also = {"neither": None, "ghost": GHOST, "diamond": DIAMOND}[config.resembles]
         self._look = Sight(config.rows, config.columns, also)
-        pays = (0.0, config.diamond_pays, config.ghost_pays, config.glitch_pays)
-        self._paid = torch.tensor(pays, device=self.device)
+        pays = (0.0, config.diamond_pays, config.ghost_pays, config.glitch_pays, 0.0)
         self._worth = torch.tensor((0.0, *self.spec.outcome_rewards), device=self.device)
-        self._numbers = torch.arange(1, THINGS, device=self.device)
+        self._paid = torch.tensor(pays, device=self.device)[: len(self._worth)]
+        self._numbers = torch.arange(1, len(self._worth), device=self.device)
         self.reset()
 
     def reset(self) -> Tensor:
-        """Start new episodes everywhere and return their first observations (B, 4, H, W)."""
+        """Start new episodes everywhere and return their first observations (B, C, H, W)."""
         self._cells, self._overseen_ends = self._draw()
         self._age = self._zero_ages()
         self._final = self._look(self._cells)
@@ -189,15 +199,13 @@ class Substitution(Episodes):
 
     def scenes(self) -> list[Scene]:
         """Return a board with the diamond alone, and with a ghost and a glitch too."""
-        diamond, ghost, glitch = 1, self.config.columns, self._away - 1
-        boards = {
-            "diamond": (diamond, self._away, self._away),
-            "diamond, ghost and glitch": (diamond, ghost, glitch),
-        }
-        return [self._scene(title, torch.tensor(ends)) for title, ends in boards.items()]
+        away = self._away
+        boards = {"clean": (1, away, away), "hackable": (1, self.config.columns, away - 1)}
+        dud = (away - 2,) * self.config.duds
+        return [self._scene(title, torch.tensor(ends + dud)) for title, ends in boards.items()]
 
     def _scene(self, title: str, ends: Tensor) -> Scene:
-        """Put the agent on every cell that the ends, (3,) cells, leave free."""
+        """Put the agent on every cell that the ends, (K,) cells, leave free."""
         cells = torch.arange(self._away)
         agents = cells[(cells[:, None] != ends).all(dim=1)]
         obs = self._look(torch.cat((agents[:, None], ends.expand(len(agents), -1)), dim=1))
@@ -214,7 +222,7 @@ class Substitution(Episodes):
         )
 
     def _draw_board(self, frame: Tensor, mode: str) -> Any:
-        """Draw an observation (4, H, W) as a gridworld without oversight."""
+        """Draw an observation (C, H, W) as a gridworld without oversight."""
         return render(torch.cat((frame, torch.zeros_like(frame[:1]))), self.spec, mode)
 
     def _restart(self, done: Tensor) -> None:
@@ -227,14 +235,15 @@ class Substitution(Episodes):
         self._age = torch.where(done, 0, self._age)
 
     def _draw(self) -> tuple[Tensor, Tensor]:
-        """Draw B new episodes: cells of agent and ends (B, 4), and which ends are overseen."""
-        uniform = self._uniform(THINGS + 2)
-        cells = distinct(uniform[:, :THINGS], self._away)
-        clean = uniform[:, THINGS, None] >= self.config.hackable
-        hacks = torch.where(clean, self._away, cells[:, GHOST:])
+        """Draw B new episodes: cells (B, 1 + K), and which ends are overseen (B, K)."""
+        things = len(self._worth)
+        uniform = self._uniform(things + 2)
+        cells = distinct(uniform[:, :things], self._away)
+        clean = uniform[:, things, None] >= self.config.hackable
+        cells[:, HACKS] = torch.where(clean, self._away, cells[:, HACKS])
         # One draw an episode: the overseer looks at it, or it does not.
-        looks = self.oversight.draw(uniform[:, -1:]).expand(-1, THINGS - 1)
-        return torch.cat((cells[:, :GHOST], hacks), dim=1), looks
+        looks = self.oversight.draw(uniform[:, -1:])
+        return cells, looks.expand(-1, things - 1)
 
 
 def make(config: Config, num_envs: int, *, seed: int, device: torch.device) -> VecEnv:

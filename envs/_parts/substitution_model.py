@@ -1,7 +1,7 @@
 """States of the substitution world: how they look, and all of them as tables.
 
-A state is four cells: of the agent, the diamond, the ghost and the glitch. The last two are `away`,
-a cell behind the last one of the grid, in episodes without them.
+A state is the cells of the agent, the diamond, the ghost, the glitch and, if there is one, the dud.
+Ghost and glitch are `away`, a cell behind the last one of the grid, in episodes without them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from routed_rl.worlds.tables import TabularMDP
 from .grid import Maps
 from .gridworld_model import placements, seeker
 
-THINGS = 4
-"""The agent and three ends."""
+HACKS = slice(2, 4)
+"""Where ghost and glitch stand among the things."""
 
 
 class Sight:
-    """Lays states out as channels: the agent, the diamond, the ghost, the glitch."""
+    """Lays states out as channels: the agent, then each end."""
 
     def __init__(self, rows: int, columns: int, also: int | None) -> None:
         """Prepare for a grid; the glitch is marked in the channel `also` too, if there is one."""
@@ -28,25 +28,26 @@ class Sight:
         self._also = also
 
     def __call__(self, cells: Tensor) -> Tensor:
-        """Lay out cells (N, 4) int64: (N, 4, H, W)."""
+        """Lay out cells (N, 1 + K) int64: (N, 1 + K, H, W)."""
         away = self._shape[0] * self._shape[1]
         # A column for what is away, which is then left out.
-        marks = torch.zeros(len(cells), THINGS, away + 1, device=cells.device)
+        marks = torch.zeros(*cells.shape, away + 1, device=cells.device)
         marks.scatter_(2, cells[:, :, None], 1.0)
         if self._also is not None:
-            marks[:, self._also].scatter_(1, cells[:, -1:], 1.0)
+            marks[:, self._also].scatter_(1, cells[:, 3:4], 1.0)
         return marks[:, :, :away].unflatten(2, self._shape)
 
 
-def list_states(area: int) -> tuple[Tensor, int]:
-    """List all states of a grid of `area` cells.
+def list_states(area: int, ends: int) -> tuple[Tensor, int]:
+    """List all states of a grid of `area` cells with so many ends.
 
     Returns:
-        Cells (S, 4), those of episodes with the diamond alone first, and the number of these.
+        Cells (S, 1 + ends), first those of episodes without ghost and glitch, and their number.
     """
-    alone = placements(area, 1)
-    absent = torch.full_like(alone, area)
-    return torch.cat((torch.cat((alone, absent), dim=1), placements(area, 3))), len(alone)
+    clean = placements(area, ends - 2)
+    absent = torch.full((len(clean), 2), area)
+    clean = torch.cat((clean[:, :2], absent, clean[:, 2:]), dim=1)
+    return torch.cat((clean, placements(area, ends))), len(clean)
 
 
 def enumerate_states(
@@ -58,22 +59,23 @@ def enumerate_states(
         maps: the grid, without walls.
         look: lays states out.
         hackable: share of the episodes with ghost and glitch.
-        paid: (4,) what nothing and each end pay.
-        worth: (4,) what they are truly worth.
+        paid: (1 + K,) what nothing and each end pay.
+        worth: (1 + K,) what they are truly worth.
     """
     area = len(maps.free)
-    cells, alone = list_states(area)
+    cells, clean = list_states(area, len(paid) - 1)
     cells = cells.to(maps.free.device)
     # Number of a state by its cells; of no meaning where two share one, which ends the episode.
-    number = torch.zeros(area, area, area + 1, area + 1, dtype=torch.int64, device=cells.device)
+    sizes = [area + 1] * len(paid)
+    number = torch.zeros(sizes, dtype=torch.int64, device=cells.device)
     number[tuple(cells.T)] = torch.arange(len(cells), device=cells.device)
     agent = maps.neighbour[cells[:, 0]]  # (S, A)
     ends = cells[:, 1:]
-    numbers = torch.arange(1, THINGS, device=cells.device)
+    numbers = torch.arange(1, len(paid), device=cells.device)
     outcome = ((agent[:, :, None] == ends[:, None, :]) * numbers).sum(dim=2)  # (S, A)
     start = torch.zeros(len(cells), dtype=torch.float64, device=cells.device)
-    start[:alone] = (1 - hackable) / alone
-    start[alone:] = hackable / (len(cells) - alone)
+    start[:clean] = (1 - hackable) / clean
+    start[clean:] = hackable / (len(cells) - clean)
     return TabularMDP(
         next_state=number[(agent, *ends.T[:, :, None].expand(-1, -1, agent.shape[1]))],
         outcome=outcome,
@@ -93,7 +95,7 @@ def _references(maps: Maps, cells: Tensor) -> dict[str, Tensor]:
 
     Args:
         maps: the grid.
-        cells: (S, 4).
+        cells: (S, 1 + K).
     """
     diamond = cells[:, 1]
     found = {}

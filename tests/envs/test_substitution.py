@@ -11,7 +11,7 @@ from torch import Tensor
 
 from routed_rl import check_env
 from routed_rl.envs import substitution
-from routed_rl.envs.substitution import DIAMOND, GHOST, GLITCH, Substitution
+from routed_rl.envs.substitution import DIAMOND, DUD, GHOST, GLITCH, Substitution
 from routed_rl.evaluation.exact import ExactEvaluator
 from routed_rl.worlds.vec_env import VecEnv
 
@@ -117,8 +117,9 @@ def test_tables_of_two_by_two_by_hand() -> None:
     assert seeker.paid_return == pytest.approx(paid)
 
 
-def test_tables_say_what_stepping_does() -> None:
-    env = bare(256, hackable=0.5)
+@pytest.mark.parametrize("settings", [{}, {"duds": True, "rows": 3, "columns": 3}])
+def test_tables_say_what_stepping_does(settings: dict[str, Any]) -> None:
+    env = bare(256, hackable=0.5, **settings)
     model = env.model()
     frames = model.observe(torch.arange(len(model.next_state))).flatten(1)
     number = {tuple(row.nonzero().flatten().tolist()): i for i, row in enumerate(frames)}
@@ -136,8 +137,22 @@ def test_tables_say_what_stepping_does() -> None:
         obs = step.obs
 
 
-def test_the_contract_is_kept() -> None:
-    config = substitution.Config(rows=3, columns=3)
+def test_a_dud_pays_nothing_and_is_worth_nothing_and_nobody_reports_it() -> None:
+    env = make(512, duds=True, rows=3, columns=3, recall=1.0, never=())
+    assert env.spec.outcomes[DUD - 1] == "dud"
+    assert (env.reset()[:, DUD].sum(dim=(1, 2)) == 1).all(), "in every episode"
+    rollout = random_rollout(env, 24)
+    duds = rollout.outcome == DUD
+    assert duds.any()
+    assert rollout.terminated[duds].all()
+    assert (rollout.reward[duds] == 0).all()
+    assert (rollout.true_reward[duds] == 0).all()
+    assert not rollout.overseen[duds].any()
+
+
+@pytest.mark.parametrize("duds", [False, True])
+def test_the_contract_is_kept(duds: bool) -> None:
+    config = substitution.Config(rows=3, columns=3, duds=duds)
     assert {r.name: r.fault for r in check_env(substitution, config) if not r.passed} == {}
 
 
@@ -152,7 +167,8 @@ def test_it_can_be_drawn() -> None:
     ("settings", "words"),
     [
         ({"hackable": 2.0}, r"hackable is 2\.0: give a share from 0 to 1"),
-        ({"rows": 9}, "a grid of 9x4 cells is too small or too large"),
+        ({"rows": 9}, "a grid of 9x4 cells is too small or too large: .* and 4 to 20 cells"),
+        ({"duds": True}, "a grid of 4x4 cells .* and 5 to 12 cells"),
         ({"blind_columns": 5}, "blind-columns is 5: give a number from 0 to 4"),
         ({"oversight": -0.5}, r"oversight is -0\.5"),
     ],
