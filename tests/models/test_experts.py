@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from routed_rl.models.experts import Gate, MixtureOfExperts, mix
 from routed_rl.models.networks import mlp
+from routed_rl.routing import Parameters, routed
 
 OUTCOMES = {2: ("diamond", "ghost"), 3: ("diamond", "ghost", "bat")}
 
@@ -136,3 +137,19 @@ def test_the_fast_routed_mix_is_the_plain_one(experts: int) -> None:
     for ours, longhand in zip(fast_gradients, plain_gradients, strict=True):
         assert torch.allclose(ours, longhand, rtol=1e-5, atol=1e-6)
         assert torch.equal(ours == 0, longhand == 0), "what is stopped is exactly 0"
+
+
+def test_stopping_outputs_is_masking_the_gradients_of_parameters() -> None:
+    obs = torch.randn(8, 6, dtype=torch.float64)
+    may = torch.rand(8, 3) < 0.5
+    torso = mixture(2).double()
+    torso(obs, may).features.square().sum().backward()
+    stopped = [p.grad.clone() for p in torso.experts.parameters() if p.grad is not None]
+    torso.zero_grad()
+    rules = {f"experts.{name}": Parameters(may[:, e]) for e, name in enumerate(OUTCOMES[2])}
+    with routed(torso, rules):
+        torso(obs).features.square().sum().backward()
+    masked = gradients(torso.experts)
+    assert len(masked) == len(stopped) == 4
+    for one, other in zip(stopped, masked, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
