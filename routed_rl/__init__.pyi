@@ -7,6 +7,7 @@ from .algorithms.config import LearnerConfig as LearnerConfig
 from .algorithms.config import OutcomeModelConfig as OutcomeModelConfig
 from .algorithms.learner import Learner as Learner
 from .algorithms.outcome_model import OutcomeModel as OutcomeModel
+from .algorithms.outcome_model import outcome_model as outcome_model
 from .algorithms.signal import TrainingSignal as TrainingSignal
 from .checks.agent_checker import check_agent as check_agent
 from .checks.env_checker import check_env as check_env

@@ -51,7 +51,15 @@ class OutcomeModel:
             config: of the classifier.
             seed: decides weights and minibatches.
             device: where to compute.
+
+        Raises:
+            ValueError: if only bad outcomes are reported in the world, and this is not for that.
         """
+        if spec.one_sided and type(self) is OutcomeModel:
+            raise ValueError(
+                "in a world with one-sided oversight OutcomeModel would take every end for bad: "
+                "build it with outcome_model(spec, config, seed=..., device=...)."
+            )
         self.spec = spec
         self.config = config
         with torch.random.fork_rng(devices=[]):

@@ -144,3 +144,10 @@ def test_it_goes_on_to_the_same_bits() -> None:
 def test_a_recall_that_there_is_not_is_refused(recall: float) -> None:
     with pytest.raises(ValueError, match=f"recall is {recall}: give a share above 0, at most 1"):
         InferringConfig(recall=recall)
+
+
+def test_the_two_sided_model_refuses_a_one_sided_world() -> None:
+    for build in (OutcomeModel, outcome_model):
+        assert isinstance(build(BY_HAND, OutcomeModelConfig(), seed=0, device=CPU), OutcomeModel)
+    with pytest.raises(ValueError, match="build it with outcome_model"):
+        OutcomeModel(ENDS, OutcomeModelConfig(), seed=0, device=CPU)
