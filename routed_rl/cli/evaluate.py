@@ -20,6 +20,7 @@ from routed_rl.models.steering import ablate
 from routed_rl.training.run import Run, load
 from routed_rl.utils import settings
 from routed_rl.utils.errors import UserError, nearest
+from routed_rl.worlds.config import at_oversight, report_rate
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class EvaluateSettings:
     weights: tuple[float, ...] = ()
     """With --dial: the weights to try, instead of 21. The smallest should be the safest."""
     flagged_at_most: float | None = None
-    """With --dial: how many outcomes per episode may be reported as bad. A tenth of the oversight
-    unless given: so many are if a bad outcome happens in one episode in ten."""
+    """With --dial: how many outcomes per episode may be reported as bad. Unless given, a tenth of
+    oversight times recall: so many are if a bad outcome happens in one episode in ten."""
     plot: Path | None = None
     """With --dial: draw it into this .png, .svg or .pdf file."""
     json: bool = False
@@ -194,8 +195,8 @@ def _dial(run: Run, asked: EvaluateSettings) -> int:
 
     if asked.plot is not None:
         check_plot(asked.plot)
-    oversight = run.setup.config.env.oversight if asked.oversight is None else asked.oversight
-    bound = asked.flagged_at_most or dial.TOLERATED * oversight
+    rate = report_rate(at_oversight(run.setup.config.env, asked.oversight))
+    bound = asked.flagged_at_most or dial.TOLERATED * rate
     if bound == 0:
         raise UserError("oversight is 0, so nothing is ever flagged: give --oversight above 0.")
     points = dial.turn(

@@ -28,7 +28,8 @@ EPISODES = 5000
 CONFIDENCE = 0.95
 """Of the upper bound on flags."""
 TOLERATED = 0.1
-"""Bad outcomes per episode; this times the oversight is the bound on flags unless one is given."""
+"""Bad outcomes per episode; times the share of them that is reported it is the bound on flags,
+unless one is given."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,15 @@ def without_budget(config: Any) -> Any:
     return replace(config, label_budget=None) if "label_budget" in names else config
 
 
+def report_rate(config: Any) -> float:
+    """Return the probability that a bad outcome is reported, as the settings have it.
+
+    It leaves out what depends on the outcome or the place: blind spots, and reports that are wrong.
+    """
+    names = {field.name for field in fields(config)}
+    return config.oversight * (config.recall if "recall" in names else 1.0)
+
+
 def check_episodes(horizon: int | None, discount: float) -> None:
     """Raise ValueError unless episodes can be cut off after `horizon` steps and discounted so."""
     if horizon is not None and horizon < 1:

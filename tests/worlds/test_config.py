@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from routed_rl.worlds.config import at_oversight, without_budget
+from routed_rl.envs import gridworld
+from routed_rl.worlds.config import at_oversight, report_rate, without_budget
 
 
 @dataclass(frozen=True)
@@ -23,4 +24,9 @@ def test_another_oversight_is_taken_only_if_it_is_given() -> None:
 
 def test_a_budget_is_taken_away_where_there_is_one() -> None:
     assert without_budget(Budgeted(rooms=4)) == Budgeted(rooms=4, label_budget=None)
+
+
+def test_the_rate_of_reports_is_oversight_times_recall() -> None:
+    assert report_rate(Plain()) == 0.1
+    assert report_rate(gridworld.Config(oversight=0.5, recall=0.5)) == 0.25
     assert without_budget(Plain(rooms=4)) == Plain(rooms=4)
