@@ -22,8 +22,7 @@ from routed_rl.worlds.episode_oversight import EpisodeOversight, OversightConfig
 from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.vec_env import Step
 
-from .board import AGENT, Board
-from .board_art import draw
+from .board import AGENT, Board, draw
 from .episodes import Episodes
 from .grid import MOVES
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from routed_rl.worlds.scene import Scene
 from routed_rl.worlds.tables import TabularMDP
 
-from .board_art import draw
+from .board import draw
 from .grid import MOVES
 from .gridworld_art import TILE
 from .safety_grid import ConfigT, Deeds, SafetyGrid
