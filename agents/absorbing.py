@@ -13,7 +13,7 @@
 
 Nothing is routed by labels, given or inferred, unless `routes` says so: it made no difference to
 the good outcome's own deployment, and cost those of several outcomes, for then an episode trains
-one expert and not all that acted (docs/research.md). Nor is there the paper's gate: which experts
+one expert and not all that acted (docs/earlier.md). Nor is there the paper's gate: which experts
 act is for a deployment to say. Not in the paper.
 """
 

@@ -2,7 +2,7 @@
 
     python benchmarks/worlds.py docs/map_returns.csv [--pictures FOLDER]
 
-Prints the tables of docs/research.md: returns, and differences that are paired by seed. Intervals
+Prints the tables of docs/earlier.md: returns, and differences that are paired by seed. Intervals
 are 95% bootstrap intervals of the mean over seeds.
 """
 

@@ -126,7 +126,7 @@ def learn(agent: Any, world: World, steps: int) -> tuple[Rollout, Batch]:
     """Let an agent make samples of its second rollout, with networks that stay as they were."""
     env = RandomWorld(world, ENVS)
     batches: list[Batch] = []
-    if hasattr(agent, "model"):  # a poor guess will do
+    if getattr(agent, "model", None) is not None:  # a poor guess will do
         agent.model.config = replace(agent.model.config, steps=2, batch_size=16)
 
     def keep(rollout: Experience, signal: TrainingSignal) -> dict[str, Tensor]:
@@ -148,7 +148,7 @@ def judge(agent: Any, world: World, rollout: Rollout, env: int, reward: Any) -> 
     rewards = []
     for time, seen in enumerate(longhand.see(column, world)):
         guess, allowed = [], []
-        if hasattr(agent, "model"):
+        if getattr(agent, "model", None) is not None:
             guess = agent.model.probabilities(rollout.final_obs[time, env][None])[0].tolist()
         if rollout.expert_weights is not None:
             allowed = (rollout.expert_weights[time, env] > 0).tolist()
