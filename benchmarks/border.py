@@ -94,7 +94,7 @@ def draw_recall(axes: Axes, folder: Path) -> None:
     axes.set_xticks(sorted(tables))
     axes.set_xlabel("recall of the overseer")
     axes.set_ylabel("true return")
-    axes.set_title("after 0.8M steps", loc="left")
+    axes.set_title("after 0.8M steps of 3e-4", loc="left")
 
 
 def draw_pressure(axes: Axes, path: Path) -> None:
