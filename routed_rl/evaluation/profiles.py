@@ -10,6 +10,7 @@ from routed_rl.evaluation.evaluator import Evaluator
 from routed_rl.evaluation.report import Report
 from routed_rl.models.policy import Policy
 from routed_rl.models.steering import ablate, profile_weights, profiles
+from routed_rl.utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,20 @@ def tabulate(
 
     Returns:
         The outcomes of a profile, joined by +, -> its report.
+
+    Raises:
+        UserError: if there are experts, and not one for each outcome.
     """
     source = max(policies.values(), key=lambda policy: len(policy.spec.experts))
+    experts = source.spec.experts
+    if len(experts) > 1 and experts != tuple(outcomes):
+        raise UserError(
+            f"profiles need an expert for each of {', '.join(outcomes)}, and this run has "
+            f"{' and '.join(experts)}: train one without --env.one-sided."
+        )
     table = {}
     for chosen in profiles(outcomes):
-        if len(source.spec.experts) > 1:
+        if len(experts) > 1:
             policy = ablate(source, profile_weights(chosen))
         else:
             policy = policies[deployed]

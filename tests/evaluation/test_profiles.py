@@ -12,6 +12,7 @@ from routed_rl.evaluation.evaluator import Evaluator
 from routed_rl.evaluation.profiles import tabulate
 from routed_rl.models.build import build_policy
 from routed_rl.models.policy_spec import PolicySpec
+from routed_rl.utils.errors import UserError
 from routed_rl.worlds.reward_override import RewardOverride
 
 OUTCOMES = ("diamond", "ghost")
@@ -48,3 +49,9 @@ def test_a_single_network_is_the_same_in_every_profile() -> None:
     table = tabulate({"policy": policy}, "policy", OUTCOMES, evaluator)
     assert table["diamond"].report.outcomes == table["ghost"].report.outcomes
     assert table["diamond"].allowed != table["ghost"].allowed
+
+
+def test_there_must_be_an_expert_for_each_outcome() -> None:
+    policy = build_policy(PolicySpec((4, 3, 3), 4, ("diamond", "flagged"), (8,), gate=True))
+    with pytest.raises(UserError, match="this run has diamond and flagged: train one without"):
+        tabulate({"mixture": policy}, "diamond", OUTCOMES, evaluator)
