@@ -58,10 +58,9 @@ def tabulate(
         )
     table = {}
     for chosen in profiles(outcomes):
+        policy = policies[deployed]
         if len(experts) > 1:
             policy = ablate(source, profile_weights(chosen))
-        else:
-            policy = policies[deployed]
         report = evaluator(chosen).returns({"": policy})[""]
         counts = report.outcomes_per_episode or {}
         allowed = sum(counts[name] for name in chosen)
