@@ -28,7 +28,7 @@ def evaluator(good: Sequence[str]) -> Evaluator:
 def test_each_profile_is_judged_by_its_own_values() -> None:
     torch.manual_seed(0)
     policy = build_policy(PolicySpec((4, 3, 3), 4, OUTCOMES, (8,), gate=True))
-    table = tabulate({"mixture": policy}, "diamond", OUTCOMES, evaluator)
+    table = tabulate({"mixture": policy}, "mixture", OUTCOMES, evaluator)
     assert list(table) == ["diamond", "ghost", "diamond+ghost"]
     for name, found in table.items():
         outcomes = found.report.outcomes
@@ -54,4 +54,4 @@ def test_a_single_network_is_the_same_in_every_profile() -> None:
 def test_there_must_be_an_expert_for_each_outcome() -> None:
     policy = build_policy(PolicySpec((4, 3, 3), 4, ("diamond", "flagged"), (8,), gate=True))
     with pytest.raises(UserError, match="this run has diamond and flagged: train one without"):
-        tabulate({"mixture": policy}, "diamond", OUTCOMES, evaluator)
+        tabulate({"mixture": policy}, "mixture", OUTCOMES, evaluator)
