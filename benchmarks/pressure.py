@@ -1,6 +1,6 @@
 """Pressure over time: what longer training does to a policy, and to the model that rewards it.
 
-    python benchmarks/pressure.py [--steps 4000000] [--seeds 40 41 42] [--out pressure.csv]
+    python benchmarks/pressure.py [--steps 4000000] [--seeds 40 41] [--base FILE] [--out FILE]
 
 Trains rivals in the substitution world and looks at them ten times on the way: what the policy to
 deploy is paid, what it is truly worth, how often it meets ghost and glitch; and of a method with an
@@ -41,6 +41,15 @@ METHODS = {
     "routed, routes none": ("--agent", "routed", "--agent.routes", "none"),
 }
 """What tables call a method -> its flags."""
+ON_A_BASE = {
+    "naive, recall corrected, on a base": ("--agent", "naive", *KNOWS),
+    "routed, on a base": ("--agent", "routed", "--agent.no-gate"),
+    "routed, routes none, on a base": (
+        *("--agent", "routed", "--agent.no-gate"),
+        *("--agent.routes", "none"),
+    ),
+}
+"""The same, on the base that sweeps/substitution.toml says how to make."""
 LOOKS = 10
 
 
@@ -57,9 +66,9 @@ class Look(NamedTuple):
     model_accuracy: float | None  # over ends of the acting policy; None without a model
 
 
-def follow(method: str, seed: int, steps: int) -> Iterator[Look]:
+def follow(method: str, flags: tuple[str, ...], seed: int, steps: int) -> Iterator[Look]:
     """Train a method, and look at it at even distances."""
-    setup = builder.build((*SHARED, *METHODS[method], "--seed", str(seed)))
+    setup = builder.build((*SHARED, *flags, "--seed", str(seed)))
     config = setup.config
     env = setup.make_env(config.settings.num_envs, seed=setup.env_seed)
     agent = setup.make_agent(env)
@@ -106,15 +115,20 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--steps", type=int, default=4_000_000)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[40, 41, 42])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[40, 41])
+    parser.add_argument("--base", type=Path)
     parser.add_argument("--out", type=Path, default=Path("pressure.csv"))
     asked = parser.parse_args()
+    methods = dict(METHODS)
+    if asked.base is not None:
+        stand = ("--agent.base", str(asked.base))
+        methods |= {name: (*flags, *stand) for name, flags in ON_A_BASE.items()}
     with asked.out.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(Look._fields)
         for seed in asked.seeds:
-            for method in METHODS:
-                for look in follow(method, seed, asked.steps):
+            for method, flags in methods.items():
+                for look in follow(method, flags, seed, asked.steps):
                     writer.writerow(look)
                     file.flush()
                 print(f"{method}, seed {seed}: {look.true_return:.3f}", flush=True)
