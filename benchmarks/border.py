@@ -73,7 +73,7 @@ def draw_advantage(axes: Axes, cells: Advantage) -> None:
     axes.set_yticks(range(len(shares)), [f"{share:.0%}" for share in shares])
     axes.set_xlabel("the glitch pays (ghost 1, diamond 0.7)")
     axes.set_ylabel("hackable episodes")
-    axes.set_title("routed minus penalty / recall", loc="left")
+    axes.set_title("routed minus penalty / recall, 1.6M steps", loc="left")
 
 
 def draw_recall(axes: Axes, folder: Path) -> None:
@@ -94,7 +94,7 @@ def draw_recall(axes: Axes, folder: Path) -> None:
     axes.set_xticks(sorted(tables))
     axes.set_xlabel("recall of the overseer")
     axes.set_ylabel("true return")
-    axes.set_title("after 0.8M steps of 3e-4", loc="left")
+    axes.set_title("by recall, 0.8M steps", loc="left")
 
 
 def draw_pressure(axes: Axes, path: Path) -> None:
