@@ -12,12 +12,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from routed_rl.algorithms.agent import SingleNetworkAgent
 from routed_rl.algorithms.config import LearnerConfig
 from routed_rl.algorithms.signal import TrainingSignal
 from routed_rl.rollouts import labels, rewards
 from routed_rl.rollouts.rollout import VisibleRollout
 from routed_rl.worlds.outcomes import names_outcome
+from routed_rl.worlds.spec import EnvSpec
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,14 @@ class Agent(SingleNetworkAgent[VisibleRollout]):
     """Learns from the true reward, with weight 0 where not all of a segment's is known."""
 
     remark = "It learnt only from what the overseer knows everything of."
+
+    def __init__(
+        self, spec: EnvSpec, config: LearnerConfig, *, seed: int, device: torch.device
+    ) -> None:
+        """Build the network from `seed`."""
+        super().__init__(spec, config, seed=seed, device=device)
+        if spec.one_sided:
+            self.remark = "It learnt what the world pays, but for what was reported as bad."
 
     def training_signal(self, rollout: VisibleRollout) -> TrainingSignal:
         """Leave out what is unknown, or one-sidedly what was reported."""

@@ -13,6 +13,7 @@ from routed_rl.evaluation.report import Report
 from routed_rl.models.policy import Policy
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import Decision, collect
+from routed_rl.worlds.outcomes import is_bad
 from routed_rl.worlds.vec_env import Step, VecEnv
 
 
@@ -68,8 +69,6 @@ def count_flags(
         (B * quota,) int64.
     """
     generator = torch.Generator(env.device).manual_seed(seed)
-    bad = torch.tensor([False, *(worth < 0 for worth in env.spec.outcome_rewards)])  # (K + 1,)
-    bad = bad.to(env.device)
     finished = torch.zeros(env.num_envs, dtype=torch.int64, device=env.device)
     # (B, quota + 1): the last column takes what comes after the quota.
     counts = finished[:, None].repeat(1, quota + 1)
@@ -81,7 +80,7 @@ def count_flags(
     obs = env.reset()
     while bool((finished < quota).any()):
         visible = labels.hide(collect(env, act, obs, 1), env.spec)
-        flagged = bad[visible.reported[0]].long()  # (B,)
+        flagged = is_bad(visible.reported[0], env.spec.outcome_rewards).long()  # (B,)
         counts.scatter_add_(1, finished.clamp(max=quota)[:, None], flagged[:, None])
         finished += visible.done[0]
         obs = visible.last_obs

@@ -2,7 +2,8 @@
 
 An overseer can choose by what it saw, and no more: the returns of labelled episodes that the
 deployed policy acted in. Choosing by the true return needs what no overseer has; it is kept because
-others report it, and says so.
+others report it, and says so. Where only bad outcomes are reported there is no choice by labels:
+all episodes that are known went wrong.
 """
 
 from __future__ import annotations
@@ -28,22 +29,28 @@ FEWEST = 16
 class CheckpointSelector:
     """Remembers the best scores of a run, and where they were."""
 
-    def __init__(self, discount: float, running: RunningEpisodes | None = None) -> None:
+    def __init__(
+        self, discount: float, running: RunningEpisodes | None = None, *, one_sided: bool = False
+    ) -> None:
         """Start with no labelled episode.
 
         Args:
             discount: per step.
             running: follows episodes over several rollouts; without it only those count that began
                 in the rollout in which they ended.
+            one_sided: whether only bad outcomes are reported.
         """
         self._discount = discount
         self._running = running
+        self._one_sided = one_sided
         self._returns: deque[float] = deque(maxlen=WINDOW)
         self.best: dict[str, tuple[float, int]] = {}
         """Choice -> the best score, and the environment step it was at."""
 
     def observe(self, rollout: VisibleRollout) -> None:
         """Note the labelled episodes of a rollout that the deployed policy acted in."""
+        if self._one_sided:
+            return
         if self._running is not None:
             self._returns.extend(self._running.go_on(rollout).tolist())
         self._returns.extend(labelled_returns(rollout, self._discount).tolist())

@@ -91,7 +91,8 @@ class Trainer:
         running = None
         if agent.acting == agent.deployed and not env.spec.outcomes_end:
             running = RunningEpisodes(env.num_envs, env.spec.discount, env.device)
-        self.selector = CheckpointSelector(env.spec.discount, running)
+        one_sided = env.spec.one_sided
+        self.selector = CheckpointSelector(env.spec.discount, running, one_sided=one_sided)
         self.progress = Progress()
         self._generator = torch.Generator(env.device).manual_seed(config.seed)
         self._obs = self._env.reset()

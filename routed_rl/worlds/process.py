@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from routed_rl.utils.errors import UserError
 from routed_rl.utils.imports import absolute, load_function
-from routed_rl.worlds.outcomes import NOTHING
+from routed_rl.worlds.outcomes import NOTHING, is_bad
 from routed_rl.worlds.scene import Scene
 from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.tables import TabularMDP
@@ -102,7 +102,8 @@ class OversightProcess(VecEnvWrapper):
             self.spec = _with_asking(env.spec)
         if config.one_sided:
             self.spec = replace(self.spec, one_sided=True)
-        self._bad = _bad(env.spec).to(env.device)  # (K + 1,) bool
+        every = torch.arange(1 + len(env.spec.outcomes), device=env.device)
+        self._bad = is_bad(every, env.spec.outcome_rewards)  # (K + 1,) bool
         self._blind = _blind(env.spec.outcomes, config.never).to(env.device)  # (K + 1,) bool
         self._where = None if config.where is None else load_function(config.where)
         self._generator = torch.Generator(env.device)
@@ -225,11 +226,6 @@ def _with_asking(spec: EnvSpec) -> EnvSpec:
         sizes = (*spec.action_sizes, 2)
         return replace(spec, num_actions=spec.num_actions + 1, action_sizes=sizes)
     return replace(spec, num_actions=2 * spec.num_actions)
-
-
-def _bad(spec: EnvSpec) -> Tensor:
-    """Say which outcomes are bad, (K + 1,) bool; nothing is not."""
-    return torch.tensor([False, *(worth < 0 for worth in spec.outcome_rewards)])
 
 
 def _blind(outcomes: Sequence[str], never: Sequence[str]) -> Tensor:

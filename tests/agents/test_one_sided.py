@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import CPU, by_hand
+from helpers import BY_HAND, CPU, by_hand
 from torch import Tensor
 
 from routed_rl.agents import filtered, naive, routed
@@ -142,6 +142,9 @@ def test_the_filter_drops_what_is_flagged_and_learns_what_is_paid() -> None:
     assert torch.equal(signal.reward, rollout.reward)
     assert signal.weight is not None
     assert signal.weight.T.tolist() == [[0, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0, 1], [1, 1, 1, 1]]
+    assert "what the world pays" in agent.remark
+    plain = filtered.Agent(BY_HAND, filtered.Config(hidden=(4,)), seed=0, device=CPU)
+    assert "knows everything of" in plain.remark
 
 
 def test_what_is_inferred_to_be_bad_is_routed_as_what_was_flagged() -> None:

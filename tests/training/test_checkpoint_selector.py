@@ -124,3 +124,11 @@ def test_a_selector_counts_followed_episodes_beside_those_of_a_rollout_and_none_
     selector.observe(open_rollout())
     thrice = torch.cat((both, found))
     assert selector.score == pytest.approx(float(thrice.mean()))
+
+
+def test_reports_of_what_is_bad_alone_choose_no_checkpoint() -> None:
+    # All episodes that are known ended on a ghost: the best by them would be the first there is.
+    selector = CheckpointSelector(0.9, one_sided=True)
+    selector.observe(ends(2, 2 * FEWEST))
+    assert math.isnan(selector.score)
+    assert selector.consider(100, truth=0.5) == ["best_by_truth"]
