@@ -1,10 +1,11 @@
 """Tables of the substitution world: what each method deploys, and how far it is from routing.
 
-    python benchmarks/substitution.py runs/substitution
+    python benchmarks/substitution.py runs/substitution [--base runs/base.safetensors]
 
 Takes a folder of finished runs of sweeps/substitution.toml or sweeps/substitution_both.toml. Prints
 a markdown table for each recall: true return, ghosts and glitches in an episode, each with a 95%
-bootstrap interval of the mean over seeds, and the paired difference to `routed`.
+bootstrap interval of the mean over seeds, and the paired difference to `routed`. With a base, the
+last line says what that policy does in their world as it is.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from routed_rl import load, load_policy
 from routed_rl.experiments.summaries import summarise
 from routed_rl.training.builder import settings_of
 
@@ -82,8 +84,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
-    for recall, cell in sorted(read(parser.parse_args().folder).items()):
+    parser.add_argument("--base", type=Path)
+    asked = parser.parse_args()
+    for recall, cell in sorted(read(asked.folder).items()):
         print(f"### Recall {recall:g}\n\n{table(cell)}")
+    if asked.base is not None:
+        evaluator = load(next(asked.folder.glob("*/result.json")).parent).setup.make_evaluator()
+        report = evaluator.returns({"": load_policy(asked.base)})[""]
+        counts = report.outcomes_per_episode or {}
+        said = ", ".join(f"{counts[outcome]:.2f} {outcome}" for outcome in MEASURES[1:])
+        print(f"The base alone: {report.true_return:.3f}, with {said} per episode.")
 
 
 if __name__ == "__main__":
