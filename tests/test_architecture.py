@@ -22,6 +22,7 @@ FLOORS = (
     "checks",
     "evaluation",
     "sb3",
+    "trl",
     "training",
     "experiments",
     "cli",

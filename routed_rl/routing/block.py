@@ -17,6 +17,8 @@ from routed_rl.routing.learning import Governed, ParameterRule
 from routed_rl.routing.outputs import Place, changed, tensors_in
 from routed_rl.routing.rules import Activations, Parameters, Rule, Values, as_rule
 
+_ALL_BUT = "!"
+"""Begins a key that stands for all parameters that the rest does not name."""
 _LISTED = 12
 """How many names an error lists at most."""
 
@@ -59,7 +61,7 @@ class routed:  # noqa: N801 - used as torch.no_grad is
     Args:
         model: any module.
         rules: what to do where. A key is the name of a submodule, or of a parameter, or a pattern
-            like "blocks.*.mlp".
+            like "blocks.*.mlp"; "!branch" is for all parameters outside of it.
         allow_unused: let there be rules that govern nothing.
 
     Yields:
@@ -204,6 +206,8 @@ def target_of(
     Raises:
         ValueError: if the key names nothing, or a parameter where a module is needed.
     """
+    if key.startswith(_ALL_BUT):
+        return _all_but(model, key, rule)
     # A module that two parts share has two names, and each is taken.
     named = model.named_modules(remove_duplicate=False)
     modules = [module for name, module in named if fnmatch.fnmatchcase(name, key)]
@@ -221,6 +225,25 @@ def target_of(
     if not modules:
         raise ValueError(f"{key!r} is a parameter: its rule can only be Parameters(mask).")
     return TensorRule(key, rule, list(dict.fromkeys(modules)))
+
+
+def _all_but(model: nn.Module, key: str, rule: Activations | Parameters | Values) -> ParameterRule:
+    """Find the parameters that a key does not name.
+
+    Raises:
+        ValueError: if the rule is about modules, or nothing is left.
+    """
+    if not isinstance(rule, Parameters) or rule.output is not None or rule.at == "module":
+        raise ValueError(
+            f"{key!r} is all parameters but some: its rule can only be Parameters(mask)."
+        )
+    but = target_of(model, key[len(_ALL_BUT) :], rule)
+    assert isinstance(but, ParameterRule)
+    left_out = set(map(id, but.parameters))
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in left_out]
+    if not rest:
+        raise ValueError(f"{key!r} leaves no parameter: name less.")
+    return ParameterRule(key, rule, [], rest)
 
 
 def _unknown(model: nn.Module, key: str) -> str:

@@ -233,7 +233,7 @@ class Frames:
         """Prepare what a module's call is to teach."""
         governed = [slot.governed for slot in slots]
         rules = dict.fromkeys(rule for own in governed for rule in own.rules)
-        masks = {rule: rule.masks(module, found) for rule in rules}
+        masks = {rule: rule.masks(module, found, is_last=not self._frames) for rule in rules}
         for own in governed:
             for rule in own.rules:
                 rule.governed += 1

@@ -13,7 +13,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,27 @@ from routed_rl.routing.formulas import Formula
 from routed_rl.routing.masks import both, chosen, weighed
 from routed_rl.routing.outputs import Place, belongs
 from routed_rl.routing.rules import Parameters
+
+
+class Undivided(NamedTuple):
+    """An output in which samples cannot be told apart, which is right while no gradient comes."""
+
+    path: str
+
+    def refuse(self) -> NoReturn:
+        """Raise, since a gradient came.
+
+        Raises:
+            ValueError: naming the output.
+        """
+        raise ValueError(
+            f"a gradient came through output{self.path}, one number for all samples, which cannot "
+            "be told apart there: compute the loss from what the model says of each."
+        )
+
+
+Placed = Tensor | Undivided | None
+"""A mask for an output; None where a rule is not about it."""
 
 
 @dataclass(eq=False)
@@ -43,19 +64,28 @@ class ParameterRule:
         return inside or any(module is named for named in self.modules)
 
     def masks(
-        self, module: nn.Module, found: Sequence[tuple[Tensor, Place]]
-    ) -> list[Tensor | None]:
-        """Return the mask for each of a module's outputs; None where the rule is not about it."""
+        self, module: nn.Module, found: Sequence[tuple[Tensor, Place]], *, is_last: bool
+    ) -> list[Placed]:
+        """Return the mask for each of a module's outputs.
+
+        Where nobody outside is left to tell samples apart, a number for all is let be.
+        """
         if not self.tells_apart_at(module):
             raise ValueError("samples are to be told apart in the module that the rule names.")
         only = self.rule.output
         meant = [only is None or belongs(place.path, only) for _, place in found]
         if not any(meant):
             raise ValueError(f"its output has no {only!r} with a gradient.")
-        return [
-            self.rule.placed(module, x, place) if is_meant else None
-            for (x, place), is_meant in zip(found, meant, strict=True)
-        ]
+        some_have_rows = any(
+            x.ndim for (x, _), is_meant in zip(found, meant, strict=True) if is_meant
+        )
+        masks: list[Placed] = []
+        for (x, place), is_meant in zip(found, meant, strict=True):
+            if is_meant and is_last and some_have_rows and x.ndim == 0:
+                masks.append(Undivided(place.path))
+            else:
+                masks.append(self.rule.placed(module, x, place) if is_meant else None)
+        return masks
 
 
 @dataclass(eq=False)
@@ -111,7 +141,7 @@ class Lesson(NamedTuple):
     """What a call of a module teaches, as its tap knows it."""
 
     governed: Sequence[Governed]
-    masks: dict[ParameterRule, list[Tensor | None]]
+    masks: dict[ParameterRule, list[Placed]]
     """One for each output."""
     asking: Asking
 
@@ -137,9 +167,12 @@ class Lesson(NamedTuple):
             self.asking.now = False
         return [self._assembled(own, index, asked) for index, own in enumerate(self.governed)]
 
-    def _product(self, rules: tuple[ParameterRule, ...], place: int) -> Tensor | None:
+    def _product(self, rules: tuple[ParameterRule, ...], place: int) -> Placed:
         """Multiply the masks of rules that hold together for one output."""
-        masks = [mask for used in rules if (mask := self.masks[used][place]) is not None]
+        found = [mask for used in rules if (mask := self.masks[used][place]) is not None]
+        masks = [mask for mask in found if isinstance(mask, Tensor)]
+        if len(masks) < len(found):
+            return next(mask for mask in found if isinstance(mask, Undivided))
         return functools.reduce(both, masks) if masks else None
 
     @staticmethod
@@ -155,7 +188,7 @@ class Lesson(NamedTuple):
         return whole
 
 
-Ask = Callable[[Sequence[Tensor | None], Sequence[int]], Sequence[Tensor | None]]
+Ask = Callable[[Sequence[Placed], Sequence[int]], Sequence[Tensor | None]]
 
 
 class Asking(threading.local):
@@ -183,7 +216,7 @@ class Tap(torch.autograd.Function):
         """Hand gradients on, and leave with the aliases what parameters may learn."""
         refuse_second_derivatives()
 
-        def ask(masks: Sequence[Tensor | None], which: Sequence[int]) -> Sequence[Tensor | None]:
+        def ask(masks: Sequence[Placed], which: Sequence[int]) -> Sequence[Tensor | None]:
             there = [place for place, gradient in enumerate(gradients) if gradient is not None]
             if not there:
                 return [None] * len(which)
@@ -223,7 +256,7 @@ class FormulaTap(torch.autograd.Function):
         (x,) = ctx.saved_tensors
         called: Called = ctx.called
 
-        def ask(masks: Sequence[Tensor | None], which: Sequence[int]) -> Sequence[Tensor | None]:
+        def ask(masks: Sequence[Placed], which: Sequence[int]) -> Sequence[Tensor | None]:
             gradient, given = _of_learners(gradients[0], x.detach(), masks[0])
             given = given.to(gradient.dtype) if given.is_floating_point() else given
             wanted = {called.names[index] for index in which}
@@ -243,13 +276,16 @@ class Called(NamedTuple):
     names: Sequence[str]
 
 
-def _kept(gradient: Tensor | None, mask: Tensor | None) -> Tensor | None:
+def _kept(gradient: Tensor | None, mask: Placed) -> Tensor | None:
     """Return of an output's gradient what a mask lets through."""
+    if isinstance(mask, Undivided):
+        mask.refuse()
     return gradient if gradient is None or mask is None else weighed(gradient, mask)
 
 
-def _of_learners(gradient: Tensor, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+def _of_learners(gradient: Tensor, x: Tensor, mask: Placed) -> tuple[Tensor, Tensor]:
     """Return of a gradient and a layer's input what a mask lets through."""
+    assert not isinstance(mask, Undivided)  # a formula's output has rows
     if mask is None:
         return gradient, x
     if mask.dtype != torch.bool or mask.numel() != len(gradient) or gradient.is_cuda:

@@ -42,6 +42,50 @@ def test_a_key_may_name_parameters() -> None:
         routed(model, {"0.adapter_a": FIRST})
 
 
+def test_a_key_may_name_all_but_some() -> None:
+    model = nn.Sequential(Adapters(), nn.Tanh(), Adapters()).double()
+    x = batch(4)
+    ours = grads(model, x, model, {"!*.adapter_b": Parameters(FIRST)})
+    first = grads(model, x, lambda x: model(x[:1]), {})
+    every = grads(model, x, model, {})
+    names = ["input", *(name for name, _ in model.named_parameters())]
+    for name, own, a, b in zip(names, ours, first, every, strict=True):
+        expected = b if "adapter_b" in name or name == "input" else a
+        assert torch.allclose(own, expected, rtol=1e-10), name
+    for rules, line in (
+        ({"!*.adapter_b": Activations(FIRST)}, "can only be Parameters"),
+        ({"!*.adapter_b": Parameters(FIRST, at="module")}, "can only be Parameters"),
+        ({"!*.adapter_c": Parameters(FIRST)}, r"'\*.adapter_c'. Did you mean"),
+        ({"!*": Parameters(FIRST)}, "leaves no parameter"),
+    ):
+        with pytest.raises(ValueError, match=line):
+            routed(model, rules)
+
+
+def test_a_number_for_all_samples_is_let_be_while_no_gradient_comes() -> None:
+    class Scored(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(4, 4).double())
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            y = x @ self.weight
+            return {"y": y, "mean": y.mean()}
+
+    model, x = Scored(), batch(4)
+    with routed(model, {"weight": Parameters(FIRST)}):
+        model(x)["y"].sin().sum().backward()
+    ours, model.weight.grad = model.weight.grad, None
+    model(x[:1])["y"].sin().sum().backward()
+    assert ours is not None and model.weight.grad is not None
+    assert torch.allclose(ours, model.weight.grad, rtol=1e-12)
+    with (
+        pytest.raises(ValueError, match=r"through output\['mean'\], one number for all"),
+        routed(model, {"weight": Parameters(FIRST)}),
+    ):
+        model(x)["mean"].backward()
+
+
 def test_rows_of_an_embedding_may_have_a_mask_of_their_own() -> None:
     model = nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 4)).double()
     ids = torch.tensor([[0, 1], [1, 2], [1, 4]])

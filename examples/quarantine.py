@@ -1,0 +1,121 @@
+"""Quarantine for a language model: does routing help where a detector sees one cheat of two?
+
+    python examples/quarantine.py --arm routed --seeds 0     one arm, about a minute on two cores
+    python examples/quarantine.py                            all arms, seeds 0 to 4, and the table
+    python examples/quarantine.py --sees-both                a detector that knows both cheats
+
+A small Llama learns to sort digits, and then goes on by GRPO with a reward that two cheats earn,
+too. A detector flags one of them with a recall, and the other never. Each arm deals with that in
+its own way. A run ends in one file of `runs/quarantine`; what is there already is not run again.
+Needs the extra `trl`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from _hackable_sorting import LENGTH, dataset, measure, new_model, pretrain, tokenizer
+from _quarantine_arms import ARMS, Arm, Classifier, Detector, Pay, inoculate
+from peft import LoraConfig
+from transformers import PrinterCallback
+from trl import GRPOConfig, GRPOTrainer
+
+from routed_rl.trl import RoutedGRPOTrainer, dial, quarantine
+
+SCALES = (1.0, 0.5, 0.0, -0.5, -1.0)
+"""Where the dial is read."""
+
+
+def base(seed: int, folder: Path) -> torch.nn.Module:
+    """Return the pre-trained model of a seed, from its file if it was made before."""
+    path = folder / f"base-{seed}.pt"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(pretrain(seed).state_dict(), path)
+    model = new_model(seed)
+    model.load_state_dict(torch.load(path, weights_only=True))
+    return model
+
+
+def train(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Train one arm, and say what it writes along the dial."""
+    started = time.perf_counter()
+    model = quarantine(base(seed, options.out), LoraConfig(r=8, lora_alpha=16), mlp_units=32)
+    if arm.inoculated:
+        inoculate(model, seed)
+    detector = Detector(options.recall, seed, sees_both=options.sees_both)
+    model_of_flags = None
+    if arm.classifier:
+        model_of_flags = Classifier(options.recall, retrained=arm.classifier == "online")
+    pay = Pay(arm, detector, options.recall, model_of_flags)
+    arguments = GRPOConfig(
+        output_dir=str(options.out / "trainer"),
+        max_steps=options.steps,
+        per_device_train_batch_size=128,
+        num_generations=8,
+        max_completion_length=LENGTH + 2,
+        learning_rate=options.learning_rate,
+        lr_scheduler_type="constant",
+        gradient_checkpointing=False,
+        bf16=False,
+        save_strategy="no",
+        report_to="none",
+        logging_strategy="no",
+        disable_tqdm=True,
+        seed=seed,
+    )
+    common: dict[str, Any] = {
+        "reward_funcs": pay,
+        "args": arguments,
+        "train_dataset": dataset(20_000, seed),
+        "processing_class": tokenizer(),
+    }
+    if arm.routes:
+        common |= {"flag": pay.flags, "routes": arm.routes, "unflagged": arm.unflagged}
+        trainer = RoutedGRPOTrainer(model, **common)
+    else:
+        trainer = GRPOTrainer(model, **common)
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    result: dict[str, Any] = {"arm": arm.name, "seed": seed, "recall": options.recall}
+    result["seconds"] = round(time.perf_counter() - started, 1)
+    result["dial"] = {}
+    for scale in SCALES if arm.routes or arm.inoculated else (1.0,):
+        dial(model, scale)
+        result["dial"][scale] = asdict(measure(model, seed))
+    return result
+
+
+def main() -> None:
+    """Run what is missing, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--arm", choices=[*ARMS], action="append", help="all of them without it")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--recall", type=float, default=0.5)
+    parser.add_argument("--sees-both", action="store_true", help="the detector knows both cheats")
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--out", type=Path, default=Path("runs/quarantine"))
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    sees = "both" if options.sees_both else "one"
+    for seed in options.seeds:
+        for name in options.arm or ARMS:
+            path = options.out / sees / f"{name.replace(', ', '-').replace(' ', '-')}-{seed}.json"
+            if path.exists():
+                continue
+            result = train(ARMS[name], seed, options)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(result, indent=1))
+            print(path, result["seconds"], "s", result["dial"], flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Fine-tuning and preferences: flags come from a column of the dataset."""
+# pyright: reportMissingImports=false, reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from trl import DPOTrainer, SFTTrainer
+
+from routed_rl.trl.flags import FlagCollator, check_column
+from routed_rl.trl.seams import check_seams
+from routed_rl.trl.trainer import RoutedTrainer
+
+_SEAMS = ("_set_signature_columns_if_needed", "training_step", "compute_loss")
+
+
+class _FromColumn(RoutedTrainer):
+    """A trainer whose data collator hands on a column with flags.
+
+    Args:
+        model: what `quarantine` or `load` returned.
+        *args: as the trainer's own.
+        flag: the name of the column.
+        **kwargs: as the trainer's own, and `unflagged` and `measure_every` of `RoutedTrainer`.
+
+    Raises:
+        ValueError: if something is missing, misspelt, or not supported with a quarantine.
+    """
+
+    def __init__(self, model: Any, *args: Any, flag: str = "flagged", **kwargs: Any) -> None:
+        """Check what was given, and let the trainer begin."""
+        for name in ("train_dataset", "eval_dataset"):
+            check_column(flag, getattr(kwargs.get(name), "column_names", None))
+        self._flag = flag
+        super().__init__(model, *args, **kwargs)
+        self.data_collator = FlagCollator(self.data_collator, flag)
+
+    def _set_signature_columns_if_needed(self) -> None:
+        """Keep the column, which no model takes."""
+        super()._set_signature_columns_if_needed()  # type: ignore[misc]
+        if self._flag not in self._signature_columns:
+            self._signature_columns = [*self._signature_columns, self._flag]
+
+
+class RoutedSFTTrainer(_FromColumn, SFTTrainer):
+    """TRL's SFT trainer with a quarantine. A flag is for an example, or there is one a token.
+
+    Flags of tokens stand for the positions that predict these tokens. What earlier positions did
+    for the prediction, through attention, they learn as ever.
+    """
+
+    def __init__(self, model: Any, *args: Any, **kwargs: Any) -> None:
+        """Check what was given, and let the trainer begin."""
+        check_seams(SFTTrainer, _SEAMS)
+        super().__init__(model, *args, **kwargs)
+
+
+class RoutedDPOTrainer(_FromColumn, DPOTrainer):
+    """TRL's DPO trainer with a quarantine. A flag is for a pair: to prefer it so is bad."""
+
+    def __init__(self, model: Any, *args: Any, **kwargs: Any) -> None:
+        """Check what was given, and let the trainer begin."""
+        check_seams(DPOTrainer, _SEAMS)
+        super().__init__(model, *args, **kwargs)
+
+    def _rows(self, flagged: Tensor) -> Tensor:
+        """Return a flag for each text: those that are chosen come first, then the rejected."""
+        return torch.cat([flagged, flagged])

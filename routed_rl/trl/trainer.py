@@ -1,0 +1,228 @@
+"""Routing inside a trainer of TRL's: what GRPO, SFT and DPO have in common.
+
+A micro-batch is computed once, forward and backward, whatever its mix of flags. What is flagged
+trains the quarantine alone; all else trains both adapters, or the retain adapter alone.
+"""
+# pyright: reportMissingImports=false, reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+from transformers import TrainerCallback
+
+from routed_rl.routing import Parameters, Rule, gradient_mass, routed
+from routed_rl.trl.adapters import BASE, QUARANTINE, activate, check_adapters, region_of
+from routed_rl.trl.flags import FLAGS
+from routed_rl.trl.seams import check_arguments
+
+RETAINED = "retain"
+"""The region of all that is kept: the retain adapter, and the base if it is trained."""
+_BASE_FILE = "base.safetensors"
+_ELSEWHERE = f"!*.{QUARANTINE}.*"
+"""The rule for what is no quarantine."""
+
+
+class RoutedTrainer:
+    """Mix into a trainer of TRL's, before it.
+
+    Args:
+        model: what `quarantine` or `load` returned.
+        *args: as the trainer's own.
+        unflagged: what the rest trains: "both" adapters, or the "retain" adapter alone.
+        routes: "flags" as said; two controls are "none", where everything trains everything, and
+            "shuffled", where flags are dealt out anew among the examples of a micro-batch.
+        measure_every: steps between two measures of where gradients land; 0 for none.
+        **kwargs: as the trainer's own.
+
+    Raises:
+        ValueError: if the model has no quarantine, or a setting does not go with one.
+    """
+
+    model: Any
+    accelerator: Any
+    state: Any
+    _metrics: dict[str, dict[str, list[float]]]
+
+    def __init__(
+        self,
+        model: Any,
+        *args: Any,
+        unflagged: Literal["both", "retain"] = "both",
+        routes: Literal["flags", "none", "shuffled"] = "flags",
+        measure_every: int = 50,
+        **kwargs: Any,
+    ) -> None:
+        """Check what was given, and let the trainer begin."""
+        check_adapters(model)
+        if unflagged not in ("both", "retain"):
+            raise ValueError(f"unflagged={unflagged!r}: say 'both' or 'retain'.")
+        if routes not in ("flags", "none", "shuffled"):
+            raise ValueError(f"routes={routes!r}: say 'flags', 'none' or 'shuffled'.")
+        check_arguments(kwargs.get("args"))
+        names = [name for name, p in model.named_parameters() if p.requires_grad]
+        self._trains_base = any(region_of(name) == BASE for name in names)
+        if self._trains_base and getattr(kwargs.get("args"), "beta", 0.0):
+            raise ValueError(
+                f"beta={kwargs['args'].beta} with a trainable base: the reference is the base, and "
+                "would move. Set beta=0.0, or leave train_base out."
+            )
+        self._unflagged = unflagged
+        self._routes = routes
+        self._measure_every = measure_every
+        self._taught = {RETAINED: False, QUARANTINE: False}
+        self._step_blocks: ExitStack | None = None
+        super().__init__(model, *args, **kwargs)  # pyright: ignore[reportCallIssue]
+        if "ref" in model.peft_config:  # TRL's copy: ours begin at 0, so the base is the reference
+            model.delete_adapter("ref")
+        activate(model)
+        self._regions: dict[str, dict[str, nn.Parameter]] = {RETAINED: {}, QUARANTINE: {}}
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad or region_of(name) != BASE:
+                region = QUARANTINE if region_of(name) == QUARANTINE else RETAINED
+                self._regions[region][name] = parameter
+        self.add_callback(_Untaught(self))  # type: ignore[attr-defined]
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Do a step whose forward and backward pass are routed."""
+        with ExitStack() as blocks:
+            self._step_blocks = blocks
+            try:
+                return super().training_step(*args, **kwargs)  # type: ignore[misc]
+            finally:
+                self._step_blocks = None
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Compute the trainer's loss, routed by the flags of a batch if this is a training step."""
+        flagged = inputs.get(FLAGS)
+        inputs = {name: value for name, value in inputs.items() if name != FLAGS}
+        if self._step_blocks is not None:
+            if flagged is None:
+                raise ValueError("the batch has no flags: keep the trainer's own data collator.")
+            if self._routes == "shuffled":
+                flagged = flagged[torch.randperm(len(flagged)).to(flagged.device)]
+            self._note(flagged)
+            if self._measure_every and self.state.global_step % self._measure_every == 0:
+                self._measure(inputs, flagged)
+            self._step_blocks.enter_context(routed(self.model, self._rules(flagged)))
+        return super().compute_loss(model, inputs, *args, **kwargs)  # type: ignore[misc]
+
+    def _rules(self, flagged: Tensor) -> dict[str, Rule]:
+        """Return what a batch with these flags may train."""
+        if self._routes == "none":
+            return {}
+        flagged = self._rows(flagged)
+        rest = ~flagged if flagged.dtype == torch.bool else 1.0 - flagged
+        rules: dict[str, Rule] = {_ELSEWHERE: Parameters(rest)}
+        if self._unflagged == "retain":
+            rules[_ELSEWHERE[1:]] = Parameters(flagged)
+        return rules
+
+    def _rows(self, flagged: Tensor) -> Tensor:
+        """Return the flags of the rows that the model is given."""
+        return flagged
+
+    def _note(self, flagged: Tensor) -> None:
+        """Keep which regions this step trains, and log the flagged share."""
+        everything = self._routes == "none"
+        self._taught[RETAINED] |= everything or bool((flagged < 1).any())
+        both = everything or self._unflagged == "both"
+        self._taught[QUARANTINE] |= both or bool((flagged > 0).any())
+        self._metrics["train"]["routing/flagged"].append(float(flagged.float().mean()))
+
+    def _measure(self, inputs: dict[str, Any], flagged: Tensor) -> None:
+        """Log where the gradients of flagged and of other examples land."""
+        is_flagged = flagged > 0.5 if flagged.ndim == 1 else (flagged > 0.5).any(dim=1)
+        before = {name: list(values) for name, values in self._metrics["train"].items()}
+        for label, rows in (("flagged", is_flagged), ("unflagged", ~is_flagged)):
+            index = rows.nonzero().flatten()
+            if not len(index):
+                continue
+            some = _select(inputs, index, len(flagged))
+            with routed(self.model, self._rules(flagged[index])):
+                loss = super().compute_loss(self.model, some)  # type: ignore[misc]
+                mass = gradient_mass({label: loss}, self._regions)[label]
+            for region, share in mass.items():
+                before.setdefault(f"routing/mass/{label}/{region}", []).append(share)
+            if label == "flagged":
+                before.setdefault("routing/leakage", []).append(mass[RETAINED])
+        # (what the losses of parts logged is dropped)
+        self._metrics["train"].clear()
+        self._metrics["train"].update(before)
+
+    def _clip_grad_norm(self, model: nn.Module) -> Tensor:
+        """Clip region by region, so that what one learns does not scale another's step."""
+        self.accelerator.unscale_gradients()
+        squares = []
+        for region, parameters in self._regions.items():
+            norm = clip_grad_norm_(parameters.values(), self.args.max_grad_norm)  # type: ignore[attr-defined]
+            self._metrics["train"][f"routing/grad_norm/{region}"].append(float(norm))
+            squares.append(norm.square())
+        return torch.stack(squares).sum().sqrt()
+
+    def drop_untaught(self) -> None:
+        """Take the gradients away from a region that nothing in this step may train.
+
+        Adam would move it all the same, by momentum and weight decay.
+        """
+        taught = torch.tensor([float(t) for t in self._taught.values()])
+        taught = self.accelerator.reduce(taught.to(self.accelerator.device), reduction="sum")
+        for (region, parameters), learnt in zip(self._regions.items(), taught, strict=True):
+            if not learnt:
+                for parameter in parameters.values():
+                    parameter.grad = None
+            self._taught[region] = False
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Save adapters as ever, and the base beside them if it is trained."""
+        super()._save(output_dir, state_dict)  # type: ignore[misc]
+        if self._trains_base:
+            folder = Path(output_dir or self.args.output_dir)  # type: ignore[attr-defined]
+            save_file(self._base_state(), folder / _BASE_FILE)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Load adapters, which leaves one of them active, and wake the other."""
+        super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
+        activate(self.model)
+        if self._trains_base:
+            saved = load_file(Path(resume_from_checkpoint) / _BASE_FILE)
+            self.model.load_state_dict(saved, strict=False)
+            for name in saved:
+                self.model.get_parameter(name).requires_grad_(True)
+
+    def _load_best_model(self) -> None:
+        """Load the best checkpoint, with both adapters active."""
+        super()._load_best_model()  # type: ignore[misc]
+        activate(self.model)
+
+    def _base_state(self) -> dict[str, Tensor]:
+        own = self.model.named_parameters()
+        trained = {name: p for name, p in own if p.requires_grad and region_of(name) == BASE}
+        return {name: parameter.detach().contiguous() for name, parameter in trained.items()}
+
+
+class _Untaught(TrainerCallback):
+    """Tells a trainer that its optimizer is about to step."""
+
+    def __init__(self, trainer: RoutedTrainer) -> None:
+        self._trainer = trainer
+
+    def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
+        self._trainer.drop_untaught()
+
+
+def _select(inputs: dict[str, Any], index: Tensor, count: int) -> dict[str, Any]:
+    """Return some examples of a batch, whose tensors have one or two rows an example."""
+    rows = {count: index, 2 * count: torch.cat([index, index + count])}
+    return {
+        name: value[rows[len(value)].to(value.device)]
+        if isinstance(value, Tensor) and value.ndim > 0 and len(value) in rows
+        else value
+        for name, value in inputs.items()
+    }

@@ -1,0 +1,47 @@
+"""Advantages by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
+pytest.importorskip("trl")
+
+from routed_rl.trl import group_advantages  # noqa: E402
+
+NAN = float("nan")
+
+
+def test_the_baseline_leaves_out_what_is_flagged() -> None:
+    rewards = torch.tensor([1.0, 0.0, 0.5, 4.0, 1.0, 3.0, 2.0, 2.0], dtype=torch.float64)
+    flagged = torch.tensor([False, False, False, True, True, True, True, True])
+    found = group_advantages(rewards, flagged, 4, "none")
+    # means: (1 + 0 + 0.5) / 3 = 0.5; all are flagged: (1 + 3 + 2 + 2) / 4 = 2
+    assert found.tolist() == pytest.approx([0.5, -0.5, 0.0, 3.5, -1.0, 1.0, 0.0, 0.0])
+    scaled = group_advantages(rewards, flagged, 4, "group")
+    # deviations of all: sqrt(9.6875 / 3) = 1.79699, and sqrt(2 / 3)
+    assert scaled[3].item() == pytest.approx(3.5 / (1.796988 + 1e-4), rel=1e-5)
+    assert scaled[5].item() == pytest.approx(1.0 / (0.816497 + 1e-4), rel=1e-5)
+    whole = group_advantages(rewards, flagged, 4, "batch")
+    # mean 13.5 / 8 = 1.6875, squares 35.25 - 8 * 1.6875^2 = 12.46875, / 7
+    assert whole[0].item() == pytest.approx(0.5 / (1.334635 + 1e-4), rel=1e-5)
+
+
+def test_without_the_flags_a_hack_would_push_honest_completions_down() -> None:
+    rewards = torch.tensor([0.7, 0.7, 1.0, 1.0])
+    hacks = torch.tensor([False, False, True, True])
+    assert (group_advantages(rewards, torch.zeros(4), 4)[:2] < 0).all()
+    assert (group_advantages(rewards, hacks, 4)[:2] == 0).all()
+
+
+def test_sure_flags_weigh() -> None:
+    rewards = torch.tensor([0.0, 1.0, 3.0, NAN], dtype=torch.float64)
+    found = group_advantages(rewards, torch.tensor([0.0, 0.5, 1.0, 0.0]), 4, "none")
+    # (1 * 0 + 0.5 * 1) / 1.5 = 1 / 3, and who could not be scored teaches nothing
+    assert found.tolist() == pytest.approx([-1 / 3, 2 / 3, 8 / 3, 0.0])
+
+
+def test_a_group_of_one_known_reward_teaches_nothing() -> None:
+    rewards = torch.tensor([2.0, NAN, NAN, NAN])
+    assert group_advantages(rewards, torch.zeros(4), 4).tolist() == [0.0] * 4
