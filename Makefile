@@ -36,7 +36,7 @@ check: .venv/installed
 	$(PIP) --no-deps --editable .
 	@touch $@
 
-.venv/extras: .venv/installed requirements-extras.txt
+.venv/extras: .venv/installed requirements-extras.txt requirements-trl.txt
 	$(PIP) --requirement requirements-extras.txt
 	@touch $@
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from routed_rl.routing import calls
-from routed_rl.routing.frames import TURN, Frames, Slot, sites_of
+from routed_rl.routing.frames import TURN, Frames, Walk
 from routed_rl.routing.learning import Governed, ParameterRule
 from routed_rl.routing.outputs import Place, changed, tensors_in
 from routed_rl.routing.rules import Activations, Parameters, Rule, Values, as_rule
@@ -98,9 +98,6 @@ class routed:  # noqa: N801 - used as torch.no_grad is
 
     def _prepare(self) -> None:
         """Find for each module which rules and which parameters a call of it concerns."""
-        self._names = {
-            module: name for block in self._blocks for name, module in block.model.named_modules()
-        }
         self._rules: dict[int, list[TensorRule]] = {}
         governed: dict[int, Governed] = {}
         targets = [target for block in self._blocks for target in block._targets]
@@ -118,10 +115,11 @@ class routed:  # noqa: N801 - used as torch.no_grad is
                 own.rules.append(target)
         for own in governed.values():
             list(own.variants())  # rows that there are not are told now, and not in backward
-        self._sites: dict[int, list[Slot]] = {}
+        walk = Walk()
         for block in self._blocks:
-            self._sites |= sites_of(block.model, governed)
-        self._frames = Frames(self._sites, self._names)
+            walk.visit(block.model, governed)
+        self._names, self._sites = walk.names, walk.sites
+        self._frames = Frames(walk)
         self.watched = {*self._rules, *self._sites}
         self.compiles = not self._sites
 

@@ -37,6 +37,11 @@ class Slot(NamedTuple):
     name: str
     governed: Governed
 
+    @property
+    def key(self) -> tuple[int, str]:
+        """What it is called in sets."""
+        return id(self.holder), self.name
+
     def fill(self, tensor: Tensor) -> None:
         """Let the module find this tensor there."""
         self.holder._parameters[self.name] = tensor  # type: ignore[assignment]
@@ -61,30 +66,60 @@ class Slot(NamedTuple):
         self.fill(before)
 
 
-Sites = dict[int, list[Slot]]
-"""id of a module -> the governed parameters that it or a module inside it holds."""
+_Slots = dict[tuple[int, str], Slot]
+"""By the holder's id and the name."""
 
 
-def sites_of(model: nn.Module, governed: Mapping[int, Governed]) -> Sites:
-    """Find the slots of governed parameters, by the modules whose forward may use them."""
-    sites: Sites = {}
+@dataclass
+class Walk:
+    """What a block needs to know of its models' modules."""
 
-    def visit(module: nn.Module, *, of_weight: bool) -> dict[tuple[nn.Module, str], Slot]:
-        slots = {
-            (module, name): Slot(module, name, governed[id(parameter)])
-            for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False)
-            if id(parameter) in governed
-        }
-        # What parametrises a weight returns a weight, in which no samples are.
-        of_weight = of_weight or isinstance(module, ParametrizationList)
-        for child in module.children():
-            slots |= visit(child, of_weight=of_weight)
-        if slots and not of_weight:
-            sites[id(module)] = list(slots.values())
-        return slots
+    names: dict[nn.Module, str] = field(default_factory=dict)
+    parents: dict[int, nn.Module] = field(default_factory=dict)
+    """id of a module -> the one that holds it."""
+    sites: dict[int, list[Slot]] = field(default_factory=dict)
+    """id of a module -> the governed parameters that it or a module inside it holds."""
 
-    visit(model, of_weight=False)
-    return sites
+    def visit(self, model: nn.Module, governed: Mapping[int, Governed]) -> None:
+        """Add a model, and the slots of its governed parameters."""
+
+        def go(module: nn.Module, name: str, users: tuple[_Slots, ...], *, of_weight: bool) -> None:
+            self.names[module] = name
+            own: _Slots = {}
+            # What parametrises a weight returns a weight, in which no samples are.
+            of_weight = of_weight or isinstance(module, ParametrizationList)
+            users = users if of_weight else (*users, own)
+            for key, parameter in module._parameters.items():
+                if id(parameter) in governed:
+                    slot = Slot(module, key, governed[id(parameter)])
+                    for user in users:
+                        user[id(module), key] = slot
+            for key, child in module._modules.items():
+                if child is not None:
+                    self.parents[id(child)] = module
+                    go(child, f"{name}.{key}" if name else key, users, of_weight=of_weight)
+            if own:
+                self.sites[id(module)] = list(own.values())
+
+        go(model, "", (), of_weight=False)
+
+
+@dataclass
+class Known:
+    """What was seen of a module's calls, which saves aliases that nothing would use."""
+
+    seen: set[tuple[int, str]] = field(default_factory=set)
+    """Holders and names of the parameters that it may have used."""
+    used: set[tuple[int, str]] = field(default_factory=set)
+    """Those that its own forward did use."""
+    taps: bool = False
+    """Whether its output was tapped."""
+    stale: bool = False
+    """Whether a parameter has turned up elsewhere, so that all is to be seen anew."""
+
+
+_KNOWN: weakref.WeakKeyDictionary[nn.Module, Known] = weakref.WeakKeyDictionary()
+"""If it is wrong, a module further out taps: that costs time, and changes nothing."""
 
 
 class Use(NamedTuple):
@@ -117,20 +152,32 @@ class Frame:
 class Frames:
     """The modules that run, the innermost last."""
 
-    def __init__(self, sites: Sites, names: Mapping[nn.Module, str]) -> None:
+    def __init__(self, walk: Walk) -> None:
         """Begin with none."""
-        self._sites = sites
-        self._names = names
-        self._parents = {id(child): module for module in names for child in module.children()}
+        self._sites = walk.sites
+        self._names = walk.names
+        self._parents = walk.parents
         self._frames: list[Frame] = []
+        self._put: set[int] = set()
+        """ids of the aliases that stand somewhere."""
+        self._reliable: dict[int, Known | None] = {}
+        """id of a module -> what is known of it, if that is about all of its slots."""
         self._asking = Asking()
+        slots = (slot for own in walk.sites.values() for slot in own)
+        rules = {id(rule): rule.rule for slot in slots for rule in slot.governed.rules}
+        # A rule that names the module where samples are told apart needs its aliases there.
+        self._anywhere = all(r.at == "inside" and r.output is None for r in rules.values())
 
     def enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         """Put aliases where a module that is about to run will find its parameters."""
+        known = self._known_of(module)
+        if known is not None and not known.used and not known.taps:
+            return
         TURN.acquire()
         # Where no gradient is taken, or samples are not first, aliases are of no use.
         second = bool(self._frames) and self._frames[-1].batch_second
-        slots = self._open_slots(module) if torch.is_grad_enabled() and not second else []
+        opens = torch.is_grad_enabled() and not second
+        slots = self._open_slots(module, known) if opens else []
         second = second or keeps_batch_second(module)
         frame = Frame(module, slots, _formula(module, args, slots), second)
         self._frames.append(frame)
@@ -145,20 +192,57 @@ class Frames:
                 frame.aliases.append(weakref.ref(alias.grad_fn))
             vars(alias).update(vars(parameter))  # what others keep on a parameter
             frame.put.append(alias)
+            self._put.add(id(alias))
             slot.fill(alias)
 
-    def _open_slots(self, module: nn.Module) -> list[Slot]:
+    def _known_of(self, module: nn.Module) -> Known | None:
+        """Return what is known of a module's calls, where that may be relied on.
+
+        It may not in the outermost module: there all is seen that is used at a place unheard of.
+        """
+        if not self._frames or not self._anywhere:
+            return None
+        known = self._reliable.get(id(module), _KNOWN.get(module))
+        if id(module) not in self._reliable:
+            if known is not None and not (known.seen >= {s.key for s in self._sites[id(module)]}):
+                known = None
+            self._reliable[id(module)] = known
+        if known is None or known.stale or keeps_batch_second(module):
+            return None
+        return None if any(frame.module is module for frame in self._frames) else known
+
+    def _open_slots(self, module: nn.Module, known: Known | None) -> list[Slot]:
         """Return the slots that hold what we know, and in which samples may be told apart here."""
-        ours = {id(alias) for frame in self._frames for alias in frame.put}
         found = []
         for slot in self._sites[id(module)]:
+            if known is not None and slot.holder is not module and slot.key not in known.used:
+                continue
             own = slot.governed
             there = slot.holder._parameters.get(slot.name)
-            is_known = there is own.parameter or id(there) in ours  # else somebody swapped it
+            # else somebody swapped it
+            is_known = there is own.parameter or id(there) in self._put
             apart = all(used.tells_apart_at(module) for used in own.rules)
             if is_known and apart and own.parameter.requires_grad:
                 found.append(slot)
         return found
+
+    def _learn(self, frame: Frame, used: Sequence[Slot], *, taps: bool) -> None:
+        """Keep what a call used; what turns up in the outermost module makes all else doubtful."""
+        if not frame.slots and not taps:
+            return
+        known = _KNOWN.get(frame.module)
+        if known is None:
+            known = _KNOWN[frame.module] = Known()
+        elif not self._frames and not known.stale and {slot.key for slot in used} - known.used:
+            for module in self._names:
+                if module in _KNOWN:
+                    _KNOWN[module].stale = True
+            self._reliable.clear()
+        else:
+            known.stale = False
+        known.seen |= {slot.key for slot in frame.slots}
+        known.used |= {slot.key for slot in used}
+        known.taps |= taps
 
     def _refuse_methods_computed_again(self, module: nn.Module) -> None:
         """Raise where a backward pass runs a part of a module whose own parameters are governed.
@@ -180,9 +264,12 @@ class Frames:
         if frame is None:
             return output
         if frame.formula is not None:
+            self._learn(frame, frame.slots, taps=True)
             return output if output is None else self._by_formula(frame, args[0], output)
         aliases = [(slot, alive()) for slot, alive in zip(frame.slots, frame.aliases, strict=True)]
-        used = [Use(slot, alias) for slot, alias in aliases if alias is not None] + frame.handed_on
+        own = [Use(slot, alias) for slot, alias in aliases if alias is not None]
+        used = own + frame.handed_on
+        self._learn(frame, [use.slot for use in own], taps=bool(used))
         if not used:
             return output
         if self._frames and (output is None or _may_be_positions(module, output)):
@@ -251,6 +338,7 @@ class Frames:
         while True:
             frame = self._frames.pop()
             for slot, before, alias in zip(frame.slots, frame.before, frame.put, strict=False):
+                self._put.discard(id(alias))
                 slot.restore(before, alias)
             frame.put.clear()
             TURN.release()

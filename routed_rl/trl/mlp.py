@@ -14,6 +14,7 @@ import torch
 from peft import LoraConfig
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
+from torch.nn import functional
 
 _NARROW = ("gate_proj", "up_proj")
 _PARTS = (*_NARROW, "down_proj")
@@ -77,18 +78,25 @@ class MlpAdapter(nn.Module, LoraLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what the MLP and the active adapters say, (N, T, D)."""
-        base: Any = self.base_layer
-        y = base(x)
+        y = self.base_layer(x)
         if self.disable_adapters or self.merged:
             return y
         dtype = y.dtype
         for name in self.active_adapters:
-            if name in self.lora_A:
-                own: Any = self.lora_A[name]
-                given = self.lora_dropout[name](x.to(own["gate_proj"].weight.dtype))
-                hidden = base.act_fn(own["gate_proj"](given)) * own["up_proj"](given)
-                y = y + self.lora_B[name](hidden) * self.scaling[name]
+            if name in self.lora_variant:
+                y = self.lora_variant[name].forward(self, name, x, y)
+            elif name in self.lora_A:
+                y = y + self.adapter(name, self.lora_dropout[name](x))
         return y.to(dtype)
+
+    def adapter(self, name: str, x: Tensor, *, learns: bool = True) -> Tensor:
+        """Return what an adapter says, by its parameters or by their numbers alone."""
+        base: Any = self.base_layer
+        own: Any = self.lora_A[name]
+        down: Any = self.lora_B[name]
+        x = x.to(down.weight.dtype)
+        gate, up = (linear(own[part], x, learns=learns) for part in _NARROW)
+        return linear(down, base.act_fn(gate) * up, learns=learns) * self.scaling[name]
 
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
         """Widen the MLP by the units of some adapters; this cannot be taken back.
@@ -118,6 +126,14 @@ class MlpAdapter(nn.Module, LoraLayer):
             RuntimeError: always.
         """
         raise RuntimeError("units that were merged into an MLP stay there: merge a copy.")
+
+
+def linear(layer: nn.Linear, x: Tensor, *, learns: bool) -> Tensor:
+    """Apply a layer, or its numbers alone."""
+    if learns:
+        return functional.linear(x, layer.weight, layer.bias)
+    bias = None if layer.bias is None else layer.bias.detach()
+    return functional.linear(x, layer.weight.detach(), bias)
 
 
 @torch.no_grad()

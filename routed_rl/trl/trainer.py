@@ -17,16 +17,15 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from transformers import TrainerCallback
 
-from routed_rl.routing import Parameters, Rule, gradient_mass, routed
-from routed_rl.trl.adapters import BASE, QUARANTINE, activate, check_adapters, region_of
+from routed_rl.routing import gradient_mass
+from routed_rl.trl.adapters import BASE, QUARANTINE, RETAIN, activate, check_adapters, region_of
 from routed_rl.trl.flags import FLAGS
+from routed_rl.trl.routes import AdapterRoutes
 from routed_rl.trl.seams import check_arguments
 
 RETAINED = "retain"
 """The region of all that is kept: the retain adapter, and the base if it is trained."""
 _BASE_FILE = "base.safetensors"
-_ELSEWHERE = f"!*.{QUARANTINE}.*"
-"""The rule for what is no quarantine."""
 
 
 class RoutedTrainer:
@@ -87,6 +86,7 @@ class RoutedTrainer:
             if parameter.requires_grad or region_of(name) != BASE:
                 region = QUARANTINE if region_of(name) == QUARANTINE else RETAINED
                 self._regions[region][name] = parameter
+        self._adapters = AdapterRoutes(model)
         self.add_callback(_Untaught(self))  # type: ignore[attr-defined]
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -110,19 +110,18 @@ class RoutedTrainer:
             self._note(flagged)
             if self._measure_every and self.state.global_step % self._measure_every == 0:
                 self._measure(inputs, flagged)
-            self._step_blocks.enter_context(routed(self.model, self._rules(flagged)))
+            self._step_blocks.enter_context(self._adapters.routed(self._masks(flagged)))
         return super().compute_loss(model, inputs, *args, **kwargs)  # type: ignore[misc]
 
-    def _rules(self, flagged: Tensor) -> dict[str, Rule]:
-        """Return what a batch with these flags may train."""
+    def _masks(self, flagged: Tensor) -> dict[str, Tensor]:
+        """Return what a batch with these flags may train, by adapter."""
         if self._routes == "none":
             return {}
         flagged = self._rows(flagged)
-        rest = ~flagged if flagged.dtype == torch.bool else 1.0 - flagged
-        rules: dict[str, Rule] = {_ELSEWHERE: Parameters(rest)}
+        masks = {RETAIN: ~flagged if flagged.dtype == torch.bool else 1.0 - flagged}
         if self._unflagged == "retain":
-            rules[_ELSEWHERE[1:]] = Parameters(flagged)
-        return rules
+            masks[QUARANTINE] = flagged
+        return masks
 
     def _rows(self, flagged: Tensor) -> Tensor:
         """Return the flags of the rows that the model is given."""
@@ -145,7 +144,7 @@ class RoutedTrainer:
             if not len(index):
                 continue
             some = _select(inputs, index, len(flagged))
-            with routed(self.model, self._rules(flagged[index])):
+            with self._adapters.routed(self._masks(flagged[index])):
                 loss = super().compute_loss(self.model, some)  # type: ignore[misc]
                 mass = gradient_mass({label: loss}, self._regions)[label]
             for region, share in mass.items():

@@ -20,6 +20,7 @@ from tiny_language import llama, stir, texts, tokenizer  # noqa: E402
 from routed_rl.routing import Parameters, routed  # noqa: E402
 from routed_rl.trl import ablate, dial, export, load, quarantine  # noqa: E402
 from routed_rl.trl.adapters import region_of  # noqa: E402
+from routed_rl.trl.routes import AdapterRoutes  # noqa: E402
 
 RANK = 2
 EVERYWHERE = LoraConfig(r=RANK, lora_alpha=4, target_modules="all-linear")
@@ -157,19 +158,18 @@ def test_a_mixed_batch_teaches_what_separate_ones_teach(
         model.gradient_checkpointing_enable({"use_reentrant": False})
     model.train()
     ids, flagged = texts(len(flags), seed=len(flags)), torch.tensor(flags)
-    rules = {"!*.quarantine.*": Parameters(~flagged)}
-    if unflagged == "retain":
-        rules["*.quarantine.*"] = Parameters(flagged)
+    masks = {"default": ~flagged} | ({"quarantine": flagged} if unflagged == "retain" else {})
+    routes = AdapterRoutes(model)
 
     def gradients(rows: torch.Tensor, by: dict[str, Any]) -> dict[str, torch.Tensor]:
         model.zero_grad()
-        with routed(model, by):
+        with routes.routed(by):
             model(input_ids=ids[rows]).logits.sin().sum().backward()
         named = {name: p for name, p in model.named_parameters() if p.requires_grad}
         return {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in named.items()}
 
     every = torch.ones_like(flagged)
-    mixed = gradients(every, rules)
+    mixed = gradients(every, masks)
     of_kind = {
         said: gradients(flagged == said, {}) if (flagged == said).any() else None
         for said in (True, False)
@@ -187,30 +187,58 @@ def test_a_mixed_batch_teaches_what_separate_ones_teach(
             assert bool((gradient == 0).all())
 
 
+@settings(max_examples=15, deadline=None)
+@given(
+    kind=strategies.sampled_from(sorted(KINDS)),
+    sure=strategies.lists(strategies.floats(0, 1, width=16), min_size=3, max_size=3),
+    tokens=strategies.booleans(),
+)
+def test_masks_of_floats_and_tokens_are_what_the_library_makes_of_them(
+    kind: str, sure: list[float], tokens: bool
+) -> None:
+    model = made(kind)
+    stir(model)
+    ids, mask = texts(3, seed=3), torch.tensor(sure, dtype=torch.float64)
+    mask = torch.linspace(0, 1, 7, dtype=torch.float64) * mask[:, None] if tokens else mask
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+    def gradients(block: Any) -> dict[str, torch.Tensor]:
+        model.zero_grad()
+        with block:
+            model(input_ids=ids).logits.sin().sum().backward()
+        return {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in named.items()}
+
+    own = gradients(AdapterRoutes(model).routed({"default": mask, "quarantine": 1 - mask}))
+    rules = {"!*.quarantine.*": Parameters(mask), "*.quarantine.*": Parameters(1 - mask)}
+    for name, expected in gradients(routed(model, rules)).items():
+        scale = max(float(expected.abs().max()), 1.0)
+        assert float((own[name] - expected).abs().max()) <= 1e-12 * scale
+
+
 @pytest.mark.parametrize("kind", ["lora", "mlp"])
 def test_routing_changes_no_value_and_holds_compiled_and_in_half_precision(kind: str) -> None:
     model = made(kind, torch.float32)
     stir(model)
     flagged = torch.tensor([True, False, True, False, False])
-    rules = {"!*.quarantine.*": Parameters(~flagged)}
+    masks = {"default": ~flagged}
+    routes = AdapterRoutes(model)
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
 
     def gradients(called: Any, rows: slice | torch.Tensor, by: dict[str, Any]) -> dict[str, Any]:
         model.zero_grad()
-        with routed(model, by):
+        with routes.routed(by):
             called(input_ids=IDS[rows]).logits.float().sin().sum().backward()
         return {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in named.items()}
 
-    with routed(model, rules):
+    with routes.routed(masks):
         values = model(IDS).logits
     assert torch.equal(values, model(IDS).logits)
-    plain = gradients(model, slice(None), rules)
-    compiled = gradients(torch.compile(model, backend="aot_eager"), slice(None), rules)
+    plain = gradients(model, slice(None), masks)
+    compiled = gradients(torch.compile(model, backend="aot_eager"), slice(None), masks)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        half = gradients(model, slice(None), rules)
+        half = gradients(model, slice(None), masks)
         apart = gradients(model, ~flagged, {})
-        everybody = {"!*.quarantine.*": Parameters(torch.zeros(5, dtype=torch.bool))}
-        stopped = gradients(model, slice(None), everybody)
+        stopped = gradients(model, slice(None), {"default": torch.zeros(5, dtype=torch.bool)})
     for name in named:
         torch.testing.assert_close(compiled[name], plain[name], atol=1e-5, rtol=1e-4)
         if region_of(name) == "default":

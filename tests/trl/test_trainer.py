@@ -90,8 +90,8 @@ def test_a_step_teaches_what_its_parts_teach(
         return plain(own, model, inputs, *rest, **named)
 
     flags: list[torch.Tensor] = []
-    rules = trainer._rules
-    trainer._rules = lambda flagged: flags.append(flagged) or rules(flagged)
+    masks = trainer._masks
+    trainer._masks = lambda flagged: flags.append(flagged) or masks(flagged)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(GRPOTrainer, "compute_loss", keep)
         trainer.train()
