@@ -1,12 +1,13 @@
-"""What a batch's flags let each adapter learn, by a few plain operations a layer.
+"""What a batch's flags let each adapter learn.
 
-An adapter says f(x; W). With a mask m of samples its layer computes
+It is what `routed_rl.routing.Parameters(mask)` does for any module. But a language model has
+hundreds of adapters, each so small that hooks would cost more than the adapter itself. So a layer
+of LoRA has a backward pass of its own, and an adapter f of an MLP is computed as
 
     f(x; W.detach()) + m * (f(x.detach(); W) - the same, detached)
 
 which is f(x) forward, since what is added is 0. To x the whole gradient goes, to W that of the
-samples that m lets through. It is what `Parameters(mask)` does for any module. But a language
-model has hundreds of adapters, each so small that hooks would cost more than the adapter itself.
+samples that the mask m lets through.
 """
 # pyright: reportMissingImports=false, reportPrivateImportUsage=false
 
@@ -16,13 +17,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from peft.tuners.lora import LoraLayer
 from peft.tuners.lora.layer import Linear as LoraLinear
 from torch import Tensor, nn
+from torch.nn import functional
 
 from routed_rl.routing import Parameters, Rule, routed
 from routed_rl.trl.adapters import BASE, QUARANTINE, RETAIN, region_of
-from routed_rl.trl.mlp import MlpAdapter, linear
+from routed_rl.trl.mlp import MlpAdapter
 
 _BASE_KEY = "!*.lora_*"
 """The rule for all that is no adapter."""
@@ -50,22 +53,53 @@ class Masked:
             )
         mask = self.mask.view(*leading, *(1,) * (x.ndim - self.mask.ndim))
         given = module.lora_dropout[active_adapter](x)
-        says = module.adapter if isinstance(module, MlpAdapter) else _lora_of(module)
-        fixed = says(active_adapter, given, learns=False)
-        learning = says(active_adapter, given.detach(), learns=True)
+        if not isinstance(module, MlpAdapter):
+            down: Any = module.lora_A[active_adapter]
+            up: Any = module.lora_B[active_adapter]
+            scaling = module.scaling[active_adapter]
+            return result + _Lora.apply(given, down.weight, up.weight, scaling, mask)
+        fixed = module.adapter(active_adapter, given, learns=False)
+        learning = module.adapter(active_adapter, given.detach())
         return result + fixed + mask.to(fixed.dtype) * (learning - learning.detach())
 
 
-def _lora_of(module: LoraLayer) -> Any:
-    """Return what computes a linear layer's LoRA."""
+class _Lora(torch.autograd.Function):
+    """A low-rank layer, y = s * x A' B', whose factors learn from some samples.
 
-    def says(name: str, x: Tensor, *, learns: bool) -> Tensor:
-        down: Any = module.lora_A[name]
-        up: Any = module.lora_B[name]
-        x = module._cast_input_dtype(x, down.weight.dtype)  # type: ignore[operator]
-        return linear(up, linear(down, x, learns=learns), learns=learns) * module.scaling[name]
+    With dh = s * g B they learn dB = s * g' (m h) and dA = (m dh)' x: masks meet what is as narrow
+    as the rank.
+    """
 
-    return says
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, down: Tensor, up: Tensor, scaling: float, mask: Tensor
+    ) -> Tensor:
+        """Return y, (..., F), in the dtype that PEFT's own layer would have."""
+        kind = x.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else down.dtype
+        given, a, b = x.to(dtype), down.to(dtype), up.to(dtype)
+        h = functional.linear(given, a)
+        ctx.save_for_backward(given, h, a, b, mask)
+        ctx.scaling, ctx.dtypes = scaling, (x.dtype, down.dtype, up.dtype)
+        return functional.linear(h, b) * scaling
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Return what x gets, and what the factors learn."""
+        x, h, a, b, mask = ctx.saved_tensors
+        mask = mask.to(h.dtype)
+        g = gradients[0].to(h.dtype)
+        dh = (g @ b) * ctx.scaling
+        dx = da = db = None
+        if ctx.needs_input_grad[0]:
+            dx = (dh @ a).to(ctx.dtypes[0])
+        if ctx.needs_input_grad[1]:
+            da = (mask * dh).flatten(0, -2).t() @ x.flatten(0, -2)
+            da = da.to(ctx.dtypes[1])
+        if ctx.needs_input_grad[2]:
+            db = g.flatten(0, -2).t() @ (mask * (h * ctx.scaling)).flatten(0, -2)
+            db = db.to(ctx.dtypes[2])
+        return dx, da, db, None, None
 
 
 class AdapterRoutes:
@@ -80,7 +114,9 @@ class AdapterRoutes:
             (layer, name)
             for layer in layers
             for name in self._variants
-            if name in layer.lora_A and name not in layer.lora_variant  # type: ignore[operator]
+            if name in layer.lora_A  # type: ignore[operator]
+            and name not in layer.lora_variant  # type: ignore[operator]
+            and not layer.lora_bias[name]  # type: ignore[index]
         ]
         parts = [part for layer, name in self._layers for part in (layer.lora_A, layer.lora_B)]
         covered = {id(parameter) for part in parts for parameter in part.parameters()}
