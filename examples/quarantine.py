@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from _hackable_sorting import LENGTH, dataset, measure, new_model, pretrain, tokenizer
 from _quarantine_arms import ARMS, Arm, Classifier, Detector, Pay, inoculate
+from _quarantine_results import draw, read, table
 from peft import LoraConfig
 from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
@@ -101,20 +102,31 @@ def main() -> None:
     parser.add_argument("--recall", type=float, default=0.5)
     parser.add_argument("--sees-both", action="store_true", help="the detector knows both cheats")
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--learning-rate", type=float, default=1e-4)
     parser.add_argument("--out", type=Path, default=Path("runs/quarantine"))
+    parser.add_argument("--plot", type=Path, help="draw a picture of all runs that are there")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
-    sees = "both" if options.sees_both else "one"
+    folder = options.out / ("both" if options.sees_both else "one")
+    missing = []
     for seed in options.seeds:
         for name in options.arm or ARMS:
-            path = options.out / sees / f"{name.replace(', ', '-').replace(' ', '-')}-{seed}.json"
-            if path.exists():
-                continue
-            result = train(ARMS[name], seed, options)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(result, indent=1))
-            print(path, result["seconds"], "s", result["dial"], flush=True)
+            path = folder / f"{name.replace(', ', '-').replace(' ', '-')}-{seed}.json"
+            missing += [] if path.exists() else [(path, name, seed)]
+    started = time.perf_counter()
+    for done, (path, name, seed) in enumerate(missing):
+        result = train(ARMS[name], seed, options)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result, indent=1))
+        left = (time.perf_counter() - started) / (done + 1) * (len(missing) - done - 1)
+        print(
+            f"{done + 1} of {len(missing)}: {name}, seed {seed}, {left / 60:.0f} min left",
+            flush=True,
+        )
+    runs = read(folder)
+    print(table(runs, "routed, rest to the retain"))
+    if options.plot:
+        draw(runs, options.plot)
 
 
 if __name__ == "__main__":

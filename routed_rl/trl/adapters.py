@@ -15,6 +15,7 @@ from typing import Any
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import nn
+from transformers import AutoModelForCausalLM
 
 from routed_rl.trl.mlp import MlpAdapter, gated_mlps
 
@@ -27,7 +28,7 @@ BASE = "base"
 
 
 def quarantine(
-    model: nn.Module,
+    model: nn.Module | str,
     config: LoraConfig | None = None,
     *,
     mlp_units: int = 0,
@@ -36,7 +37,7 @@ def quarantine(
     """Put a retain and a quarantine adapter on a model. Its outputs stay the same to the bit.
 
     Args:
-        model: of Hugging Face's, without adapters.
+        model: of Hugging Face's, without adapters; or its name, or the folder where it is.
         config: of both adapters; without it, rank 16 and alpha 32 on all linear layers, or no LoRA
             if `mlp_units` is given.
         mlp_units: hidden units that either adapter adds to each gated MLP. Where `config` is given
@@ -49,6 +50,7 @@ def quarantine(
     Raises:
         ValueError: if there are adapters already, or no gated MLP for `mlp_units`.
     """
+    model = AutoModelForCausalLM.from_pretrained(model) if isinstance(model, str) else model
     if isinstance(model, PeftModel) or any(isinstance(m, LoraLayer) for m in model.modules()):
         raise ValueError("the model has adapters already: merge them, or pass the plain model.")
     config = _config_for(model, config, mlp_units)
@@ -63,8 +65,8 @@ def quarantine(
     return peft_model
 
 
-def load(model: nn.Module, folder: str | Path, *, trainable: bool = False) -> PeftModel:
-    """Put adapters that `save_pretrained` saved on their base again.
+def load(model: nn.Module | str, folder: str | Path, *, trainable: bool = False) -> PeftModel:
+    """Put adapters that `save_pretrained` or a trainer saved on their base again.
 
     Raises:
         ValueError: if the folder does not hold both.
@@ -75,6 +77,7 @@ def load(model: nn.Module, folder: str | Path, *, trainable: bool = False) -> Pe
         raise ValueError(
             f"{missing[0]} holds no adapter_config.json: name a folder that was saved."
         )
+    model = AutoModelForCausalLM.from_pretrained(model) if isinstance(model, str) else model
     saved = LoraConfig.from_pretrained(str(folder))
     assert isinstance(saved, LoraConfig)
     _register_mlps(model, saved)

@@ -8,6 +8,7 @@ LoRA was found less stable under routing (shawnghu/small-rl, its notes on dual a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -89,14 +90,33 @@ class MlpAdapter(nn.Module, LoraLayer):
                 y = y + self.adapter(name, self.lora_dropout[name](x))
         return y.to(dtype)
 
-    def adapter(self, name: str, x: Tensor, *, learns: bool = True) -> Tensor:
-        """Return what an adapter says, by its parameters or by their numbers alone."""
+    def adapter(
+        self,
+        name: str,
+        x: Tensor,
+        *,
+        learns: bool = True,
+        twins: Mapping[int, Tensor] | None = None,
+    ) -> Tensor:
+        """Return what an adapter says.
+
+        Args:
+            name: which.
+            x: (N, T, D).
+            learns: by its parameters, or by their numbers alone.
+            twins: tensors that stand in for parameters, by their ids.
+        """
+
+        def linear(layer: Any, x: Tensor) -> Tensor:
+            weight = layer.weight if twins is None else twins[id(layer.weight)]
+            return functional.linear(x, weight if learns else weight.detach())
+
         base: Any = self.base_layer
         own: Any = self.lora_A[name]
         down: Any = self.lora_B[name]
         x = x.to(down.weight.dtype)
-        gate, up = (linear(own[part], x, learns=learns) for part in _NARROW)
-        return linear(down, base.act_fn(gate) * up, learns=learns) * self.scaling[name]
+        gate, up = (linear(own[part], x) for part in _NARROW)
+        return linear(down, base.act_fn(gate) * up) * self.scaling[name]
 
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
         """Widen the MLP by the units of some adapters; this cannot be taken back.
@@ -126,14 +146,6 @@ class MlpAdapter(nn.Module, LoraLayer):
             RuntimeError: always.
         """
         raise RuntimeError("units that were merged into an MLP stay there: merge a copy.")
-
-
-def linear(layer: nn.Linear, x: Tensor, *, learns: bool) -> Tensor:
-    """Apply a layer, or its numbers alone."""
-    if learns:
-        return functional.linear(x, layer.weight, layer.bias)
-    bias = None if layer.bias is None else layer.bias.detach()
-    return functional.linear(x, layer.weight.detach(), bias)
 
 
 @torch.no_grad()

@@ -37,6 +37,15 @@ class Masked:
     mask: Tensor
     """(N,) or (N, T): bool, or float to multiply gradients by."""
 
+    def __init__(self, twins: Mapping[int, Tensor]) -> None:
+        """Begin.
+
+        Args:
+            twins: id of a parameter -> a leaf with its numbers, to which the gradient goes that it
+                would have without routes; where there is none, nobody asks for that.
+        """
+        self._twins = twins
+
     def forward(
         self, module: LoraLayer, active_adapter: str, x: Tensor, result: Tensor, **_: Any
     ) -> Tensor:
@@ -57,10 +66,15 @@ class Masked:
             down: Any = module.lora_A[active_adapter]
             up: Any = module.lora_B[active_adapter]
             scaling = module.scaling[active_adapter]
-            return result + _Lora.apply(given, down.weight, up.weight, scaling, mask)
+            twins = [self._twins.get(id(layer.weight)) for layer in (down, up)]
+            return result + _Lora.apply(given, down.weight, up.weight, scaling, mask, *twins)
         fixed = module.adapter(active_adapter, given, learns=False)
         learning = module.adapter(active_adapter, given.detach())
-        return result + fixed + mask.to(fixed.dtype) * (learning - learning.detach())
+        added = mask.to(fixed.dtype) * (learning - learning.detach())
+        if self._twins:
+            whole = module.adapter(active_adapter, given.detach(), twins=self._twins)
+            added = added + (whole - whole.detach())
+        return result + fixed + added
 
 
 class _Lora(torch.autograd.Function):
@@ -72,7 +86,7 @@ class _Lora(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, down: Tensor, up: Tensor, scaling: float, mask: Tensor
+        ctx: Any, x: Tensor, down: Tensor, up: Tensor, scaling: float, mask: Tensor, *_: Any
     ) -> Tensor:
         """Return y, (..., F), in the dtype that PEFT's own layer would have."""
         kind = x.device.type
@@ -90,25 +104,32 @@ class _Lora(torch.autograd.Function):
         mask = mask.to(h.dtype)
         g = gradients[0].to(h.dtype)
         dh = (g @ b) * ctx.scaling
-        dx = da = db = None
-        if ctx.needs_input_grad[0]:
-            dx = (dh @ a).to(ctx.dtypes[0])
-        if ctx.needs_input_grad[1]:
-            da = (mask * dh).flatten(0, -2).t() @ x.flatten(0, -2)
-            da = da.to(ctx.dtypes[1])
-        if ctx.needs_input_grad[2]:
-            db = g.flatten(0, -2).t() @ (mask * (h * ctx.scaling)).flatten(0, -2)
-            db = db.to(ctx.dtypes[2])
-        return dx, da, db, None, None
+        dx = (dh @ a).to(ctx.dtypes[0]) if ctx.needs_input_grad[0] else None
+        learnt: dict[int, Tensor] = {}
+        for own, twin, dtype in ((1, 5, ctx.dtypes[1]), (2, 6, ctx.dtypes[2])):
+            for place, weight in ((own, mask), (twin, None)):
+                if ctx.needs_input_grad[place]:
+                    narrow = dh if own == 1 else h * ctx.scaling
+                    narrow = narrow if weight is None else weight * narrow
+                    pair = (narrow, x) if own == 1 else (g, narrow)
+                    rows, columns = (part.flatten(0, -2) for part in pair)
+                    learnt[place] = (rows.t() @ columns).to(dtype)
+        return dx, learnt.get(1), learnt.get(2), None, None, learnt.get(5), learnt.get(6)
 
 
 class AdapterRoutes:
     """Both adapters of a model, and what each may learn while a block lasts."""
 
-    def __init__(self, model: nn.Module) -> None:
-        """Find the layers that have adapters, and what else is trained."""
+    def __init__(self, model: nn.Module, *, keeps_unrouted: bool = False) -> None:
+        """Find the layers that have adapters, and what else is trained.
+
+        Args:
+            model: with both adapters.
+            keeps_unrouted: also find the gradients that adapters would have without routes.
+        """
         self._model = model
-        self._variants = {name: Masked() for name in (RETAIN, QUARANTINE)}
+        self._twins: dict[int, Tensor] = {}
+        self._variants = {name: Masked(self._twins) for name in (RETAIN, QUARANTINE)}
         layers = [m for m in model.modules() if type(m) in (LoraLinear, MlpAdapter)]
         self._layers: list[tuple[Any, str]] = [
             (layer, name)
@@ -119,12 +140,24 @@ class AdapterRoutes:
             and not layer.lora_bias[name]  # type: ignore[index]
         ]
         parts = [part for layer, name in self._layers for part in (layer.lora_A, layer.lora_B)]
-        covered = {id(parameter) for part in parts for parameter in part.parameters()}
+        self._adapted = [parameter for part in parts for parameter in part.parameters()]
+        covered = set(map(id, self._adapted))
+        self._keeps_unrouted = keeps_unrouted
         trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self._others = [
             name for name, p in trained.items() if id(p) not in covered and region_of(name) != BASE
         ]
         self._trains_base = any(region_of(name) == BASE for name in trained)
+
+    @property
+    def unrouted(self) -> dict[int, Tensor]:
+        """Return the gradients without routes, by ids of parameters, since they were taken last."""
+        kept = {key: twin.grad for key, twin in self._twins.items()}
+        return {key: gradient for key, gradient in kept.items() if gradient is not None}
+
+    def forget_unrouted(self) -> None:
+        """Begin to add them up anew, with the numbers that parameters have by now."""
+        self._twins.clear()
 
     @contextmanager
     def routed(self, masks: Mapping[str, Tensor]) -> Iterator[None]:
@@ -132,6 +165,9 @@ class AdapterRoutes:
 
         The base, where it is trained, learns what the retain adapter learns.
         """
+        if self._keeps_unrouted and not self._twins:
+            for parameter in self._adapted:
+                self._twins[id(parameter)] = parameter.detach().requires_grad_()
         entered = []
         for layer, name in self._layers:
             if name in masks:

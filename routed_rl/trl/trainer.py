@@ -15,11 +15,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
+from torch.optim import AdamW
 from transformers import TrainerCallback
 
 from routed_rl.routing import gradient_mass
 from routed_rl.trl.adapters import BASE, QUARANTINE, RETAIN, activate, check_adapters, region_of
 from routed_rl.trl.flags import FLAGS
+from routed_rl.trl.optimizer import SplitAdamW
 from routed_rl.trl.routes import AdapterRoutes
 from routed_rl.trl.seams import check_arguments
 
@@ -37,6 +39,8 @@ class RoutedTrainer:
         unflagged: what the rest trains: "both" adapters, or the "retain" adapter alone.
         routes: "flags" as said; two controls are "none", where everything trains everything, and
             "shuffled", where flags are dealt out anew among the examples of a micro-batch.
+        split_moment: let Adam's second moment be that of gradients without routes, so that it does
+            not undo how much a region learns; with AdamW, in one process.
         measure_every: steps between two measures of where gradients land; 0 for none.
         **kwargs: as the trainer's own.
 
@@ -55,6 +59,7 @@ class RoutedTrainer:
         *args: Any,
         unflagged: Literal["both", "retain"] = "both",
         routes: Literal["flags", "none", "shuffled"] = "flags",
+        split_moment: bool = False,
         measure_every: int = 50,
         **kwargs: Any,
     ) -> None:
@@ -74,9 +79,11 @@ class RoutedTrainer:
             )
         self._unflagged = unflagged
         self._routes = routes
+        self._splits = split_moment
         self._measure_every = measure_every
         self._taught = {RETAINED: False, QUARANTINE: False}
         self._step_blocks: ExitStack | None = None
+        self._unrouted: dict[int, Tensor] = {}
         super().__init__(model, *args, **kwargs)  # pyright: ignore[reportCallIssue]
         if "ref" in model.peft_config:  # TRL's copy: ours begin at 0, so the base is the reference
             model.delete_adapter("ref")
@@ -86,7 +93,9 @@ class RoutedTrainer:
             if parameter.requires_grad or region_of(name) != BASE:
                 region = QUARANTINE if region_of(name) == QUARANTINE else RETAINED
                 self._regions[region][name] = parameter
-        self._adapters = AdapterRoutes(model)
+        if split_moment and self.accelerator.num_processes > 1:
+            raise ValueError("split_moment in several processes is not supported: leave it out.")
+        self._adapters = AdapterRoutes(model, keeps_unrouted=split_moment)
         self.add_callback(_Untaught(self))  # type: ignore[attr-defined]
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -159,8 +168,13 @@ class RoutedTrainer:
         """Clip region by region, so that what one learns does not scale another's step."""
         self.accelerator.unscale_gradients()
         squares = []
+        most = self.args.max_grad_norm  # type: ignore[attr-defined]
+        whole = self._adapters.unrouted
         for region, parameters in self._regions.items():
-            norm = clip_grad_norm_(parameters.values(), self.args.max_grad_norm)  # type: ignore[attr-defined]
+            norm = clip_grad_norm_(parameters.values(), most)
+            for parameter in parameters.values():  # by as much as what it belongs to
+                if id(parameter) in whole:
+                    whole[id(parameter)].mul_((most / (norm + 1e-6)).clamp(max=1.0))
             self._metrics["train"][f"routing/grad_norm/{region}"].append(float(norm))
             squares.append(norm.square())
         return torch.stack(squares).sum().sqrt()
@@ -177,6 +191,24 @@ class RoutedTrainer:
                 for parameter in parameters.values():
                     parameter.grad = None
             self._taught[region] = False
+        if self._splits:
+            self._unrouted.clear()
+            self._unrouted.update(self._adapters.unrouted)
+            self._adapters.forget_unrouted()
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
+        """Create the optimizer that was asked for; with a second moment of its own, if it was."""
+        optimizer = super().create_optimizer(*args, **kwargs)  # type: ignore[misc]
+        if not self._splits or isinstance(optimizer, SplitAdamW):
+            return optimizer
+        if not isinstance(optimizer, AdamW):
+            raise ValueError(
+                f"split_moment needs AdamW, and optim makes {type(optimizer).__name__}."
+            )
+        kept = ("params", "lr", "betas", "eps", "weight_decay")
+        groups = [{name: group[name] for name in kept} for group in optimizer.param_groups]
+        self.optimizer = SplitAdamW(groups, self._unrouted)
+        return self.optimizer
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """Save adapters as ever, and the base beside them if it is trained."""
