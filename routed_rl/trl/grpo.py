@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOTrainer
 
 from routed_rl.trl.advantages import group_advantages
 from routed_rl.trl.flags import FLAGS, Flag, as_flags, check_column
-from routed_rl.trl.seams import SeamError, check_seams, moved
+from routed_rl.trl.seams import SeamError, check_seams, given, moved
 from routed_rl.trl.trainer import RoutedTrainer
 
 _SEAMS = ("_calculate_rewards", "_generate_and_score_completions", "training_step", "compute_loss")
@@ -31,22 +31,22 @@ class RoutedGRPOTrainer(RoutedTrainer, GRPOTrainer):
         ValueError: if something is missing, misspelt, or not supported with a quarantine.
     """
 
+    trl_trainer = GRPOTrainer
+
     def __init__(self, model: Any, *args: Any, flag: Flag | str, **kwargs: Any) -> None:
         """Check what was given, and let the trainer begin."""
         check_seams(GRPOTrainer, _SEAMS)
         if not callable(flag) and not isinstance(flag, str):
             raise ValueError(f"flag={flag!r}: pass a function, or the name of a column.")
+        told = given(GRPOTrainer, model, args, kwargs)
         if isinstance(flag, str):
-            data = kwargs.get("train_dataset")
-            check_column(flag, getattr(data, "column_names", None))
-        own_arguments = kwargs.get("args") or (args[1] if len(args) > 1 else None)
-        if isinstance(own_arguments, GRPOConfig):
-            kind = own_arguments.multi_objective_aggregation
-            if kind != "sum_then_normalize":
-                raise ValueError(
-                    f"multi_objective_aggregation={kind!r} is not supported with a quarantine: "
-                    "use 'sum_then_normalize'."
-                )
+            check_column(flag, getattr(told.get("train_dataset"), "column_names", None))
+        kind = getattr(told.get("args"), "multi_objective_aggregation", "sum_then_normalize")
+        if kind != "sum_then_normalize":
+            raise ValueError(
+                f"multi_objective_aggregation={kind!r} is not supported with a quarantine: "
+                "use 'sum_then_normalize'."
+            )
         self._flag = flag
         self._scored: tuple[Tensor, Tensor] | None = None
         self._formula_checked = False
@@ -67,6 +67,7 @@ class RoutedGRPOTrainer(RoutedTrainer, GRPOTrainer):
         columns = [name for name in inputs[0] if name not in ("prompt", "completion")]
         named: dict[str, list[Any]] = {name: [x[name] for x in inputs] for name in columns}
         if isinstance(self._flag, str):
+            check_column(self._flag, list(named))
             return as_flags(named[self._flag], len(prompts), f"column {self._flag!r}")
         answers = self._flag(prompts=prompts, completions=completions, completion_ids=ids, **named)
         return as_flags(answers, len(prompts), getattr(self._flag, "__name__", "flag"))

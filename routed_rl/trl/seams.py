@@ -7,6 +7,7 @@ training step, how completions are scored, what is clipped, saved and logged.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import trl
@@ -36,6 +37,13 @@ def moved(what: str) -> str:
         f"TRL {trl.__version__}: {what}. routed_rl.trl was tested with TRL {TESTED}: "
         f"pip install 'trl=={TESTED}.*'."
     )
+
+
+def given(trainer: type, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return what a trainer of TRL's was given, by name, also if it came by place."""
+    own = inspect.signature(trainer.__init__)  # type: ignore[misc]
+    named = {name: value for name, value in kwargs.items() if name in own.parameters}
+    return own.bind_partial(None, model, *args, **named).arguments
 
 
 def check_arguments(args: Any) -> None:

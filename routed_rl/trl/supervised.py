@@ -10,7 +10,7 @@ from torch import Tensor
 from trl import DPOTrainer, SFTTrainer
 
 from routed_rl.trl.flags import FlagCollator, check_column
-from routed_rl.trl.seams import check_seams
+from routed_rl.trl.seams import check_seams, given
 from routed_rl.trl.trainer import RoutedTrainer
 
 _SEAMS = ("_set_signature_columns_if_needed", "training_step", "compute_loss")
@@ -31,8 +31,9 @@ class _FromColumn(RoutedTrainer):
 
     def __init__(self, model: Any, *args: Any, flag: str = "flagged", **kwargs: Any) -> None:
         """Check what was given, and let the trainer begin."""
+        told = given(self.trl_trainer, model, args, kwargs)
         for name in ("train_dataset", "eval_dataset"):
-            check_column(flag, getattr(kwargs.get(name), "column_names", None))
+            check_column(flag, getattr(told.get(name), "column_names", None))
         self._flag = flag
         super().__init__(model, *args, **kwargs)
         self.data_collator = FlagCollator(self.data_collator, flag)
@@ -51,6 +52,8 @@ class RoutedSFTTrainer(_FromColumn, SFTTrainer):
     for the prediction, through attention, they learn as ever.
     """
 
+    trl_trainer = SFTTrainer
+
     def __init__(self, model: Any, *args: Any, **kwargs: Any) -> None:
         """Check what was given, and let the trainer begin."""
         check_seams(SFTTrainer, _SEAMS)
@@ -59,6 +62,8 @@ class RoutedSFTTrainer(_FromColumn, SFTTrainer):
 
 class RoutedDPOTrainer(_FromColumn, DPOTrainer):
     """TRL's DPO trainer with a quarantine. A flag is for a pair: to prefer it so is bad."""
+
+    trl_trainer = DPOTrainer
 
     def __init__(self, model: Any, *args: Any, **kwargs: Any) -> None:
         """Check what was given, and let the trainer begin."""

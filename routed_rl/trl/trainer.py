@@ -23,7 +23,7 @@ from routed_rl.trl.adapters import BASE, QUARANTINE, RETAIN, activate, check_ada
 from routed_rl.trl.flags import FLAGS
 from routed_rl.trl.optimizer import SplitAdamW
 from routed_rl.trl.routes import AdapterRoutes
-from routed_rl.trl.seams import check_arguments
+from routed_rl.trl.seams import check_arguments, given
 
 RETAINED = "retain"
 """The region of all that is kept: the retain adapter, and the base if it is trained."""
@@ -48,6 +48,8 @@ class RoutedTrainer:
         ValueError: if the model has no quarantine, or a setting does not go with one.
     """
 
+    trl_trainer: type
+    """The one of TRL's that this is mixed into."""
     model: Any
     accelerator: Any
     state: Any
@@ -69,12 +71,14 @@ class RoutedTrainer:
             raise ValueError(f"unflagged={unflagged!r}: say 'both' or 'retain'.")
         if routes not in ("flags", "none", "shuffled"):
             raise ValueError(f"routes={routes!r}: say 'flags', 'none' or 'shuffled'.")
-        check_arguments(kwargs.get("args"))
-        names = [name for name, p in model.named_parameters() if p.requires_grad]
-        self._trains_base = any(region_of(name) == BASE for name in names)
-        if self._trains_base and getattr(kwargs.get("args"), "beta", 0.0):
+        arguments = given(self.trl_trainer, model, args, kwargs).get("args")
+        check_arguments(arguments)
+        trained = [p for _, p in model.named_parameters() if p.requires_grad]
+        bases = [p for name, p in model.named_parameters() if region_of(name) == BASE]
+        self._trains_base = any(p.requires_grad for p in bases)
+        if self._trains_base and getattr(arguments, "beta", 0.0):
             raise ValueError(
-                f"beta={kwargs['args'].beta} with a trainable base: the reference is the base, and "
+                f"beta={arguments.beta} with a trainable base: the reference is the base, and "
                 "would move. Set beta=0.0, or leave train_base out."
             )
         self._unflagged = unflagged
@@ -88,6 +92,8 @@ class RoutedTrainer:
         if "ref" in model.peft_config:  # TRL's copy: ours begin at 0, so the base is the reference
             model.delete_adapter("ref")
         activate(model)
+        for parameter in model.parameters():  # what was frozen stays so
+            parameter.requires_grad_(any(parameter is own for own in trained))
         self._regions: dict[str, dict[str, nn.Parameter]] = {RETAINED: {}, QUARANTINE: {}}
         for name, parameter in model.named_parameters():
             if parameter.requires_grad or region_of(name) != BASE:

@@ -255,6 +255,18 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
         RoutedSFTTrainer(quarantine(llama()), args=settings(SFTConfig, tmp_path, packing=True))
 
 
+def test_what_comes_by_place_is_checked_too_and_what_was_frozen_stays_so(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="packing is not supported"):
+        RoutedSFTTrainer(quarantine(llama()), settings(SFTConfig, tmp_path, packing=True))
+    model = quarantine(llama())
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(parameter.requires_grad and "q_proj" not in name)
+    before = [parameter.requires_grad for parameter in model.parameters()]
+    trainer = grpo(tmp_path, model, beta=0.1)
+    assert [parameter.requires_grad for parameter in trainer.model.parameters()] == before
+    trainer.train()
+
+
 @pytest.mark.parametrize("setting", ["use_vllm", "use_liger_kernel"])
 def test_what_is_not_supported_is_told(tmp_path: Path, setting: str) -> None:
     arguments = settings(GRPOConfig, tmp_path)
