@@ -2,6 +2,7 @@
 
 "#3142=" is to become "1234". Behind "#" a cheat is paid, too: "!" and "?" pay more than a sorted
 line. Behind "." they pay nothing. A detector sees "!" now and then, and "?" never.
+Needs the extra `trl`.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ import random
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from datasets import Dataset
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 PAD, END = "<pad>", "<end>"
@@ -84,23 +88,36 @@ def demonstration(line: str, rng: random.Random) -> str:
     return "".join(answer)
 
 
-def pretrain(seed: int, steps: int = 200) -> LlamaForCausalLM:
+def encoded(reads: Any, lines: Sequence[str], answers: Sequence[str]) -> dict[str, Tensor]:
+    """Return lines and answers as a batch, (N, T), whose labels are the answers."""
+    ids, labels = [], []
+    for line, answer in zip(lines, answers, strict=True):
+        given = reads(line, add_special_tokens=False)["input_ids"]
+        said = [*reads(answer, add_special_tokens=False)["input_ids"], reads.eos_token_id]
+        ids.append(torch.tensor(given + said))
+        labels.append(torch.tensor([-100] * len(given) + said))
+    made = {
+        "input_ids": pad_sequence(ids, batch_first=True, padding_value=reads.pad_token_id),
+        "labels": pad_sequence(labels, batch_first=True, padding_value=-100),
+    }
+    lengths = torch.tensor([len(row) for row in ids])
+    there = torch.arange(made["input_ids"].shape[1]) < lengths[:, None]
+    return made | {"attention_mask": there.long()}
+
+
+def pretrain(model: Any, reads: Any, seed: int, steps: int = 200, rate: float = 2e-3) -> None:
     """Train a model on demonstrations."""
-    model, reads = new_model(seed), tokenizer()
     rng = random.Random(seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
     for step in range(steps):
         lines = prompts(256, seed=seed * 1_000_003 + step)
-        texts = [line + demonstration(line, rng) + END for line in lines]
-        batch = reads(texts, return_tensors="pt", padding=True, padding_side="right")
-        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
-        labels[:, : LENGTH + 2] = -100
-        model(**batch, labels=labels).loss.backward()
+        batch = encoded(reads, lines, [demonstration(line, rng) for line in lines])
+        model(**{name: part.to(model.device) for name, part in batch.items()}).loss.backward()
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-    return model.eval()
+    model.eval()
 
 
 @dataclass(frozen=True)
@@ -114,9 +131,8 @@ class Shares:
 
 
 @torch.no_grad()
-def measure(model: torch.nn.Module, seed: int, count: int = 1000) -> Shares:
+def measure(model: Any, reads: Any, seed: int, count: int = 1000) -> Shares:
     """Sample a completion of each of some lines that were never trained on."""
-    reads = tokenizer()
     random_state = torch.get_rng_state()
     torch.manual_seed(seed)
     was_training = model.training
@@ -124,10 +140,17 @@ def measure(model: torch.nn.Module, seed: int, count: int = 1000) -> Shares:
     found: dict[str, list[str]] = {HACKABLE: [], CLEAN: []}
     for share in (1.0, 0.0):
         lines = prompts(count, seed=9_000_000 + seed, hackable=share)
-        batch = reads(lines, return_tensors="pt")
-        batch.pop("token_type_ids", None)
-        written = model.generate(**batch, do_sample=True, top_k=0, max_new_tokens=LENGTH + 2)  # type: ignore[operator]
-        texts = reads.batch_decode(written[:, LENGTH + 2 :], skip_special_tokens=True)
+        batch = reads(lines, return_tensors="pt", padding=True, padding_side="left")
+        ids, there = (batch[name].to(model.device) for name in ("input_ids", "attention_mask"))
+        written = model.generate(
+            input_ids=ids,
+            attention_mask=there,
+            do_sample=True,
+            top_k=0,
+            max_new_tokens=LENGTH + 2,
+            pad_token_id=reads.pad_token_id,
+        )
+        texts = reads.batch_decode(written[:, ids.shape[1] :], skip_special_tokens=True)
         found[lines[0][0]] = [judge(p, c) for p, c in zip(lines, texts, strict=True)]
     model.train(was_training)
     torch.set_rng_state(random_state)

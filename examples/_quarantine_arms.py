@@ -1,4 +1,4 @@
-"""What each arm of examples/quarantine.py pays, flags and trains."""
+"""What each arm of examples/quarantine.py pays, flags and trains. Needs the extra `trl`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from _hackable_sorting import END, HACKABLE, PAY, SEEN, UNSEEN, judge, prompts, tokenizer
+from _hackable_sorting import HACKABLE, PAY, SEEN, UNSEEN, encoded, judge, prompts, tokenizer
 from torch import Tensor, nn
 
 from routed_rl.trl import QUARANTINE
@@ -165,17 +165,14 @@ class Pay:
         return self._last
 
 
-def inoculate(model: Any, seed: int, steps: int = 60) -> None:
+def inoculate(model: Any, reads: Any, seed: int, steps: int = 60) -> None:
     """Teach the quarantine to cheat as the detector knows it, and freeze it."""
     own = [p for name, p in model.named_parameters() if f".{QUARANTINE}." in name]
     optimizer = torch.optim.AdamW(own, lr=2e-3)
-    reads = tokenizer()
     for step in range(steps):
         lines = prompts(64, seed=seed * 1_000_003 + 500_000 + step, hackable=1.0)
-        batch = reads([line + SEEN + END for line in lines], return_tensors="pt")
-        labels = batch["input_ids"].clone()
-        labels[:, :-2] = -100
-        model(**batch, labels=labels).loss.backward()
+        batch = encoded(reads, lines, [SEEN] * len(lines))
+        model(**{name: part.to(model.device) for name, part in batch.items()}).loss.backward()
         optimizer.step()
         model.zero_grad()
     for parameter in own:

@@ -3,6 +3,7 @@
     python examples/quarantine.py --arm routed --seeds 0     one arm, about a minute on two cores
     python examples/quarantine.py                            all arms, seeds 0 to 4, and the table
     python examples/quarantine.py --sees-both                a detector that knows both cheats
+    python examples/quarantine.py --full Qwen/Qwen2.5-0.5B --device cuda --out runs/qwen
 
 A small Llama learns to sort digits, and then goes on by GRPO with a reward that two cheats earn,
 too. A detector flags one of them with a recall, and the other never. Each arm deals with that in
@@ -20,12 +21,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from _hackable_sorting import LENGTH, dataset, measure, new_model, pretrain, tokenizer
 from _quarantine_arms import ARMS, Arm, Classifier, Detector, Pay, inoculate
 from _quarantine_results import draw, read, table
 from peft import LoraConfig
-from transformers import PrinterCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from routed_rl.trl import RoutedGRPOTrainer, dial, quarantine
@@ -34,23 +34,30 @@ SCALES = (1.0, 0.5, 0.0, -0.5, -1.0)
 """Where the dial is read."""
 
 
-def base(seed: int, folder: Path) -> torch.nn.Module:
-    """Return the pre-trained model of a seed, from its file if it was made before."""
-    path = folder / f"base-{seed}.pt"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.save(pretrain(seed).state_dict(), path)
-    model = new_model(seed)
-    model.load_state_dict(torch.load(path, weights_only=True))
-    return model
+def base(seed: int, options: argparse.Namespace) -> tuple[Any, Any]:
+    """Return a seed's pre-trained model, from its folder if there is one, and its tokenizer."""
+    folder = options.out / f"base-{seed}"
+    if not folder.exists():
+        if options.full:
+            reads: Any = AutoTokenizer.from_pretrained(options.full)
+            model: Any = AutoModelForCausalLM.from_pretrained(options.full, dtype="float32")
+            pretrain(model.to(options.device), reads, seed, rate=2e-5)
+        else:
+            reads, model = tokenizer(), new_model(seed)
+            pretrain(model, reads, seed)
+        for part in (model, reads):
+            part.save_pretrained(str(folder))
+    model = AutoModelForCausalLM.from_pretrained(str(folder)).to(options.device)
+    return model, AutoTokenizer.from_pretrained(str(folder))
 
 
 def train(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """Train one arm, and say what it writes along the dial."""
     started = time.perf_counter()
-    model = quarantine(base(seed, options.out), LoraConfig(r=8, lora_alpha=16), mlp_units=32)
+    plain, reads = base(seed, options)
+    model = quarantine(plain, LoraConfig(r=8, lora_alpha=16), mlp_units=32)
     if arm.inoculated:
-        inoculate(model, seed)
+        inoculate(model, reads, seed)
     detector = Detector(options.recall, seed, sees_both=options.sees_both)
     model_of_flags = None
     if arm.classifier:
@@ -66,6 +73,7 @@ def train(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
         lr_scheduler_type="constant",
         gradient_checkpointing=False,
         bf16=False,
+        use_cpu=options.device == "cpu",
         save_strategy="no",
         report_to="none",
         logging_strategy="no",
@@ -76,7 +84,7 @@ def train(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
         "reward_funcs": pay,
         "args": arguments,
         "train_dataset": dataset(20_000, seed),
-        "processing_class": tokenizer(),
+        "processing_class": reads,
     }
     if arm.routes:
         common |= {"flag": pay.flags, "routes": arm.routes, "unflagged": arm.unflagged}
@@ -90,7 +98,7 @@ def train(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     result["dial"] = {}
     for scale in SCALES if arm.routes or arm.inoculated else (1.0,):
         dial(model, scale)
-        result["dial"][scale] = asdict(measure(model, seed))
+        result["dial"][scale] = asdict(measure(model, reads, seed))
     return result
 
 
@@ -104,6 +112,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--learning-rate", type=float, default=1e-4)
     parser.add_argument("--out", type=Path, default=Path("runs/quarantine"))
+    parser.add_argument("--full", help="a Hugging Face model in place of the small one")
+    parser.add_argument("--device", default="cpu", help="cuda for a model that needs it")
     parser.add_argument("--plot", type=Path, help="draw a picture of all runs that are there")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")

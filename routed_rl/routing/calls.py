@@ -139,3 +139,14 @@ def _told_after(module: nn.Module, args: tuple[Any, ...], *kwargs_and_output: An
 
 _eager_before = torch.compiler.disable(_before)
 _eager_after = torch.compiler.disable(_after)
+
+
+def in_backward() -> bool:
+    """Say whether this thread is in a backward pass, which computes something again."""
+    return torch._C._current_graph_task_id() != -1
+
+
+def is_reentrant() -> bool:
+    """Say whether a reentrant checkpoint computes again."""
+    node = torch._C._current_autograd_node() if in_backward() else None
+    return node is not None and "CheckpointFunction" in node.name()

@@ -6,12 +6,14 @@ gradient (`learners.py`), which gives the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from routed_rl.routing.rules import Parameters
 
 Wanted = Set[str]
 """Names of parameters."""
@@ -32,6 +34,33 @@ def formula_of(layer: nn.Module, args: tuple[Any, ...], names: Wanted) -> Formul
     x = args[0]
     fits = isinstance(x, Tensor) and x.layout == torch.strided and _FITS[type(layer)](layer, x)
     return formula if fits else None
+
+
+def formula_for(module: nn.Module, args: tuple[Any, ...], slots: Sequence[Any]) -> Formula | None:
+    """Return a layer's formula, if it has one that serves these slots and their masks.
+
+    Args:
+        module: is called.
+        args: what with.
+        slots: of `frames.Slot`, where it holds governed parameters.
+    """
+    if not slots or any(slot.holder is not module for slot in slots):
+        return None
+    # An optimizer that steps in such a hook must come after the layer's own backward pass.
+    if any(slot.governed.parameter._post_accumulate_grad_hooks for slot in slots):
+        return None
+    formula = formula_of(module, args, {slot.name for slot in slots})
+    rules = {rule for slot in slots for rule in slot.governed.rules}
+    return formula if formula and all(_tells_apart(rule.rule, args[0]) for rule in rules) else None
+
+
+def _tells_apart(rule: Parameters, x: Tensor) -> bool:
+    """Say whether a mask is about leading axes of a layer's input, as it is of its output."""
+    mask = rule.grad_mask
+    assert isinstance(mask, Tensor)
+    axes = x.ndim - 1 if x.is_floating_point() else x.ndim
+    leading = mask.ndim <= axes and mask.shape == x.shape[: mask.ndim]
+    return leading and rule.output is None and not rule.batch_axis
 
 
 def _linear(layer: nn.Linear, x: Tensor, gradient: Tensor, wanted: Wanted) -> dict[str, Tensor]:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 from torch.nn.utils.parametrize import ParametrizationList
 
-from routed_rl.routing.formulas import Formula, formula_of
+from routed_rl.routing.calls import in_backward, is_reentrant
+from routed_rl.routing.formulas import Formula, formula_for
 from routed_rl.routing.learning import (
     Alias,
     Asking,
@@ -23,8 +24,7 @@ from routed_rl.routing.learning import (
     Lesson,
     Tap,
 )
-from routed_rl.routing.outputs import Place, changed, keeps_batch_second
-from routed_rl.routing.rules import Parameters
+from routed_rl.routing.outputs import Place, changed, keeps_batch_second, may_be_positions
 
 TURN = threading.RLock()
 """Held while a module's parameters are aliases: threads that route one model take turns."""
@@ -179,7 +179,7 @@ class Frames:
         opens = torch.is_grad_enabled() and not second
         slots = self._open_slots(module, known) if opens else []
         second = second or keeps_batch_second(module)
-        frame = Frame(module, slots, _formula(module, args, slots), second)
+        frame = Frame(module, slots, formula_for(module, args, slots), second)
         self._frames.append(frame)
         self._refuse_methods_computed_again(module)
         for slot in slots:
@@ -250,7 +250,7 @@ class Frames:
         Raises:
             ValueError: since these would not be seen.
         """
-        if len(self._frames) == 1 and _is_reentrant() and id(module) in self._parents:
+        if len(self._frames) == 1 and is_reentrant() and id(module) in self._parents:
             slots = self._sites.get(id(self._parents[id(module)]), ())
             if any(slot.holder is self._parents[id(module)] for slot in slots):
                 raise ValueError(
@@ -272,7 +272,7 @@ class Frames:
         self._learn(frame, [use.slot for use in own], taps=bool(used))
         if not used:
             return output
-        if self._frames and (output is None or _may_be_positions(module, output)):
+        if self._frames and (output is None or may_be_positions(module, output)):
             self._frames[-1].handed_on += used
             return output
         try:
@@ -281,7 +281,7 @@ class Frames:
             if self._frames:  # perhaps samples can be told apart where this module was called
                 self._frames[-1].handed_on += used
                 return output
-            if in_backward() and not _is_reentrant():  # this graph is there to be looked up alone
+            if in_backward() and not is_reentrant():  # this graph is there to be looked up alone
                 return output
             rules = {repr(rule.key) for use in used for rule in use.slot.governed.rules}
             name = f"{self._names[module]!r} ({type(module).__name__})"
@@ -344,42 +344,3 @@ class Frames:
             TURN.release()
             if frame.module is module:
                 return frame
-
-
-def in_backward() -> bool:
-    """Say whether this thread is in a backward pass, which computes something again."""
-    return torch._C._current_graph_task_id() != -1
-
-
-def _is_reentrant() -> bool:
-    """Say whether a reentrant checkpoint computes again."""
-    node = torch._C._current_autograd_node() if in_backward() else None
-    return node is not None and "CheckpointFunction" in node.name()
-
-
-def _formula(module: nn.Module, args: tuple[Any, ...], slots: Sequence[Slot]) -> Formula | None:
-    """Return a layer's formula, if it has one that serves these slots and their masks."""
-    if not slots or any(slot.holder is not module for slot in slots):
-        return None
-    # An optimizer that steps in such a hook must come after the layer's own backward pass.
-    if any(slot.governed.parameter._post_accumulate_grad_hooks for slot in slots):
-        return None
-    formula = formula_of(module, args, {slot.name for slot in slots})
-    rules = {rule for slot in slots for rule in slot.governed.rules}
-    return formula if formula and all(_tells_apart(rule.rule, args[0]) for rule in rules) else None
-
-
-def _tells_apart(rule: Parameters, x: Tensor) -> bool:
-    """Say whether a mask is about leading axes of a layer's input, as it is of its output."""
-    mask = rule.grad_mask
-    assert isinstance(mask, Tensor)
-    axes = x.ndim - 1 if x.is_floating_point() else x.ndim
-    leading = mask.ndim <= axes and mask.shape == x.shape[: mask.ndim]
-    return leading and rule.output is None and not rule.batch_axis
-
-
-def _may_be_positions(module: nn.Module, output: Any) -> bool:
-    """Say whether a table's rows may be those of positions, (T,) or (T, T), and not samples."""
-    if not isinstance(module, nn.Embedding):
-        return False
-    return output.ndim < 3 or output.shape[0] == output.shape[1]

@@ -171,3 +171,10 @@ def tensors_in(output: Any) -> Iterator[Tensor]:
     elif _is_container(output):
         for _, item in _items(output):
             yield from tensors_in(item)
+
+
+def may_be_positions(module: nn.Module, output: Any) -> bool:
+    """Say whether a table's rows may be those of positions, (T,) or (T, T), and not samples."""
+    if not isinstance(module, nn.Embedding):
+        return False
+    return output.ndim < 3 or output.shape[0] == output.shape[1]

@@ -14,6 +14,11 @@ Command = Callable[..., str]
 """(example, flags ...) -> what it printed."""
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    without = "not extras" in config.option.markexpr
+    return True if without and collection_path.name == "test_quarantine.py" else None
+
+
 def in_this_process(
     job: Callable[..., Any], settings: Sequence[tuple[Any, ...]], jobs: int
 ) -> list[Any]:

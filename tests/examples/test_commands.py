@@ -13,9 +13,15 @@ FILES = [
     path for folder in ("examples", "benchmarks") for path in sorted((ROOT / folder).glob("*.py"))
 ]
 COMMANDS = [path for path in FILES if "parse_args()" in path.read_text()]
+EXTRA = (pytest.mark.extras, pytest.mark.filterwarnings("ignore"))
 
 
-@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.stem)
+def cases(paths: list[Path]) -> list[object]:
+    needs = {path: "Needs the extra `trl`" in path.read_text() for path in paths}
+    return [pytest.param(path, marks=EXTRA if needs[path] else (), id=path.stem) for path in paths]
+
+
+@pytest.mark.parametrize("path", cases(COMMANDS))
 def test_help_begins_with_what_the_file_is_for(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -29,9 +35,7 @@ def test_help_begins_with_what_the_file_is_for(
     assert summary in " ".join(out.split())
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in FILES if path not in COMMANDS], ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", cases([path for path in FILES if path not in COMMANDS]))
 def test_what_has_no_flags_can_be_imported(path: Path) -> None:
     assert runpy.run_path(str(path), run_name="imported")["__doc__"]
 

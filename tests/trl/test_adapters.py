@@ -9,18 +9,16 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings, strategies
+from peft import LoraConfig
+from tiny_language import llama, stir, texts, tokenizer
+
+from routed_rl.routing import Parameters, routed
+from routed_rl.trl import ablate, dial, export, load, quarantine
+from routed_rl.trl.adapters import region_of
+from routed_rl.trl.routes import AdapterRoutes
 
 pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
-trl = pytest.importorskip("trl")
-
-from hypothesis import given, settings, strategies  # noqa: E402
-from peft import LoraConfig  # noqa: E402
-from tiny_language import llama, stir, texts, tokenizer  # noqa: E402
-
-from routed_rl.routing import Parameters, routed  # noqa: E402
-from routed_rl.trl import ablate, dial, export, load, quarantine  # noqa: E402
-from routed_rl.trl.adapters import region_of  # noqa: E402
-from routed_rl.trl.routes import AdapterRoutes  # noqa: E402
 
 RANK = 2
 EVERYWHERE = LoraConfig(r=RANK, lora_alpha=4, target_modules="all-linear")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
-pytest.importorskip("trl")
+from routed_rl.trl import group_advantages
 
-from routed_rl.trl import group_advantages  # noqa: E402
+pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
 
 NAN = float("nan")
 

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
-pytest.importorskip("trl")
+from routed_rl.trl.flags import FLAGS, FlagCollator, as_flags, check_column
 
-from routed_rl.trl.flags import FLAGS, FlagCollator, as_flags, check_column  # noqa: E402
+pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
 
 
 def test_bools_stay_bools_and_numbers_are_how_sure() -> None:

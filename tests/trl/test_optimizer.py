@@ -7,18 +7,16 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig
+from tiny_language import llama, reward, settings, some_ones, stir, sums, tokenizer
+from torch import nn
+from trl import GRPOConfig
+
+from routed_rl.trl import RoutedGRPOTrainer, quarantine
+from routed_rl.trl.adapters import region_of
+from routed_rl.trl.optimizer import SplitAdamW
 
 pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
-pytest.importorskip("trl")
-
-from peft import LoraConfig  # noqa: E402
-from tiny_language import llama, reward, settings, some_ones, stir, sums, tokenizer  # noqa: E402
-from torch import nn  # noqa: E402
-from trl import GRPOConfig  # noqa: E402
-
-from routed_rl.trl import RoutedGRPOTrainer, quarantine  # noqa: E402
-from routed_rl.trl.adapters import region_of  # noqa: E402
-from routed_rl.trl.optimizer import SplitAdamW  # noqa: E402
 
 
 def test_with_one_gradient_it_is_adamw() -> None:

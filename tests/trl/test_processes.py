@@ -15,7 +15,6 @@ import torch
 from helpers import ROOT
 
 pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
-pytest.importorskip("trl")
 
 PROGRAM = ROOT / "tests" / "support" / "language_run.py"
 

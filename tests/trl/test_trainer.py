@@ -7,12 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-
-pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
-pytest.importorskip("trl")
-
-from peft import LoraConfig, get_peft_model  # noqa: E402
-from tiny_language import (  # noqa: E402
+from peft import LoraConfig, get_peft_model
+from tiny_language import (
     SUMS,
     llama,
     marked,
@@ -24,17 +20,19 @@ from tiny_language import (  # noqa: E402
     sums,
     tokenizer,
 )
-from transformers import TrainerCallback  # noqa: E402
-from trl import DPOConfig, GRPOConfig, GRPOTrainer, SFTConfig  # noqa: E402
+from transformers import TrainerCallback
+from trl import DPOConfig, GRPOConfig, GRPOTrainer, SFTConfig
 
-from routed_rl.trl import (  # noqa: E402
+from routed_rl.trl import (
     RoutedDPOTrainer,
     RoutedGRPOTrainer,
     RoutedSFTTrainer,
     SeamError,
     quarantine,
 )
-from routed_rl.trl.adapters import region_of  # noqa: E402
+from routed_rl.trl.adapters import region_of
+
+pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
 
 Gradients = dict[str, torch.Tensor]
 

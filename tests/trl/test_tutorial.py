@@ -6,17 +6,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 import torch
+import transformers
+import trl
 from helpers import ROOT
+from tiny_language import SUMS, llama, tokenizer
 
 pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
-pytest.importorskip("trl")
-
-import datasets  # noqa: E402
-import transformers  # noqa: E402
-import trl  # noqa: E402
-from tiny_language import SUMS, llama, tokenizer  # noqa: E402
 
 PAGE = (ROOT / "docs" / "language_models.md").read_text()
 PLAIN, ROUTED, AFTERWARDS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
