@@ -1,5 +1,6 @@
 """GRPO whose flagged completions train the quarantine alone."""
 # pyright: reportMissingImports=false, reportPrivateImportUsage=false
+# pyright: reportAttributeAccessIssue=false
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ Nothing of TRL's losses is copied. Its trainers are extended where they may be: 
 training step, how completions are scored, what is clipped, saved and logged.
 """
 # pyright: reportMissingImports=false, reportPrivateImportUsage=false
+# pyright: reportAttributeAccessIssue=false
 
 from __future__ import annotations
 

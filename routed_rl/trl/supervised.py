@@ -1,5 +1,6 @@
 """Fine-tuning and preferences: flags come from a column of the dataset."""
 # pyright: reportMissingImports=false, reportPrivateImportUsage=false
+# pyright: reportAttributeAccessIssue=false
 
 from __future__ import annotations
 
