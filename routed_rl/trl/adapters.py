@@ -48,14 +48,17 @@ def quarantine(
         A model of PEFT's with both adapters active.
 
     Raises:
-        ValueError: if there are adapters already, or no gated MLP for `mlp_units`.
+        ValueError: if there are adapters already, or no gated MLP for `mlp_units`, or if adapters
+            of this kind do not add to what the base says.
     """
     model = AutoModelForCausalLM.from_pretrained(model) if isinstance(model, str) else model
     if isinstance(model, PeftModel) or any(isinstance(m, LoraLayer) for m in model.modules()):
         raise ValueError("the model has adapters already: merge them, or pass the plain model.")
+    _refuse_what_does_not_add(config or LoraConfig())
     config = _config_for(model, config, mlp_units)
     peft_model = get_peft_model(model, config, adapter_name=RETAIN)
     assert isinstance(peft_model, PeftModel)
+    _refuse_tied(peft_model)
     peft_model.add_adapter(QUARANTINE, copy.deepcopy(config))
     activate(peft_model)
     if train_base:
@@ -118,6 +121,49 @@ def region_of(name: str) -> str:
     if not any(part.startswith("lora_") for part in parts):
         return BASE
     return QUARANTINE if QUARANTINE in parts else RETAIN
+
+
+def _refuse_what_does_not_add(config: LoraConfig) -> None:
+    """Raise for adapters that change more than their own sum, which cannot be cut out.
+
+    Raises:
+        ValueError: naming the setting.
+    """
+    changed = {
+        "use_dora": config.use_dora,
+        "modules_to_save": config.modules_to_save,
+        "bias": config.bias != "none",
+        "trainable_token_indices": config.trainable_token_indices,
+        "init_lora_weights": config.init_lora_weights not in (True, "gaussian"),
+    }
+    for name, is_changed in changed.items():
+        if is_changed:
+            raise ValueError(
+                f"{name}={getattr(config, name)!r} changes more than what an adapter adds, and "
+                "could not be cut out again: leave it out."
+            )
+
+
+def _refuse_tied(model: PeftModel) -> None:
+    """Raise for an adapter on a weight that two layers share: merged, it would be in both.
+
+    Raises:
+        ValueError: naming the layer.
+    """
+    used: dict[int, list[str]] = {}
+    for name, module in model.named_modules():
+        for parameter in module._parameters.values():
+            if parameter is not None:
+                used.setdefault(id(parameter), []).append(name)
+    for name, module in model.named_modules():
+        if isinstance(module, LoraLayer):
+            base: Any = module.get_base_layer()
+            weight = base._parameters.get("weight")
+            if weight is not None and len(used[id(weight)]) > 1:
+                raise ValueError(
+                    f"{name} shares its weight with another layer, into which an export would "
+                    "merge its adapter, too: leave it out of target_modules."
+                )
 
 
 def _config_for(model: nn.Module, config: LoraConfig | None, mlp_units: int) -> LoraConfig:

@@ -26,6 +26,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "lora": {"config": EVERYWHERE},
     "mlp": {"mlp_units": 3},
     "both": {"config": EVERYWHERE, "mlp_units": 3},
+    "embeddings": {"config": LoraConfig(r=RANK, target_modules=["embed_tokens", "q_proj"])},
     "attention": {"config": LoraConfig(r=RANK, target_modules=["q_proj", "v_proj"])},
     "base": {"config": EVERYWHERE, "train_base": True},
 }
@@ -207,7 +208,7 @@ def test_masks_of_floats_and_tokens_are_what_the_library_makes_of_them(
         return {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in named.items()}
 
     own = gradients(AdapterRoutes(model).routed({"default": mask, "quarantine": 1 - mask}))
-    rules = {"!*.quarantine.*": Parameters(mask), "*.quarantine.*": Parameters(1 - mask)}
+    rules = {"!*.quarantine*": Parameters(mask), "*.quarantine*": Parameters(1 - mask)}
     for name, expected in gradients(routed(model, rules)).items():
         scale = max(float(expected.abs().max()), 1.0)
         assert float((own[name] - expected).abs().max()) <= 1e-12 * scale
@@ -252,6 +253,13 @@ def test_what_does_not_fit_is_told() -> None:
     inside = LoraConfig(target_modules=["q_proj", "up_proj"])
     with pytest.raises(ValueError, match="reaches into MLPs"):
         quarantine(llama(), inside, mlp_units=4)
+    for setting, value in {"use_dora": True, "bias": "all", "init_lora_weights": "pissa"}.items():
+        with pytest.raises(ValueError, match=f"{setting}=.* could not be cut out"):
+            quarantine(llama(), LoraConfig(**{setting: value}))
+    tied = llama()
+    tied.lm_head.weight = tied.model.embed_tokens.weight
+    with pytest.raises(ValueError, match="embed_tokens shares its weight"):
+        quarantine(tied, LoraConfig(target_modules=["embed_tokens"]))
     with pytest.raises(ValueError, match="scale nan"):
         dial(made("lora"), float("nan"))
     with pytest.raises(ValueError, match="has no quarantine"):
