@@ -33,11 +33,14 @@ class Arm:
     """"frozen" or "online": flags are inferred by a model of flags."""
     inoculated: bool = False
     """The quarantine has learnt to cheat before, and is frozen."""
+    trains: bool = True
+    """Else the pre-trained model is left as it is."""
 
 
 ARMS = {
     arm.name: arm
     for arm in (
+        Arm("base alone", trains=False),
         Arm("no intervention"),
         Arm("penalty", penalty=2.0),
         Arm("penalty, recall corrected", penalty=2.0, corrected=True),

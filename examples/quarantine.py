@@ -92,7 +92,8 @@ def train(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     else:
         trainer = GRPOTrainer(model, **common)
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    if arm.trains:
+        trainer.train()
     result: dict[str, Any] = {"arm": arm.name, "seed": seed, "recall": options.recall}
     result["seconds"] = round(time.perf_counter() - started, 1)
     result["dial"] = {}
