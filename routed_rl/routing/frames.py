@@ -108,18 +108,14 @@ class Walk:
 class Known:
     """What was seen of a module's calls, which saves aliases that nothing would use."""
 
-    seen: set[tuple[int, str]] = field(default_factory=set)
-    """Holders and names of the parameters that it may have used."""
     used: set[tuple[int, str]] = field(default_factory=set)
-    """Those that its own forward did use."""
+    """Holders and names of the parameters that its own forward used."""
     taps: bool = False
     """Whether its output was tapped."""
-    stale: bool = False
-    """Whether a parameter has turned up elsewhere, so that all is to be seen anew."""
 
 
 _KNOWN: weakref.WeakKeyDictionary[nn.Module, Known] = weakref.WeakKeyDictionary()
-"""If it is wrong, a module further out taps: that costs time, and changes nothing."""
+"""If it is wrong, the outermost module taps: that costs time, and changes nothing."""
 
 
 class Use(NamedTuple):
@@ -160,8 +156,9 @@ class Frames:
         self._frames: list[Frame] = []
         self._put: set[int] = set()
         """ids of the aliases that stand somewhere."""
-        self._reliable: dict[int, Known | None] = {}
-        """id of a module -> what is known of it, if that is about all of its slots."""
+        self._reliable: dict[tuple[int, int, bool], Known | None] = {}
+        """ids of the outermost module and of one inside, and whether that one's parameters are
+        aliases there -> what is known of the one inside, if that may be relied on."""
         self._asking = Asking()
         slots = (slot for own in walk.sites.values() for slot in own)
         rules = {id(rule): rule.rule for slot in slots for rule in slot.governed.rules}
@@ -198,17 +195,19 @@ class Frames:
     def _known_of(self, module: nn.Module) -> Known | None:
         """Return what is known of a module's calls, where that may be relied on.
 
-        It may not in the outermost module: there all is seen that is used at a place unheard of.
+        That is where the outermost module has an alias of all that this one may use: if it uses
+        what it never used before, the outermost one taps. So nothing is ever missed.
         """
-        if not self._frames or not self._anywhere:
+        if not self._frames or not self._anywhere or keeps_batch_second(module):
             return None
-        known = self._reliable.get(id(module), _KNOWN.get(module))
-        if id(module) not in self._reliable:
-            if known is not None and not (known.seen >= {s.key for s in self._sites[id(module)]}):
-                known = None
-            self._reliable[id(module)] = known
-        if known is None or known.stale or keeps_batch_second(module):
-            return None
+        outermost = self._frames[0]
+        where = id(outermost.module), id(module), bool(outermost.slots)
+        if where not in self._reliable:
+            slots = self._sites[id(module)]
+            may_use = {slot.key for slot in slots if slot.governed.parameter.requires_grad}
+            is_covered = may_use <= {slot.key for slot in outermost.slots}
+            self._reliable[where] = _KNOWN.get(module) if is_covered else None
+        known = self._reliable[where]
         return None if any(frame.module is module for frame in self._frames) else known
 
     def _open_slots(self, module: nn.Module, known: Known | None) -> list[Slot]:
@@ -227,21 +226,19 @@ class Frames:
         return found
 
     def _learn(self, frame: Frame, used: Sequence[Slot], *, taps: bool) -> None:
-        """Keep what a call used; what turns up in the outermost module makes all else doubtful."""
+        """Keep what a call used.
+
+        What turns up in the outermost module was missed further inside: all is to be seen anew.
+        """
         if not frame.slots and not taps:
             return
-        known = _KNOWN.get(frame.module)
-        if known is None:
-            known = _KNOWN[frame.module] = Known()
-        elif not self._frames and not known.stale and {slot.key for slot in used} - known.used:
-            for module in self._names:
-                if module in _KNOWN:
-                    _KNOWN[module].stale = True
+        keys = {slot.key for slot in used}
+        if not self._frames and frame.module in _KNOWN and keys - _KNOWN[frame.module].used:
             self._reliable.clear()
-        else:
-            known.stale = False
-        known.seen |= {slot.key for slot in frame.slots}
-        known.used |= {slot.key for slot in used}
+            for module in self._names:
+                _KNOWN.pop(module, None)
+        known = _KNOWN.setdefault(frame.module, Known())
+        known.used |= keys
         known.taps |= taps
 
     def _refuse_methods_computed_again(self, module: nn.Module) -> None:
