@@ -7,6 +7,7 @@ trains the quarantine alone; all else trains both adapters, or the retain adapte
 
 from __future__ import annotations
 
+from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -73,9 +74,8 @@ class RoutedTrainer:
             raise ValueError(f"routes={routes!r}: say 'flags', 'none' or 'shuffled'.")
         arguments = given(self.trl_trainer, model, args, kwargs).get("args")
         check_arguments(arguments)
-        trained = [p for _, p in model.named_parameters() if p.requires_grad]
-        bases = [p for name, p in model.named_parameters() if region_of(name) == BASE]
-        self._trains_base = any(p.requires_grad for p in bases)
+        self._trained = {name for name, p in model.named_parameters() if p.requires_grad}
+        self._trains_base = any(region_of(name) == BASE for name in self._trained)
         if self._trains_base and getattr(arguments, "beta", 0.0):
             raise ValueError(
                 f"beta={arguments.beta} with a trainable base: the reference is the base, and "
@@ -91,9 +91,7 @@ class RoutedTrainer:
         super().__init__(model, *args, **kwargs)  # pyright: ignore[reportCallIssue]
         if "ref" in model.peft_config:  # TRL's copy: ours begin at 0, so the base is the reference
             model.delete_adapter("ref")
-        activate(model)
-        for parameter in model.parameters():  # what was frozen stays so
-            parameter.requires_grad_(any(parameter is own for own in trained))
+        self._wake(model)
         self._regions: dict[str, dict[str, nn.Parameter]] = {RETAINED: {}, QUARANTINE: {}}
         for name, parameter in model.named_parameters():
             if parameter.requires_grad or region_of(name) != BASE:
@@ -151,24 +149,32 @@ class RoutedTrainer:
         self._metrics["train"]["routing/flagged"].append(float(flagged.float().mean()))
 
     def _measure(self, inputs: dict[str, Any], flagged: Tensor) -> None:
-        """Log where the gradients of flagged and of other examples land."""
+        """Log where the gradients of flagged and of other examples land.
+
+        The losses of these parts count tokens, steer entropy and log: all that is taken back.
+        """
         is_flagged = flagged > 0.5 if flagged.ndim == 1 else (flagged > 0.5).any(dim=1)
-        before = {name: list(values) for name, values in self._metrics["train"].items()}
-        for label, rows in (("flagged", is_flagged), ("unflagged", ~is_flagged)):
-            index = rows.nonzero().flatten()
-            if not len(index):
-                continue
-            some = _select(inputs, index, len(flagged))
-            with self._adapters.routed(self._masks(flagged[index])):
-                loss = super().compute_loss(self.model, some)  # type: ignore[misc]
-                mass = gradient_mass({label: loss}, self._regions)[label]
-            for region, share in mass.items():
-                before.setdefault(f"routing/mass/{label}/{region}", []).append(share)
-            if label == "flagged":
-                before.setdefault("routing/leakage", []).append(mass[RETAINED])
-        # (what the losses of parts logged is dropped)
-        self._metrics["train"].clear()
-        self._metrics["train"].update(before)
+        found: dict[str, float] = {}
+        before = dict(vars(self))
+        self._metrics = {mode: defaultdict(list) for mode in self._metrics}
+        cards = [flagged.device] if flagged.is_cuda else []
+        with torch.random.fork_rng(devices=cards):
+            for label, rows in (("flagged", is_flagged), ("unflagged", ~is_flagged)):
+                index = rows.nonzero().flatten()
+                # Losses meet those of other processes, so all of them take part, or none.
+                counts = self.accelerator.gather(torch.tensor([len(index)], device=flagged.device))
+                if not counts.min():
+                    continue
+                some = _select(inputs, index, len(flagged))
+                with self._adapters.routed(self._masks(flagged[index])):
+                    loss = super().compute_loss(self.model, some)  # type: ignore[misc]
+                    mass = gradient_mass({label: loss}, self._regions)[label]
+                found |= {f"mass/{label}/{region}": share for region, share in mass.items()}
+                if label == "flagged":
+                    found["leakage"] = mass[RETAINED]
+        vars(self).update(before)
+        for name, value in found.items():
+            self._metrics["train"][f"routing/{name}"].append(value)
 
     def _clip_grad_norm(self, model: nn.Module) -> Tensor:
         """Clip region by region, so that what one learns does not scale another's step."""
@@ -226,22 +232,29 @@ class RoutedTrainer:
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Load adapters, which leaves one of them active, and wake the other."""
         super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
-        activate(self.model)
         if self._trains_base:
             saved = load_file(Path(resume_from_checkpoint) / _BASE_FILE)
             self.model.load_state_dict(saved, strict=False)
-            for name in saved:
-                self.model.get_parameter(name).requires_grad_(True)
+        self._wake(self.model)
 
     def _load_best_model(self) -> None:
         """Load the best checkpoint, with both adapters active."""
         super()._load_best_model()  # type: ignore[misc]
-        activate(self.model)
+        self._wake(self.model)
+
+    def _wake(self, model: Any) -> None:
+        """Activate both adapters; what was frozen when training began stays so."""
+        activate(model)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name in self._trained)
 
     def _base_state(self) -> dict[str, Tensor]:
         own = self.model.named_parameters()
-        trained = {name: p for name, p in own if p.requires_grad and region_of(name) == BASE}
-        return {name: parameter.detach().contiguous() for name, parameter in trained.items()}
+        return {
+            name: parameter.detach().contiguous()
+            for name, parameter in own
+            if name in self._trained and region_of(name) == BASE
+        }
 
 
 class _Untaught(TrainerCallback):

@@ -1,6 +1,6 @@
 """A short training as a program, for what only processes can show.
 
-python language_run.py grpo|sft FOLDER [STEP]   trains, resumes what is there, dies before STEP ends
+python language_run.py grpo|sft|rare FOLDER [STEP]   trains, resumes, dies before STEP ends
 """
 
 from __future__ import annotations
@@ -48,11 +48,15 @@ def main(kind: str, folder: Path, dies_at: int = 0) -> None:
     else:
         changes = {"per_device_train_batch_size": 8 // world}
         changes |= {"ddp_backend": "gloo"} if world > 1 else {}
+        data = marked(text=[f"{s}7" for s in SUMS])
+        if kind == "rare":  # no step has a flag in both processes
+            data = data.map(lambda _, index: {"flagged": index == 0}, with_indices=True)
         trainer = RoutedSFTTrainer(
             model,
             args=settings(SFTConfig, folder, **changes, max_grad_norm=0.5),
-            train_dataset=marked(text=[f"{s}7" for s in SUMS]),
+            train_dataset=data,
             processing_class=tokenizer(),
+            measure_every=1,
         )
         stir(model)
     if dies_at:

@@ -44,9 +44,10 @@ def run(*arguments: object, launcher: list[str] | None = None) -> int:
     return done.returncode
 
 
-def test_two_processes_train_what_one_trains(tmp_path: Path) -> None:
-    run("sft", tmp_path / "one")
-    run("sft", tmp_path / "two", launcher=together())
+@pytest.mark.parametrize("kind", ["sft", "rare"])
+def test_two_processes_train_what_one_trains(tmp_path: Path, kind: str) -> None:
+    run(kind, tmp_path / "one")
+    run(kind, tmp_path / "two", launcher=together())
     one, two = (torch.load(tmp_path / name / "ended.pt") for name in ("one", "two"))
     trained = [name for name in one if ".lora_" in name]
     assert trained

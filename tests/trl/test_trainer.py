@@ -170,13 +170,33 @@ def test_logs_say_where_gradients_land(tmp_path: Path) -> None:
     assert first["reward"] == pytest.approx(float(first["rewards/reward/mean"]))
 
 
-def test_measuring_changes_no_bit(tmp_path: Path) -> None:
-    ends = []
+@pytest.mark.parametrize("kind", ["grpo", "sft"])
+def test_measuring_changes_no_bit_and_no_log(tmp_path: Path, kind: str) -> None:
+    ends, logs = [], []
     for every in (0, 1):
-        trainer = grpo(tmp_path / str(every), measure_every=every)
+        model = quarantine(llama(), LoraConfig(r=2, lora_dropout=0.5))
+        if kind == "grpo":
+            changes = {"use_adaptive_entropy": True, "entropy_target": 2.0, "beta": 0.1}
+            trainer = grpo(tmp_path / str(every), model, measure_every=every, **changes)
+        else:
+            trainer = RoutedSFTTrainer(
+                model,
+                args=settings(SFTConfig, tmp_path / str(every)),
+                train_dataset=marked(text=[f"{s}7" for s in SUMS]),
+                processing_class=tokenizer(),
+                measure_every=every,
+            )
         trainer.train()
         ends.append({n: p.detach().clone() for n, p in trainer.model.named_parameters()})
+        own = ("time", "runtime", "per_second", "routing/mass", "leakage")
+        logs.append(
+            [
+                {k: v for k, v in log.items() if not any(word in k for word in own)}
+                for log in trainer.state.log_history
+            ]
+        )
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    assert logs[0] == logs[1]
 
 
 def test_fine_tuning_and_preferences(tmp_path: Path) -> None:
@@ -263,6 +283,9 @@ def test_what_comes_by_place_is_checked_too_and_what_was_frozen_stays_so(tmp_pat
     trainer = grpo(tmp_path, model, beta=0.1)
     assert [parameter.requires_grad for parameter in trainer.model.parameters()] == before
     trainer.train()
+    trainer._save(str(tmp_path / "checkpoint-1"))
+    trainer._load_from_checkpoint(str(tmp_path / "checkpoint-1"))
+    assert [parameter.requires_grad for parameter in trainer.model.parameters()] == before
 
 
 @pytest.mark.parametrize("setting", ["use_vllm", "use_liger_kernel"])
