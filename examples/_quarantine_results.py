@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+
+from routed_rl.experiments.summaries import summarise
 
 KINDS = {"solved": "solved", "seen": "flagged cheat", "unseen": "unseen cheat"}
 COLOURS = {"solved": "#0072b2", "seen": "#d55e00", "unseen": "#cc79a7"}
@@ -39,14 +41,6 @@ def worth(shares: Mapping[str, float]) -> float:
     return (shares["solved"] - shares["seen"] - shares["unseen"] + shares["clean"]) / 2
 
 
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return a mean and its 95% bootstrap interval."""
-    rng = np.random.default_rng(0)
-    means = rng.choice(np.array(values), (10_000, len(values))).mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(np.mean(values)), float(low), float(high)
-
-
 def table(runs: Mapping[str, Mapping[int, Dial]], against: str) -> str:
     """Write a markdown table, the best arm first; differences are paired by seed."""
     titles = ["arm", "worth", "solved", "flagged cheat", "unseen cheat", "behind `.`", "before"]
@@ -55,7 +49,7 @@ def table(runs: Mapping[str, Mapping[int, Dial]], against: str) -> str:
     base = values.get(against, {})
     for arm in sorted(runs, key=lambda arm: -np.mean(list(values[arm].values()))):
         own = runs[arm]
-        cells = [arm, _text(interval(list(values[arm].values())))]
+        cells = [arm, summarise(list(values[arm].values())).text(".2f")]
         for kind in (*KINDS, "clean"):
             cells.append(f"{np.mean([deployed(d)[kind] for d in own.values()]):.2f}")
         has_dial = any("0.0" in d for d in own.values())
@@ -63,14 +57,9 @@ def table(runs: Mapping[str, Mapping[int, Dial]], against: str) -> str:
         cells.append(f"{np.mean(before):.2f}" if has_dial else "")
         both = [seed for seed in own if seed in base]
         pairs = [values[arm][seed] - base[seed] for seed in both]
-        cells.append(_text(interval(pairs), "+") if pairs and arm != against else "")
+        cells.append(summarise(pairs).text("+.2f") if pairs and arm != against else "")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _text(numbers: tuple[float, float, float], sign: str = "") -> str:
-    mean, low, high = (f"{number:{sign}.2f}" for number in numbers)
-    return f"{mean} ({low} to {high})"
 
 
 def draw(runs: Mapping[str, Mapping[int, Dial]], path: Path) -> None:
@@ -80,12 +69,11 @@ def draw(runs: Mapping[str, Mapping[int, Dial]], path: Path) -> None:
     arms = sorted(runs, key=lambda a: np.mean([worth(deployed(d)) for d in runs[a].values()]))
     for row, kind in enumerate(KINDS):
         places = np.arange(len(arms)) + 0.27 * (1 - row)
-        numbers = np.array(
-            [interval([deployed(d)[kind] for d in runs[arm].values()]) for arm in arms]
-        )
-        reach = np.abs(numbers[:, 1:] - numbers[:, :1]).T
-        bars.barh(places, numbers[:, 0], 0.25, color=COLOURS[kind], label=KINDS[kind])
-        bars.errorbar(numbers[:, 0], places, xerr=reach, fmt="none", ecolor="0.3", lw=0.8)
+        found = [summarise([deployed(d)[kind] for d in runs[arm].values()]) for arm in arms]
+        means = np.array([summary.mean for summary in found])
+        reach = [means - [s.low for s in found], [s.high for s in found] - means]
+        bars.barh(places, means, 0.25, color=COLOURS[kind], label=KINDS[kind])
+        bars.errorbar(means, places, xerr=reach, fmt="none", ecolor="0.3", lw=0.8)
     bars.set_yticks(np.arange(len(arms)), arms)
     bars.set_xlabel('share of completions behind "#", deployed')
     bars.set_title("What each arm deploys", loc="left")

@@ -21,10 +21,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from _hackable_sorting import LENGTH, dataset, measure, new_model, pretrain, tokenizer
 from _quarantine_arms import ARMS, Arm, Classifier, Detector, Pay, inoculate
 from _quarantine_results import draw, read, table
 from peft import LoraConfig
+from safetensors.torch import load_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
@@ -35,20 +37,50 @@ SCALES = (1.0, 0.5, 0.0, -0.5, -1.0)
 
 
 def base(seed: int, options: argparse.Namespace) -> tuple[Any, Any]:
-    """Return a seed's pre-trained model, from its folder if there is one, and its tokenizer."""
+    """Return a seed's pre-trained model, from its folder if there is one, and its tokenizer.
+
+    What is drawn next, as for adapters, depends on the seed alone.
+    """
     folder = options.out / f"base-{seed}"
     if not folder.exists():
-        if options.full:
-            reads: Any = AutoTokenizer.from_pretrained(options.full)
-            model: Any = AutoModelForCausalLM.from_pretrained(options.full, dtype="float32")
-            pretrain(model.to(options.device), reads, seed, rate=2e-5)
-        else:
-            reads, model = tokenizer(), new_model(seed)
-            pretrain(model, reads, seed)
+        model, reads = blank(seed, options)
+        pretrain(model, reads, seed, rate=2e-5 if options.full else 2e-3)
         for part in (model, reads):
             part.save_pretrained(str(folder))
-    model = AutoModelForCausalLM.from_pretrained(str(folder)).to(options.device)
-    return model, AutoTokenizer.from_pretrained(str(folder))
+    model, reads = blank(seed, options)
+    load_model(model, folder / "model.safetensors")
+    return model, reads
+
+
+def blank(seed: int, options: argparse.Namespace) -> tuple[Any, Any]:
+    """Return a model before it has seen a demonstration, and its tokenizer."""
+    if not options.full:
+        return new_model(seed).to(options.device), tokenizer()
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_pretrained(options.full, dtype="float32")
+    return model.to(options.device), AutoTokenizer.from_pretrained(options.full)
+
+
+def settings_of(options: argparse.Namespace) -> dict[str, float]:
+    """Return what all runs of a folder have in common."""
+    return {name: getattr(options, name) for name in ("recall", "steps", "learning_rate")}
+
+
+def is_done(path: Path, options: argparse.Namespace) -> bool:
+    """Say whether a run is there already.
+
+    Raises:
+        SystemExit: if it is there with other settings.
+    """
+    if not path.exists():
+        return False
+    there = json.loads(path.read_text())
+    for name, value in settings_of(options).items():
+        if there.get(name, value) != value:
+            raise SystemExit(
+                f"{path} was run with {name} {there[name]}, and not {value}: name another --out."
+            )
+    return True
 
 
 def train(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -94,7 +126,7 @@ def train(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     trainer.remove_callback(PrinterCallback)
     if arm.trains:
         trainer.train()
-    result: dict[str, Any] = {"arm": arm.name, "seed": seed, "recall": options.recall}
+    result: dict[str, Any] = {"arm": arm.name, "seed": seed, **settings_of(options)}
     result["seconds"] = round(time.perf_counter() - started, 1)
     result["dial"] = {}
     for scale in SCALES if arm.routes or arm.inoculated else (1.0,):
@@ -123,7 +155,7 @@ def main() -> None:
     for seed in options.seeds:
         for name in options.arm or ARMS:
             path = folder / f"{name.replace(', ', '-').replace(' ', '-')}-{seed}.json"
-            missing += [] if path.exists() else [(path, name, seed)]
+            missing += [] if is_done(path, options) else [(path, name, seed)]
     started = time.perf_counter()
     for done, (path, name, seed) in enumerate(missing):
         result = train(ARMS[name], seed, options)

@@ -80,6 +80,24 @@ def test_another_model_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert results.read(tmp_path / "runs" / "one")["routed"].keys() == {3}
 
 
+def test_a_seed_is_all_that_a_run_depends_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten(monkeypatch)
+    found = []
+    for name, chosen in (("a", ["filter", "penalty", "routed"]), ("b", ["routed", "penalty"])):
+        flags = ["--seeds", "0", "--steps", "2", "--out", str(tmp_path / name)]
+        flags += [word for arm in chosen for word in ("--arm", arm)]
+        monkeypatch.setattr(sys, "argv", ["quarantine.py", *flags])
+        example.main()
+        runs = results.read(tmp_path / name / "one")
+        found.append({arm: runs[arm] for arm in ("routed", "penalty")})
+    assert found[0] == found[1]
+    monkeypatch.setattr(sys, "argv", ["quarantine.py", *flags, "--recall", "0.9"])
+    with pytest.raises(SystemExit, match=r"run with recall 0.5, and not 0.9: name another --out"):
+        example.main()
+
+
 def test_the_command_runs_what_is_missing_and_ends_with_a_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
