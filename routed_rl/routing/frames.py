@@ -37,11 +37,6 @@ class Slot(NamedTuple):
     name: str
     governed: Governed
 
-    @property
-    def key(self) -> tuple[int, str]:
-        """What it is called in sets."""
-        return id(self.holder), self.name
-
     def fill(self, tensor: Tensor) -> None:
         """Let the module find this tensor there."""
         self.holder._parameters[self.name] = tensor  # type: ignore[assignment]
@@ -104,20 +99,6 @@ class Walk:
         go(model, "", (), of_weight=False)
 
 
-@dataclass
-class Known:
-    """What was seen of a module's calls, which saves aliases that nothing would use."""
-
-    used: set[tuple[int, str]] = field(default_factory=set)
-    """Holders and names of the parameters that its own forward used."""
-    taps: bool = False
-    """Whether its output was tapped."""
-
-
-_KNOWN: weakref.WeakKeyDictionary[nn.Module, Known] = weakref.WeakKeyDictionary()
-"""If it is wrong, the outermost module taps: that costs time, and changes nothing."""
-
-
 class Use(NamedTuple):
     """An alias that something was computed from."""
 
@@ -156,25 +137,14 @@ class Frames:
         self._frames: list[Frame] = []
         self._put: set[int] = set()
         """ids of the aliases that stand somewhere."""
-        self._reliable: dict[tuple[int, int, bool], Known | None] = {}
-        """ids of the outermost module and of one inside, and whether that one's parameters are
-        aliases there -> what is known of the one inside, if that may be relied on."""
         self._asking = Asking()
-        slots = (slot for own in walk.sites.values() for slot in own)
-        rules = {id(rule): rule.rule for slot in slots for rule in slot.governed.rules}
-        # A rule that names the module where samples are told apart needs its aliases there.
-        self._anywhere = all(r.at == "inside" and r.output is None for r in rules.values())
 
     def enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         """Put aliases where a module that is about to run will find its parameters."""
-        known = self._known_of(module)
-        if known is not None and not known.used and not known.taps:
-            return
         TURN.acquire()
         # Where no gradient is taken, or samples are not first, aliases are of no use.
         second = bool(self._frames) and self._frames[-1].batch_second
-        opens = torch.is_grad_enabled() and not second
-        slots = self._open_slots(module, known) if opens else []
+        slots = self._open_slots(module) if torch.is_grad_enabled() and not second else []
         second = second or keeps_batch_second(module)
         frame = Frame(module, slots, formula_for(module, args, slots), second)
         self._frames.append(frame)
@@ -192,54 +162,17 @@ class Frames:
             self._put.add(id(alias))
             slot.fill(alias)
 
-    def _known_of(self, module: nn.Module) -> Known | None:
-        """Return what is known of a module's calls, where that may be relied on.
-
-        That is where the outermost module has an alias of all that this one may use: if it uses
-        what it never used before, the outermost one taps. So nothing is ever missed.
-        """
-        if not self._frames or not self._anywhere or keeps_batch_second(module):
-            return None
-        outermost = self._frames[0]
-        where = id(outermost.module), id(module), bool(outermost.slots)
-        if where not in self._reliable:
-            slots = self._sites[id(module)]
-            may_use = {slot.key for slot in slots if slot.governed.parameter.requires_grad}
-            is_covered = may_use <= {slot.key for slot in outermost.slots}
-            self._reliable[where] = _KNOWN.get(module) if is_covered else None
-        known = self._reliable[where]
-        return None if any(frame.module is module for frame in self._frames) else known
-
-    def _open_slots(self, module: nn.Module, known: Known | None) -> list[Slot]:
+    def _open_slots(self, module: nn.Module) -> list[Slot]:
         """Return the slots that hold what we know, and in which samples may be told apart here."""
         found = []
         for slot in self._sites[id(module)]:
-            if known is not None and slot.holder is not module and slot.key not in known.used:
-                continue
             own = slot.governed
             there = slot.holder._parameters.get(slot.name)
-            # else somebody swapped it
-            is_known = there is own.parameter or id(there) in self._put
+            is_known = there is own.parameter or id(there) in self._put  # else somebody swapped it
             apart = all(used.tells_apart_at(module) for used in own.rules)
             if is_known and apart and own.parameter.requires_grad:
                 found.append(slot)
         return found
-
-    def _learn(self, frame: Frame, used: Sequence[Slot], *, taps: bool) -> None:
-        """Keep what a call used.
-
-        What turns up in the outermost module was missed further inside: all is to be seen anew.
-        """
-        if not frame.slots and not taps:
-            return
-        keys = {slot.key for slot in used}
-        if not self._frames and frame.module in _KNOWN and keys - _KNOWN[frame.module].used:
-            self._reliable.clear()
-            for module in self._names:
-                _KNOWN.pop(module, None)
-        known = _KNOWN.setdefault(frame.module, Known())
-        known.used |= keys
-        known.taps |= taps
 
     def _refuse_methods_computed_again(self, module: nn.Module) -> None:
         """Raise where a backward pass runs a part of a module whose own parameters are governed.
@@ -261,12 +194,9 @@ class Frames:
         if frame is None:
             return output
         if frame.formula is not None:
-            self._learn(frame, frame.slots, taps=True)
             return output if output is None else self._by_formula(frame, args[0], output)
         aliases = [(slot, alive()) for slot, alive in zip(frame.slots, frame.aliases, strict=True)]
-        own = [Use(slot, alias) for slot, alias in aliases if alias is not None]
-        used = own + frame.handed_on
-        self._learn(frame, [use.slot for use in own], taps=bool(used))
+        used = [Use(slot, alias) for slot, alias in aliases if alias is not None] + frame.handed_on
         if not used:
             return output
         if self._frames and (output is None or may_be_positions(module, output)):

@@ -1,4 +1,4 @@
-"""What was seen of a module's calls saves aliases, and is never believed where it may be wrong."""
+"""Parameters that are used now here, now there, and by models that nobody holds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mixed_batch import FIRST, batch, grads
 from torch import Tensor, nn
 from torch.nn import functional
 
-from routed_rl.routing import Parameters, frames, routed
+from routed_rl.routing import Parameters, routed
 
 
 class Fickle(nn.Module):
@@ -100,36 +100,8 @@ def test_gradients_inside_that_nobody_outside_takes() -> None:
         check(inner, call, {"*.part": Parameters(FIRST)}, fickle.part)
 
 
-def test_other_rules_are_about_what_was_not_seen_yet() -> None:
+def test_rules_may_change_from_step_to_step() -> None:
     model, fickle = deep()
     fickle.reaches = True
     check(model, model, {"*.part.bias": Parameters(FIRST), "1": Parameters(FIRST)}, model[1])  # type: ignore[index, arg-type]
     check(model, model, {"*.part": Parameters(FIRST)}, fickle.part)
-
-
-def aliases(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Count those that one step makes."""
-    made = []
-    plain = frames.Alias.apply
-    with monkeypatch.context() as patch, routed(model, {"*": Parameters(FIRST)}):
-        patch.setattr(frames.Alias, "apply", lambda p: made.append(1) or plain(p))
-        model(batch(4)).sum().backward()
-    return len(made)
-
-
-def test_what_is_known_saves_aliases(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = nn.Sequential(*(nn.Sequential(nn.Sequential(nn.Linear(4, 4))) for _ in range(5)))
-    model = model.double()
-    # 10 parameters, each at three depths; then in the outermost module alone
-    assert [aliases(model, monkeypatch) for _ in range(3)] == [30, 10, 10]
-    model[0].requires_grad_(False)
-    assert aliases(model, monkeypatch) == 8
-
-
-def test_a_new_way_is_learnt_in_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, fickle = deep()
-    # 4 parameters outside, and 2 at each of two depths inside
-    assert [aliases(model, monkeypatch) for _ in range(2)] == [4 + 2 * 2, 4]
-    fickle.reaches = True
-    # the outermost one taps; all is seen anew; then the one that reaches taps
-    assert [aliases(model, monkeypatch) for _ in range(4)] == [4, 4 + 2 * 2, 4 + 2, 4 + 2]
