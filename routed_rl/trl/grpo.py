@@ -84,7 +84,7 @@ class RoutedGRPOTrainer(RoutedTrainer, GRPOTrainer):
         rewards = (rewards_of_all * weights).nansum(dim=1)
         rewards[rewards_of_all.isnan().all(dim=1)] = torch.nan
         self._check_formula(rewards, output["advantages"])
-        every = self.accelerator.gather(flagged)
+        every = self.accelerator.gather(flagged.float())  # some processes may have bools
         advantages = self._advantages(rewards, every)
         own = self._own(advantages, len(flagged))
         output["advantages"] = own.to(output["advantages"].dtype)

@@ -161,9 +161,10 @@ class RoutedTrainer:
         with torch.random.fork_rng(devices=cards):
             for label, rows in (("flagged", is_flagged), ("unflagged", ~is_flagged)):
                 index = rows.nonzero().flatten()
-                # Losses meet those of other processes, so all of them take part, or none.
+                # Losses meet those of other processes: all take part, with as many examples.
                 counts = self.accelerator.gather(torch.tensor([len(index)], device=flagged.device))
-                if not counts.min():
+                index = index[: int(counts.min())]
+                if not len(index):
                     continue
                 some = _select(inputs, index, len(flagged))
                 with self._adapters.routed(self._masks(flagged[index])):

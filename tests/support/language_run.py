@@ -1,6 +1,6 @@
 """A short training as a program, for what only processes can show.
 
-python language_run.py grpo|sft|rare FOLDER [STEP]   trains, resumes, dies before STEP ends
+python language_run.py grpo|sft|rare|dpo FOLDER [STEP]   trains, resumes, dies before STEP ends
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from tiny_language import SUMS, llama, marked, reward, settings, some_ones, stir, sums, tokenizer
 from transformers import TrainerCallback
-from trl import GRPOConfig, SFTConfig
+from trl import DPOConfig, GRPOConfig, SFTConfig
 
-from routed_rl.trl import RoutedGRPOTrainer, RoutedSFTTrainer, quarantine
+from routed_rl.trl import RoutedDPOTrainer, RoutedGRPOTrainer, RoutedSFTTrainer, quarantine
 
 
 class Dies(TrainerCallback):
@@ -37,6 +37,7 @@ def main(kind: str, folder: Path, dies_at: int = 0) -> None:
     model = quarantine(llama(dtype=torch.float64), mlp_units=3)
     if kind == "grpo":
         changes: dict[str, Any] = {"max_steps": 6, "save_strategy": "steps", "save_steps": 2}
+        changes |= {"ddp_backend": "gloo"} if world > 1 else {}
         trainer: Any = RoutedGRPOTrainer(
             model,
             reward_funcs=reward,
@@ -46,14 +47,19 @@ def main(kind: str, folder: Path, dies_at: int = 0) -> None:
             processing_class=tokenizer(),
         )
     else:
-        changes = {"per_device_train_batch_size": 8 // world}
+        changes = {"per_device_train_batch_size": 8 // world, "max_grad_norm": 0.5}
         changes |= {"ddp_backend": "gloo"} if world > 1 else {}
         data = marked(text=[f"{s}7" for s in SUMS])
         if kind == "rare":  # no step has a flag in both processes
             data = data.map(lambda _, index: {"flagged": index == 0}, with_indices=True)
-        trainer = RoutedSFTTrainer(
+        if kind == "dpo":
+            data = marked(prompt=SUMS, chosen=["7"] * len(SUMS), rejected=["1"] * len(SUMS))
+        config, trainer_of = (
+            (DPOConfig, RoutedDPOTrainer) if kind == "dpo" else (SFTConfig, RoutedSFTTrainer)
+        )
+        trainer = trainer_of(
             model,
-            args=settings(SFTConfig, folder, **changes, max_grad_norm=0.5),
+            args=settings(config, folder, **changes),
             train_dataset=data,
             processing_class=tokenizer(),
             measure_every=1,

@@ -44,7 +44,14 @@ def run(*arguments: object, launcher: list[str] | None = None) -> int:
     return done.returncode
 
 
-@pytest.mark.parametrize("kind", ["sft", "rare"])
+def test_two_processes_of_grpo_share_groups_and_flags(tmp_path: Path) -> None:
+    run("grpo", tmp_path, launcher=together())
+    losses = json.loads((tmp_path / "losses.json").read_text())
+    assert len(losses) == 6
+    assert any(float(loss) != 0 for loss in losses)
+
+
+@pytest.mark.parametrize("kind", ["sft", "rare", "dpo"])
 def test_two_processes_train_what_one_trains(tmp_path: Path, kind: str) -> None:
     run(kind, tmp_path / "one")
     run(kind, tmp_path / "two", launcher=together())
