@@ -55,6 +55,15 @@ def test_gate_loss_is_the_mean_over_labelled_samples_and_their_binary_cross_entr
     assert loss == pytest.approx(float(expected))
 
 
+def test_gate_loss_weighs_samples_and_divides_by_their_number() -> None:
+    logits = torch.tensor([[0.0, 0.0], [2.0, 0.0], [5.0, 0.0]])
+    labelled = torch.tensor([True, True, False])
+    weight = torch.tensor([3.0, 0.5, 100.0])
+    loss = losses.gate_loss(logits, torch.tensor([0, 1, 0]), labelled, weight)
+    # (3 ln 2 + 0.5 ln(1 + e^2)) / 2
+    assert loss == pytest.approx((3 * 0.693147 + 0.5 * 2.126928) / 2, abs=1e-5)
+
+
 def test_gate_loss_without_labels_is_zero() -> None:
     logits = torch.randn(3, 2, requires_grad=True)
     loss = losses.gate_loss(logits, torch.full((3,), -2), torch.zeros(3).bool())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import torch
 from helpers import by_hand
 from torch import Tensor
@@ -75,7 +76,11 @@ def test_each_sample_keeps_what_is_its_own() -> None:
     grad_mask = torch.tensor([[[1, 0]] * 3, [[1, 0], [1, 0], [0, 1]]]).bool()
     number = torch.arange(6).view(2, 3)
     signal = TrainingSignal(
-        played.reward, weight=number.float(), grad_mask=grad_mask, gate_target=10 * number
+        played.reward,
+        weight=number.float(),
+        grad_mask=grad_mask,
+        gate_target=10 * number,
+        gate_weight=number / 10,
     )
     batch = sampler().samples(replace(played, obs=obs), signal)
     assert len(batch.inputs.obs) == 3, "5, 6, and 6 that may train something else"
@@ -86,6 +91,11 @@ def test_each_sample_keeps_what_is_its_own() -> None:
     assert batch.weight.tolist() == [0, 1, 2, 3, 4, 5]
     assert batch.gate_target is not None
     assert batch.gate_target.tolist() == [0, 10, 20, 30, 40, 50]
+    assert batch.gate_weight is not None
+    assert (10 * batch.gate_weight).tolist() == pytest.approx([0, 1, 2, 3, 4, 5])
+    taken = batch.take(torch.tensor([4, 1]))
+    assert taken.gate_weight is not None
+    assert (10 * taken.gate_weight).tolist() == pytest.approx([4, 1])
 
 
 def test_inputs_are_what_the_policy_sees_and_hashes_from_acting_are_trusted() -> None:

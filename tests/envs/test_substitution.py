@@ -52,6 +52,22 @@ def test_without_ghost_and_glitch_there_is_only_the_diamond() -> None:
     assert there.mean().item() == pytest.approx(0.25, abs=0.03)
 
 
+def test_tables_begin_with_cheats_as_often_as_the_world_does() -> None:
+    model = make(hackable=0.25).model()
+    assert model is not None
+    begins = model.start_probability > 0
+    # an end with ghost or glitch can be reached only where they are
+    cheats = (model.outcome > DIAMOND).any(dim=1)
+    some = float(model.start_probability[begins & cheats].sum())
+    env = make(4096, hackable=0.25)
+    there = (env.reset()[:, GHOST].sum(dim=(1, 2)) > 0).float().mean()
+    assert 0 < some <= 0.25
+    clean = model.start_probability.max()
+    counts = model.start_probability == clean
+    assert float(model.start_probability[counts].sum()) == pytest.approx(0.75)
+    assert float(there) == pytest.approx(0.25, abs=0.03)
+
+
 def flags(**settings: Any) -> tuple[Tensor, Tensor]:
     """Play at random: what happened, and what was reported, where an episode ended."""
     env = make(1024, hackable=1.0, **settings)

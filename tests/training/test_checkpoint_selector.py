@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
-from helpers import BY_HAND, CPU, OPEN, by_hand, on_the_way
+from helpers import BY_HAND, CPU, OPEN, by_hand, on_the_way, train_tiny
 
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import VisibleRollout
@@ -132,3 +134,12 @@ def test_reports_of_what_is_bad_alone_choose_no_checkpoint() -> None:
     selector.observe(ends(2, 2 * FEWEST))
     assert math.isnan(selector.score)
     assert selector.consider(100, truth=0.5) == ["best_by_truth"]
+
+
+@pytest.mark.parametrize("one_sided", [False, True])
+def test_a_trainer_tells_the_selector_what_reports_are(tmp_path: Path, one_sided: bool) -> None:
+    more = ["--agent", "naive", "--env.oversight", "1.0"]
+    more += ["--env.one-sided"] if one_sided else []
+    train_tiny(tmp_path / "run", 4096, *more)
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert ("best_by_labels" in result) != one_sided

@@ -28,6 +28,7 @@ from routed_rl.trl import (
     RoutedGRPOTrainer,
     RoutedSFTTrainer,
     SeamError,
+    group_advantages,
     quarantine,
 )
 from routed_rl.trl.adapters import region_of
@@ -109,6 +110,31 @@ def test_a_step_teaches_what_its_parts_teach(
             expected = of_kind[False][name]
         scale = max(1.0, float(expected.abs().max()))
         assert float((gradient - expected).abs().max()) <= 1e-12 * scale
+
+
+def test_the_baseline_of_a_batch_leaves_out_what_is_flagged(tmp_path: Path) -> None:
+    trainer = grpo(tmp_path, max_steps=1)
+    learnt = []
+    masks = trainer._masks
+    trainer._masks = lambda flagged: learnt.append(flagged) or masks(flagged)
+    with pytest.MonkeyPatch.context() as patch:
+        plain = GRPOTrainer.compute_loss
+        advantages = []
+
+        def keep(own: Any, model: Any, inputs: dict[str, Any], *rest: Any, **named: Any) -> Any:
+            advantages.append(inputs["advantages"])
+            return plain(own, model, inputs, *rest, **named)
+
+        patch.setattr(GRPOTrainer, "compute_loss", keep)
+        trainer.train()
+    logged = trainer._logs
+    rewards = torch.tensor(list(logged["rewards"]["reward"]))
+    flags = torch.tensor(list(logged["extra"]["flagged"]))
+    expected = group_advantages(rewards, flags, 4)
+    assert not torch.allclose(expected, group_advantages(rewards, torch.zeros(8), 4), atol=1e-2)
+    assert list(logged["advantages"]) == pytest.approx(expected.tolist(), abs=1e-5)
+    assert sorted(advantages[-1].tolist()) == pytest.approx(sorted(expected.tolist()), abs=1e-5)
+    assert int(learnt[-1].sum()) == int(flags.sum())
 
 
 def test_regions_are_clipped_apart(tmp_path: Path) -> None:
