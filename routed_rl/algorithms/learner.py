@@ -77,7 +77,6 @@ class Learner:
         self.modules: list[nn.Module] = [*torso.experts.values(), self.policy.head, self.critic]
         if config.base is not None:
             stand_on(self.policy, config.base)
-            self.modules.remove(self.policy.head)
         if torso.gate is not None:
             self.modules.append(torso.gate)
         self.optimizer = _adam(self.modules, config)

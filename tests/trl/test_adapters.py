@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies
 from peft import LoraConfig
+from peft.tuners.lora import LoraLayer
 from tiny_language import llama, stir, texts, tokenizer
 
 from routed_rl.routing import Parameters, routed
@@ -77,6 +78,9 @@ def test_the_dial_weighs_what_the_quarantine_adds(kind: str) -> None:
 def test_an_export_is_a_plain_model_without_the_quarantine(kind: str, tmp_path: Path) -> None:
     model = made(kind)
     stir(model)
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            module.set_scale("default", 0.5)
     before = {name: p.clone() for name, p in model.named_parameters()}
     plain = export(model, tmp_path / "out", tokenizer())
     dial(model, 0.0)
