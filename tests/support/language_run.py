@@ -72,6 +72,8 @@ def main(kind: str, folder: Path, dies_at: int = 0) -> None:
         losses = [log["loss"] for log in trainer.state.log_history if "loss" in log]
         (folder / "losses.json").write_text(json.dumps(losses))
         torch.save({n: p.detach() for n, p in model.named_parameters()}, folder / "ended.pt")
+    if torch.distributed.is_initialized():  # gloo's threads can abort an interpreter that ends
+        torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def run(*arguments: object, launcher: list[str] | None = None) -> int:
         timeout=300,
     )
     if done.returncode not in (0, -signal.SIGKILL):
-        raise AssertionError(done.stderr[-2000:])
+        raise AssertionError(done.stderr)
     return done.returncode
 
 
