@@ -9,7 +9,7 @@ gate's target.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +34,7 @@ from routed_rl.models.policy import CHUNK
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.models.sparse import Sparse
 from routed_rl.rollouts.rollout import Decision, Experience
+from routed_rl.utils.adam import Adam
 
 
 class Learner:
@@ -79,7 +80,8 @@ class Learner:
             stand_on(self.policy, config.base)
         if torso.gate is not None:
             self.modules.append(torso.gate)
-        self.optimizer = _adam(self.modules, config)
+        parameters = (parameter for module in self.modules for parameter in module.parameters())
+        self.optimizer = Adam(parameters, config.learning_rate, weight_decay=config.weight_decay)
         self._scaler = RewardScaler(discount, device) if config.normalize_reward else None
         self._sampler = Sampler(config, discount, self.policy.preprocess, self.value)
         self._objective = Objective(config, self.policy.distribution, gate_coefficient)
@@ -95,8 +97,7 @@ class Learner:
         if not 0 <= progress <= 1:
             raise ValueError(f"progress is {progress}: give a share of the run, from 0 to 1.")
         self._objective = self._objective._replace(progress=progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.at(progress).learning_rate
+        self.optimizer.learning_rate = self.config.at(progress).learning_rate
 
     @torch.no_grad()
     def act(self, obs: Tensor, expert_weights: Tensor | None = None) -> Decision:
@@ -140,7 +141,7 @@ class Learner:
     def step(self, batch: Batch) -> Metrics:
         """Take one optimiser step: forward, a few means, backward, some inputs at a time."""
         metrics: Metrics = defaultdict(lambda: batch.weight.new_zeros(()))
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         # Gradients add up over parts, as the loss does; activations of one part are held at a time.
         for part in batch.parts(CHUNK):
             loss, shares = self.loss(part, batch)
@@ -243,13 +244,3 @@ class Learner:
             order = shuffled_groups(batch.input_index, self.generator)
             for index in order.split(self.config.batch_size):
                 yield batch.take(index)
-
-
-def _adam(modules: Sequence[nn.Module], config: LearnerConfig) -> torch.optim.Adam:
-    """Make the optimiser of all modules' parameters."""
-    return torch.optim.Adam(
-        [parameter for module in modules for parameter in module.parameters()],
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        fused=True,  # one kernel for all parameters
-    )

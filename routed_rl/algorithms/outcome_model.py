@@ -24,6 +24,7 @@ from routed_rl.models.networks import Cells, DropChannel, network
 from routed_rl.rollouts.frame_ring import FrameRing
 from routed_rl.rollouts.last_frames import LastFrames
 from routed_rl.rollouts.rollout import VisibleRollout
+from routed_rl.utils.adam import Adam
 from routed_rl.worlds.outcomes import NOTHING, expert_of
 from routed_rl.worlds.spec import EnvSpec
 
@@ -66,8 +67,11 @@ class OutcomeModel:
             torch.manual_seed(seed)
             members = [_classifier(spec, config) for _ in range(config.members)]
         self.network = nn.ModuleList(members).to(device)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay
+        self.optimizer = Adam(
+            self.network.parameters(),
+            config.learning_rate,
+            weight_decay=config.weight_decay,
+            decoupled=True,
         )
         self.generator = torch.Generator(device).manual_seed(seed)
         self.kinds = len(spec.outcomes)
@@ -169,7 +173,7 @@ class OutcomeModel:
         found = []
         for _ in range(self.config.steps):
             loss = torch.stack([self._loss(member) for member in self.network]).sum()
-            self.optimizer.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
             found.append(loss.detach())

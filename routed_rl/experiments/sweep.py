@@ -5,11 +5,9 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from routed_rl.experiments import processes
 from routed_rl.training import builder
 from routed_rl.training.checkpoints import LAST
 from routed_rl.training.settings import DEFAULT_AGENT
@@ -84,12 +83,11 @@ class Task:
                     f"{value}: remove that folder, or give --out another."
                 )
 
-    def command(self) -> list[str]:
-        """Say how to do it, or to go on with it."""
-        program = [sys.executable, "-m", "routed_rl", "train"]
+    def arguments(self) -> list[str]:
+        """Say by which arguments of `python -m routed_rl` it is done, or gone on with."""
         if self.started:
-            return [*program, "--resume", str(self.folder), "--steps", str(self.steps)]
-        return [*program, *self.flags, "--run-dir", str(self.folder)]
+            return ["train", "--resume", str(self.folder), "--steps", str(self.steps)]
+        return ["train", *self.flags, "--run-dir", str(self.folder)]
 
     def env_steps(self) -> int:
         """Say how far it has come."""
@@ -107,18 +105,11 @@ class Task:
                     shutil.rmtree(self.folder)
             except (UserError, OSError) as error:
                 return str(error)
-        one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        done = subprocess.run(
-            self.command(),
-            capture_output=True,
-            text=True,
-            env=os.environ | one_thread,
-            check=False,
-        )
-        if done.returncode == 0:
+        code, said = processes.run(self.arguments())
+        if code == 0:
             return None
-        lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        return f"exit code {done.returncode}: {lines[-1] if lines else 'it said nothing'}"
+        lines = [line for line in said.splitlines() if line.strip()]
+        return f"exit code {code}: {lines[-1] if lines else 'it said nothing'}"
 
 
 def read(path: Path, out: Path | None) -> list[Task]:
@@ -160,7 +151,8 @@ def read(path: Path, out: Path | None) -> list[Task]:
 
 def commands(tasks: Sequence[Task]) -> list[str]:
     """Write the command of every run that is not finished, for any other queue."""
-    return [shlex.join(task.command()) for task in tasks if not task.finished]
+    program = [sys.executable, "-m", "routed_rl"]
+    return [shlex.join([*program, *task.arguments()]) for task in tasks if not task.finished]
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

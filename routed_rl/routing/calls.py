@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections import Counter
+from functools import cache
 from typing import Any, Protocol
 
 import torch
@@ -102,8 +103,9 @@ def _set_hooks() -> None:
         _fast_path.append(torch.backends.mha.get_fastpath_enabled())
         torch.backends.mha.set_fastpath_enabled(value=False)
     compiles = all(block.compiles for block in _all_open)
-    all_modules._global_forward_pre_hooks[before.id] = _before if compiles else _eager_before
-    all_modules._global_forward_hooks[after.id] = _after if compiles else _eager_after
+    told_before, told_after = (_before, _after) if compiles else _eager()
+    all_modules._global_forward_pre_hooks[before.id] = told_before
+    all_modules._global_forward_hooks[after.id] = told_after
     all_modules._global_forward_hooks_with_kwargs[after.id] = True
     all_modules._global_forward_hooks_always_called[after.id] = True
 
@@ -137,8 +139,10 @@ def _told_after(module: nn.Module, args: tuple[Any, ...], *kwargs_and_output: An
     return None if block is None else block.leave(module, args, kwargs[0] if kwargs else {}, output)
 
 
-_eager_before = torch.compiler.disable(_before)
-_eager_after = torch.compiler.disable(_after)
+@cache
+def _eager() -> tuple[Any, Any]:
+    """Return the hooks for what cannot be compiled. This imports torch's compiler, a second."""
+    return torch.compiler.disable(_before), torch.compiler.disable(_after)
 
 
 def in_backward() -> bool:

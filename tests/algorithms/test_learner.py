@@ -299,7 +299,7 @@ def test_the_step_size_goes_by_its_schedule() -> None:
         learning = learner(
             learning_rate=1e-2, learning_rate_schedule="linear", n_epochs=1, batch_size=10_000
         )
-        assert learning.optimizer.param_groups[0]["lr"] == 1e-2
+        assert learning.optimizer.learning_rate == 1e-2
         learning.set_progress(progress)
         before = torch.cat([p.flatten() for p in copies(learning.critic)])
         learning.update(rollout, TrainingSignal(rollout.reward))

@@ -182,7 +182,7 @@ def test_a_run_that_was_made_with_other_settings_is_told_and_not_taken_for_this_
     assert read(toml, ONE)[0].finished
     longer = changed(ONE, {"steps = 64": "steps = 1024"})
     assert not read(toml, longer)[0].finished, "more steps go on with it"
-    assert "--resume" in read(toml, longer)[0].command()
+    assert "--resume" in read(toml, longer)[0].arguments()
     other = changed(ONE, {"steps = 64": 'steps = 64\n"agent.learning-rate" = 0.5'})
     with pytest.raises(UserError, match=r"agent.learning_rate 0.0003, and now it would be 0.5"):
         read(toml, other)

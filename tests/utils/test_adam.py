@@ -1,0 +1,93 @@
+"""Our Adam takes the steps of torch's, to the bit, and leaves alone what has no gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from routed_rl.utils.adam import Adam
+
+SHAPES = ((3, 2), (5,), ())
+
+
+def parameters() -> list[nn.Parameter]:
+    generator = torch.Generator().manual_seed(0)
+    return [nn.Parameter(torch.randn(shape, generator=generator)) for shape in SHAPES]
+
+
+def step(trained: list[nn.Parameter], optimizer: Any, number: int) -> None:
+    """Take a step by drawn gradients; the second parameter has one at even steps alone."""
+    generator = torch.Generator().manual_seed(number)
+    for index, parameter in enumerate(trained):
+        gradient = torch.randn(parameter.shape, generator=generator)
+        parameter.grad = gradient if index != 1 or number % 2 == 0 else None
+    optimizer.step()
+
+
+TORCH: dict[bool, Callable[..., Any]] = {False: torch.optim.Adam, True: torch.optim.AdamW}
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_steps_are_those_of_torch_to_the_bit(decoupled: bool) -> None:
+    ours, theirs = parameters(), parameters()
+    adam = Adam(ours, 1e-2, weight_decay=0.1, decoupled=decoupled)
+    reference = TORCH[decoupled](theirs, lr=1e-2, weight_decay=0.1, fused=True)
+    for number in range(5):
+        step(ours, adam, number)
+        step(theirs, reference, number)
+    for own, other in zip(ours, theirs, strict=True):
+        assert torch.equal(own, other)
+
+
+def test_the_first_step_is_the_step_size_in_the_gradients_direction() -> None:
+    weight = nn.Parameter(torch.tensor([1.0, 1.0, 1.0]))
+    adam = Adam([weight], 0.5)
+    weight.grad = torch.tensor([3.0, -0.2, 0.0])
+    adam.step()
+    torch.testing.assert_close(weight.detach(), torch.tensor([0.5, 1.5, 1.0]))
+
+
+def test_what_has_no_gradient_stays_and_so_do_its_moments() -> None:
+    trained = parameters()
+    adam = Adam(trained, 1e-2, weight_decay=0.1)
+    step(trained, adam, 0)
+    before = trained[1].detach().clone()
+    moments = {name: value.clone() for name, value in adam.state_dict()["state"][1].items()}
+    step(trained, adam, 1)
+    assert torch.equal(trained[1], before)
+    after: dict[str, Tensor] = adam.state_dict()["state"][1]
+    assert all(torch.equal(after[name], moments[name]) for name in moments)
+
+
+def test_it_does_nothing_without_gradients_and_forgets_them() -> None:
+    trained = parameters()
+    adam = Adam(trained, 1e-2)
+    step(trained, adam, 0)
+    before = [parameter.detach().clone() for parameter in trained]
+    adam.zero_grad()
+    adam.step()
+    assert all(parameter.grad is None for parameter in trained)
+    assert all(torch.equal(*pair) for pair in zip(trained, before, strict=True))
+
+
+@pytest.mark.parametrize("saved_by_torch", [False, True])
+def test_it_goes_on_where_a_state_was_taken(saved_by_torch: bool) -> None:
+    whole, first, second = parameters(), parameters(), parameters()
+    unbroken = Adam(whole, 1e-2)
+    begun = torch.optim.Adam(first, lr=1e-2, fused=True) if saved_by_torch else Adam(first, 1e-2)
+    for number in range(3):
+        step(whole, unbroken, number)
+        step(first, begun, number)
+    resumed = Adam(second, 1e-2)
+    resumed.load_state_dict(begun.state_dict())
+    for own, other in zip(second, first, strict=True):
+        own.data.copy_(other.data)
+    step(first, begun, 7)  # what was taken is a copy
+    for number in range(3, 6):
+        step(whole, unbroken, number)
+        step(second, resumed, number)
+    assert all(torch.equal(*pair) for pair in zip(whole, second, strict=True))
