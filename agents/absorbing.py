@@ -35,6 +35,7 @@ from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.models.steering import profile_weights, profiles
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import Decision, VisibleRollout
+from routed_rl.utils import ranks
 from routed_rl.worlds.outcomes import Label, expert_of
 from routed_rl.worlds.spec import EnvSpec
 
@@ -104,9 +105,10 @@ class Agent(ExpertsAgent):
 
     def act(self, obs: Tensor) -> Decision:
         """Act for the deployment of each environment."""
-        if len(self._expert_weights) != len(obs):
-            self._expert_weights = self._draw(len(obs))
-        return self.learner.act(obs, self._expert_weights)
+        num_envs = len(obs) * ranks.count()
+        if len(self._expert_weights) != num_envs:
+            self._expert_weights = self._draw(num_envs)
+        return self.learner.act(obs, ranks.own(self._expert_weights))
 
     def update(self, rollout: VisibleRollout) -> dict[str, Tensor]:
         """Fit the outcome model, infer what was not reported, learn, and draw new deployments."""

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from routed_rl.utils.errors import UserError
+
 
 class Inputs(NamedTuple):
     """M distinct rows of all that decides what the networks compute, and which learn from it."""
@@ -54,16 +56,23 @@ class Batch(NamedTuple):
             gate_weight=None if self.gate_weight is None else self.gate_weight[index],
         )
 
-    def parts(self, most: int) -> Iterator[Batch]:
-        """Yield all samples, each once, in batches of at most `most` distinct inputs."""
+    def parts(self, most: int, *, index: int = 0, of: int = 1) -> Iterator[Batch]:
+        """Yield all samples, each once, in batches of at most `most` distinct inputs.
+
+        Of several processes, the one with this index gets its share of them.
+        """
         count = len(self.inputs.obs)
-        if count <= most:
+        number = of * -(-max(count, of) // (of * most))  # rounded up, for each process as many
+        if number == 1:
             yield self
             return
-        number = -(-count // most)  # rounded up
-        size = -(-count // number)  # so that all parts are about as large
+        if count < number:
+            raise UserError(
+                f"a batch has {count} distinct observations: train it by fewer processes."
+            )
         order = self.input_index.argsort()
-        firsts = torch.arange(0, count, size, device=order.device)
-        begins = torch.searchsorted(self.input_index[order], firsts).tolist()
-        for begin, end in pairwise((*begins, len(order))):
+        # So that all parts are about as large.
+        firsts = torch.tensor([-(-k * count // number) for k in range(number)])
+        begins = torch.searchsorted(self.input_index[order], firsts.to(order.device)).tolist()
+        for begin, end in list(pairwise((*begins, len(order))))[index::of]:
             yield self.take(order[begin:end])

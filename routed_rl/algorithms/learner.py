@@ -34,6 +34,7 @@ from routed_rl.models.policy import CHUNK
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.models.sparse import Sparse
 from routed_rl.rollouts.rollout import Decision, Experience
+from routed_rl.utils import ranks
 from routed_rl.utils.adam import Adam
 
 
@@ -110,7 +111,9 @@ class Learner:
             obs_hash = row_hashes(visible)
             key = extended_hashes(obs_hash, visible[0].numel(), expert_weights)
             answer = self._cache(key, visible, expert_weights)
-        action, log_prob = self.policy.distribution.sample(answer[:, :-1], self.generator)
+        # With more processes each draws for all, so that none draws what another does.
+        drawn = self.policy.distribution.sample(ranks.spread(answer[:, :-1]), self.generator)
+        action, log_prob = map(ranks.own, drawn)
         value = answer[:, -1]
         return Decision(action, log_prob, value, expert_weights, obs_hash)
 
@@ -143,11 +146,12 @@ class Learner:
         metrics: Metrics = defaultdict(lambda: batch.weight.new_zeros(()))
         self.optimizer.zero_grad()
         # Gradients add up over parts, as the loss does; activations of one part are held at a time.
-        for part in batch.parts(CHUNK):
+        for part in batch.parts(CHUNK, index=ranks.index(), of=ranks.count()):
             loss, shares = self.loss(part, batch)
             loss.backward()
             for name, share in shares.items():
                 metrics[name] = metrics[name] + share
+        metrics = ranks.add_up(self.optimizer.parameters, metrics)
         for module in self._untrained(batch):
             module.zero_grad(set_to_none=True)
         if self.config.max_grad_norm > 0:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from routed_rl.registry import Kind, Registry
 from routed_rl.training import builder
 from routed_rl.training.builder import Wanted
+from routed_rl.utils import ranks
 from routed_rl.utils.errors import UserError
 
 if TYPE_CHECKING:  # a run needs TensorBoard and more, which questions can do without
@@ -21,6 +22,12 @@ def train(args: Sequence[str], prog: str = "train.py") -> int:
     wanted, flags = builder.choose(args)
     if wanted.list:
         return _list(Registry(wanted.plugin))
+    with ranks.joined():  # those that torchrun started, if it did
+        return _run(args, wanted, flags, prog)
+
+
+def _run(args: Sequence[str], wanted: Wanted, flags: Sequence[str], prog: str) -> int:
+    """Train, or continue a run."""
     if wanted.resume:
         return _resume(Path(wanted.resume), wanted, flags)
     setup = builder.build(args, prog)  # answers --help, before what only a training needs
@@ -58,6 +65,8 @@ def _train(run: Run, *, resume: bool) -> int:
         name = signal.Signals(stopped_by).name
         print(f"stopped by {name}, saved. Go on with: python train.py --resume {folder}")
         return 128 + stopped_by
+    if ranks.index():
+        return 0
     result = run.result
     print_run(run, result["policies"], result["references"])
     print(

@@ -2,7 +2,8 @@
 
 A short run trains for a few seconds, and to import what it needs takes almost as long. So each is
 forked from a server (multiprocessing's), which imports everything once. It is a process of its own
-all the same: what kills it kills nothing else.
+all the same: what kills it kills nothing else. If the process that waits for it is killed, it saves
+and stops.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,9 +47,18 @@ def _run(args: Sequence[str], output: str, errors: str) -> None:
     """Be `python -m routed_rl ARGS`."""
     for descriptor, path in ((1, output), (2, errors)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     import torch
 
     torch.set_num_threads(1)  # it was imported before the variables were set
     sys.argv = ["routed_rl", *args]
     runpy.run_module("routed_rl", run_name="__main__", alter_sys=True)
+
+
+def _stop_with_parent() -> None:
+    """Ask this process to save and stop, when nobody waits for it any more."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from routed_rl.utils import ranks
 from routed_rl.worlds.outcomes import names_outcome
 from routed_rl.worlds.vec_env import VecEnv
 
@@ -131,6 +132,16 @@ def collect(
         **decided._asdict(),
         **answered._asdict(),
     )
+
+
+def from_all_ranks(rollout: Rollout) -> Rollout:
+    """Put the rollouts of all processes that train together into one, environments side by side."""
+    whole = {}
+    for field in fields(rollout):
+        rows = getattr(rollout, field.name)
+        dim = 0 if field.name == "last_obs" else 1
+        whole[field.name] = None if rows is None else ranks.gather(rows, dim)
+    return Rollout(**whole)
 
 
 class _Answer(NamedTuple):

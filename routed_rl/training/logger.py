@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from routed_rl.utils import ranks
 from routed_rl.utils.files import rows_until, write_text
 from routed_rl.utils.settings import flatten
 
@@ -71,7 +72,7 @@ class Logger:
         self._total = total
         self._start = start
         self._began = time.monotonic()
-        self._interactive = sys.stderr.isatty()
+        self._interactive = sys.stderr.isatty() and not ranks.index()
         self._bar = tqdm(
             total=total,
             initial=start,

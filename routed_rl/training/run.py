@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,8 +29,10 @@ from routed_rl.training.run_folder import (
 from routed_rl.training.settings import DEFAULT_AGENT, RunSettings
 from routed_rl.training.setup import Setup
 from routed_rl.training.trainer import Trainer, TrainerConfig
+from routed_rl.utils import ranks
 from routed_rl.utils.errors import UserError
 from routed_rl.utils.files import LOCK, locked
+from routed_rl.worlds.config import without_budget
 
 
 def train(
@@ -75,11 +80,16 @@ def load(folder: str | Path) -> Run:
 
 
 def claim(setup: Setup, folder: str | Path | None) -> Path:
-    """Make the folder of a new run.
+    """Make the folder of a new run, one for all processes that train it together.
 
     Raises:
         UserError: if it holds something already.
     """
+    return ranks.from_first(Path() if ranks.index() else _new(setup, folder))
+
+
+def _new(setup: Setup, folder: str | Path | None) -> Path:
+    """Make the folder of a new run."""
     if folder is None:
         return new_folder(setup.config.names, setup.config.settings.seed)
     path = Path(folder)
@@ -89,6 +99,17 @@ def claim(setup: Setup, folder: str | Path | None) -> Path:
         )
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+@contextmanager
+def _to_write_into(folder: Path) -> Iterator[Path]:
+    """Hold a run's folder; of several processes that train, all others get one to throw away."""
+    if ranks.index():
+        with tempfile.TemporaryDirectory() as own:
+            yield Path(own)
+    else:
+        with locked(folder):
+            yield folder
 
 
 def release(folder: Path) -> None:
@@ -161,7 +182,7 @@ class Run:
         Raises:
             UserError: if there is nothing to resume, or nothing left to do.
         """
-        with locked(self.folder):
+        with _to_write_into(self.folder) as folder:
             if not resume and self._last.exists():
                 raise UserError(
                     f"{self.folder} has a run already: go on with --resume, or resume()."
@@ -169,22 +190,25 @@ class Run:
             self.__dict__.pop("agent", None)  # the one of an earlier checkpoint
             state = checkpoints.load(self._last, self.setup.device) if resume else None
             try:
-                return self._train(state)
+                return self._train(state, folder)
             except UserError:
                 if not resume:
-                    release(self.folder)  # so that the next try can have it
+                    release(folder)  # so that the next try can have it
                 raise
 
-    def _train(self, state: dict[str, Any] | None) -> int:
-        """Train from a checkpoint's state, or from the beginning."""
+    def _train(self, state: dict[str, Any] | None, folder: Path) -> int:
+        """Train from a checkpoint's state, or from the beginning; write into a folder."""
         settings = self.setup.config.settings
-        path = self.folder / "result.json"
+        path = folder / "result.json"
         start = 0 if state is None else state["env_steps"]
         if state is not None and start >= settings.steps and path.exists():
             raise UserError(
                 f"{self.folder} has its {start:,} steps: give more with --steps to go on."
             )
-        env = self.setup.make_env(settings.num_envs, seed=self.setup.env_seed)
+        num_envs = ranks.share(settings.num_envs, "num-envs")
+        if ranks.count() > 1 and without_budget(self.setup.config.env) != self.setup.config.env:
+            raise UserError("env.label-budget counts the labels of one process: leave it out.")
+        env = self.setup.make_env(num_envs, seed=self.setup.env_seed)
         agent = self.setup.make_agent(env)
         if state is not None:
             self.setup.restore(agent, state, self._last)
@@ -192,14 +216,19 @@ class Run:
         evaluator = self.setup.make_evaluator(**episodes)
         path.unlink(missing_ok=True)  # it is of fewer steps
         plain = self.setup.config.to_plain()
-        describe(self.folder, plain)
-        logger = Logger(self.folder, total=settings.steps, start=start)
+        describe(folder, plain)
+        logger = Logger(folder, total=settings.steps, start=start)
         logger.settings(plain)
         logger.layout(charts(list(agent.policies())))
         log = None
         if settings.episode_log:
-            log = EpisodeLog(self.folder / "episodes.csv", env.spec, up_to=start)
-        config = TrainerConfig(self._last.parent, self.setup.names, self.setup.selection_seed)
+            log = EpisodeLog(folder / "episodes.csv", env.spec, up_to=start)
+        config = TrainerConfig(
+            run_folder=self.folder,
+            folder=folder / self._last.parent.name,
+            names=self.setup.names,
+            seed=self.setup.selection_seed,
+        )
         trainer = Trainer(env, agent, evaluator, logger, config, log)
         if state is not None:
             trainer.load(state)
@@ -207,7 +236,7 @@ class Run:
             stopped_by = trainer.run(settings.steps, evaluations=settings.evaluations)
         finally:
             logger.close()
-        if not stopped_by:
+        if not stopped_by and not ranks.index():
             write_result(path, self._judge(agent, evaluator, trainer))
         return stopped_by
 

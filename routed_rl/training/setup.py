@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ from routed_rl.evaluation.evaluator import Evaluator
 from routed_rl.rollouts.attribution import attribute_errors
 from routed_rl.rollouts.checked_world import CheckedWorld
 from routed_rl.training.settings import RunConfig
+from routed_rl.utils import ranks
 from routed_rl.utils.errors import UserError
 from routed_rl.utils.imports import short_name
 from routed_rl.worlds.config import at_oversight, without_budget
@@ -34,6 +36,9 @@ class Setup:
         # Independent seeds, so that evaluating more often changes nothing in training.
         seeds = np.random.SeedSequence(config.settings.seed).generate_state(4).tolist()
         self.env_seed, self._agent_seed, self._evaluation_seed, self.selection_seed = seeds
+        if ranks.index():  # each process has episodes of its own
+            own = np.random.SeedSequence((self.env_seed, ranks.index()))
+            (self.env_seed,) = own.generate_state(1).tolist()
 
     @property
     def names(self) -> list[str]:
@@ -127,7 +132,9 @@ def to_device(name: str) -> torch.device:
         UserError: if it is not there.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        # torchrun gives each process of a machine a GPU of its own.
+        own = f"cuda:{os.environ['LOCAL_RANK']}" if "LOCAL_RANK" in os.environ else "cuda"
+        return torch.device(own if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()

@@ -19,12 +19,20 @@ from routed_rl.evaluation.pictures import arrows
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.attribution import ContractError
 from routed_rl.rollouts.checked_world import CheckedWorld
-from routed_rl.rollouts.rollout import Decision, Frames, Rollout, VisibleRollout, collect
+from routed_rl.rollouts.rollout import (
+    Decision,
+    Frames,
+    Rollout,
+    VisibleRollout,
+    collect,
+    from_all_ranks,
+)
 from routed_rl.training import checkpoints
 from routed_rl.training.checkpoint_selector import CheckpointSelector, RunningEpisodes
 from routed_rl.training.episode_log import EpisodeLog
 from routed_rl.training.interrupts import stop_requests
 from routed_rl.training.logger import Logger, Value
+from routed_rl.utils import ranks
 from routed_rl.utils.errors import UserError
 from routed_rl.worlds.outcomes import NOTHING, names_outcome
 from routed_rl.worlds.vec_env import VecEnv
@@ -52,8 +60,10 @@ class Progress:
 class TrainerConfig:
     """Where a trainer saves, and under which names."""
 
+    run_folder: Path
+    """The run's, to go on from."""
     folder: Path
-    """For checkpoints."""
+    """For checkpoints; where several processes train, the first one's is in the run's."""
     names: list[str]
     """Of environment and agent, to know the checkpoints by."""
     seed: int
@@ -90,7 +100,8 @@ class Trainer:
         self._episode_log = episode_log
         running = None
         if agent.acting == agent.deployed and not env.spec.outcomes_end:
-            running = RunningEpisodes(env.num_envs, env.spec.discount, env.device)
+            num_envs = env.num_envs * ranks.count()
+            running = RunningEpisodes(num_envs, env.spec.discount, env.device)
         one_sided = env.spec.one_sided
         self.selector = CheckpointSelector(env.spec.discount, running, one_sided=one_sided)
         self.progress = Progress()
@@ -107,9 +118,9 @@ class Trainer:
         self._env.begin_rollout(self.progress.env_steps)
         self.selector.load_state_dict(state["selector"])
         self._generator.set_state(state["generator"].cpu())
-        if state["env"] is not None:
-            self._env.load_state_dict(state["env"])
-            self._obs = state["obs"]
+        env, self._obs = _of_this_rank(state["env"], state["obs"]) or (None, self._obs)
+        if env is not None:
+            self._env.load_state_dict(env)
         else:
             print("No running episodes were saved: episodes begin anew.", file=sys.stderr)
             self.selector.begin_anew()
@@ -122,10 +133,10 @@ class Trainer:
         state = {
             "names": self._config.names,
             "agent": self._agent.state_dict(),
-            "env": self._env.state_dict() if episodes else None,
+            "env": _of_all_ranks(self._env.state_dict()) if episodes else None,
             "selector": self.selector.state_dict(),
             "generator": self._generator.get_state(),
-            "obs": self._obs,
+            "obs": _of_all_ranks(self._obs) if episodes else None,
         }
         checkpoints.save(self._config.folder / f"{name}.pt", state | vars(self.progress))
         self._saved_at = time.monotonic()
@@ -143,10 +154,11 @@ class Trainer:
             either case.
         """
         every = total / max(evaluations, 1)
-        if not (self._config.folder / checkpoints.LAST).exists():
+        if ranks.largest(not (self._config.folder / checkpoints.LAST).exists()):
             self.save()  # from here on there is something to resume
+        stopped_by = 0
         with stop_requests() as asked_to_stop, self._rescued():
-            while self.progress.env_steps < total and not asked_to_stop:
+            while self.progress.env_steps < total and not stopped_by:
                 before = self.progress.env_steps
                 self._agent.set_progress(before / total)
                 metrics = self._update()
@@ -157,10 +169,11 @@ class Trainer:
                 else:
                     self._logger.log(now, metrics)
                     self._logger.progress(now)
-                    if time.monotonic() - self._saved_at > SAVE_SECONDS:
+                    if ranks.largest(time.monotonic() - self._saved_at > SAVE_SECONDS):
                         self.save()
+                stopped_by = ranks.largest(asked_to_stop[0] if asked_to_stop else 0)
             self.save()
-        return asked_to_stop[0] if asked_to_stop and self.progress.env_steps < total else 0
+        return stopped_by if self.progress.env_steps < total else 0
 
     @contextmanager
     def _rescued(self) -> Iterator[None]:
@@ -172,13 +185,20 @@ class Trainer:
         try:
             yield
         except ContractError as error:
-            if _finite(self._agent.state_dict()):
+            saved = "The last checkpoint stands"
+            if not _finite(self._agent.state_dict()):
+                saved = "The agent holds NaN, so the last checkpoint stands"
+            elif ranks.count() == 1:
                 self.save(episodes=False)
                 saved = f"The run is saved at step {self.progress.env_steps:,}"
-            else:
-                saved = "The agent holds NaN, so the last checkpoint stands"
-            folder = self._config.folder.parent
-            raise UserError(f"{error} {saved}: go on with --resume {folder}.") from error
+            raise UserError(f"{error} {saved}: {self._remedy}") from error
+        except ranks.RankLostError as error:
+            raise UserError(f"{error} The last checkpoint stands: {self._remedy}") from error
+
+    @property
+    def _remedy(self) -> str:
+        """What to do when the run has broken off."""
+        return f"go on with --resume {self._config.run_folder}."
 
     def _update(self) -> dict[str, Value]:
         """Collect a rollout and learn from it."""
@@ -189,6 +209,7 @@ class Trainer:
                 self._env, self._agent.act, self._obs, self._agent.rollout_steps, self._frames
             )
         self._env.check(rollout)
+        rollout = from_all_ranks(rollout)
         collected = time.perf_counter()
         visible = labels.hide(rollout, self._env.spec)
         with self._env.attributed_to_agent(self._agent, "update"):
@@ -211,7 +232,7 @@ class Trainer:
 
     def _count(self, rollout: Rollout) -> None:
         """Go on from the end of a rollout."""
-        self._obs = rollout.last_obs
+        self._obs = ranks.own(rollout.last_obs)
         self.progress.labelled_episodes += int(names_outcome(rollout.reported).sum())
         kinds = 1 + len(self._env.spec.outcomes)
         counts = rollout.outcome.flatten().bincount(minlength=kinds).tolist()[1:]
@@ -221,7 +242,7 @@ class Trainer:
 
     def _observe_deployed(self, visible: VisibleRollout, before: int) -> None:
         """Let labels judge the deployed policy, now and then if it does not act in training."""
-        period = OBSERVE_PERIOD * self._look_steps * self._env.num_envs
+        period = OBSERVE_PERIOD * self._look_steps * self._env.num_envs * ranks.count()
         if self._agent.acting == self._agent.deployed:
             self.selector.observe(visible)
         elif self.progress.env_steps // period > before // period:
@@ -236,12 +257,14 @@ class Trainer:
 
         def act(obs: Tensor) -> Decision:
             parameters = policy.forward_encoded(policy.encode(obs)).actions
-            action, log_prob = policy.distribution.sample(parameters, self._generator)
+            drawn = policy.distribution.sample(ranks.spread(parameters), self._generator)
+            action, log_prob = map(ranks.own, drawn)
             return Decision(action, log_prob, torch.zeros_like(log_prob))
 
         self._env.begin_rollout(self.progress.env_steps)
         rollout = collect(self._env, act, self._obs, self._look_steps)
         self._env.check(rollout)
+        rollout = from_all_ranks(rollout)
         self.selector.observe(labels.hide(rollout, self._env.spec))
         self._count(rollout)
 
@@ -273,6 +296,19 @@ class Trainer:
             "time/evaluation_seconds": self.progress.evaluation_seconds,
             "eval/labelled_return": self.selector.score,
         }
+
+
+def _of_all_ranks(value: Any) -> Any:
+    """Return a value for a checkpoint: of several processes a list of theirs."""
+    return value if ranks.count() == 1 else ranks.everyones(value)
+
+
+def _of_this_rank(env: Any, obs: Any) -> tuple[Any, Any] | None:
+    """Take this process's part of what `_of_all_ranks` saved; None if there were more or fewer."""
+    there = len(obs) if isinstance(obs, list) else 1
+    if env is None or there != ranks.count():
+        return None
+    return (env, obs) if there == 1 else (env[ranks.index()], obs[ranks.index()])
 
 
 def _describe(rollout: Rollout, outcomes: tuple[str, ...]) -> dict[str, Tensor]:

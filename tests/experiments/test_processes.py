@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
-from helpers import TINY, train_tiny
+from helpers import ROOT, TINY, train_tiny
 
 from routed_rl.experiments import processes
 from routed_rl.training.run_folder import read_result
+from routed_rl.utils.errors import UserError
+from routed_rl.utils.files import locked
 
 PLUGIN = """
 import os
@@ -40,3 +46,35 @@ def test_a_killed_process_has_its_signal_as_exit_code(tmp_path: Path) -> None:
     plugin = tmp_path / "kills.py"
     plugin.write_text(PLUGIN)
     assert processes.run(["train", "--env", str(plugin)]) == (-signal.SIGKILL, "")
+
+
+def test_a_run_saves_and_stops_when_who_waits_for_it_is_killed(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    args = ["train", *TINY, "--steps", "100000000", "--run-dir", str(folder)]
+    script = f"from routed_rl.experiments import processes; processes.run({args})"
+    waiting = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+    last = folder / "checkpoints" / "last.pt"
+    until(last.exists)
+    first = last.read_bytes()
+    waiting.kill()
+    waiting.wait()
+    until(lambda: is_free(folder))
+    assert last.read_bytes() != first
+
+
+def until(happened: Callable[[], bool]) -> None:
+    """Wait for it, half a minute at most."""
+    for _ in range(300):
+        if happened():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not happen")
+
+
+def is_free(folder: Path) -> bool:
+    """Say whether nobody trains in a run's folder."""
+    try:
+        with locked(folder):
+            return True
+    except UserError:
+        return False
