@@ -24,6 +24,7 @@ FLOORS = (
     "sb3",
     "trl",
     "training",
+    "sweeps",
     "experiments",
     "cli",
 )

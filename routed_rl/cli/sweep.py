@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from routed_rl.cli.arguments import split_path
-from routed_rl.experiments import launchers
-from routed_rl.experiments import sweep as experiments
+from routed_rl.sweeps import launchers
+from routed_rl.sweeps import sweep as files
 from routed_rl.utils import settings
 from routed_rl.utils.errors import UserError
 
 
 @dataclass(frozen=True)
-class SweepSettings:
+class SweepSettings(launchers.RayOptions):
     """How to run a sweep."""
 
     out: Path | None = None
@@ -25,14 +25,15 @@ class SweepSettings:
     """local: processes of this machine. ray: tasks of Ray, if it is installed."""
     jobs: int = max(os.cpu_count() or 1, 1)
     """How many runs at a time (local); each has one thread."""
-    address: str | None = None
-    """Address of a Ray cluster; without, Ray is started on this machine."""
     print_commands: bool = False
     """Print the commands of all unfinished runs and run none: for any other queue."""
 
     def __post_init__(self) -> None:
         if self.jobs < 1:
             raise ValueError(f"jobs is {self.jobs}: it must be at least 1.")
+        for name in ("cpus", "gpus", "retries"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 0.")
 
 
 def sweep(args: Sequence[str], prog: str = "sweep.py") -> int:
@@ -42,11 +43,11 @@ def sweep(args: Sequence[str], prog: str = "sweep.py") -> int:
     asked = settings.parse(SweepSettings, flags, prog=prog, description=description)
     if path is None:
         raise UserError(f"no sweep was given: {prog} sweeps/quick.toml [OPTIONS].")
-    tasks = experiments.read(path, asked.out)
+    tasks = files.read(path, asked.out)
     if asked.print_commands:
-        print("\n".join(experiments.commands(tasks)))
+        print("\n".join(files.commands(tasks)))
         return 0
-    failed = launchers.run(tasks, launcher=asked.launcher, jobs=asked.jobs, address=asked.address)
+    failed = launchers.run(tasks, launcher=asked.launcher, jobs=asked.jobs, on_ray=asked)
     folder = tasks[0].folder.parent
     for name, error in failed.items():
         print(f"failed: {name}: {error}", file=sys.stderr)

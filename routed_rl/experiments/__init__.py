@@ -1,1 +1,1 @@
-"""Many runs: sweeps, and what came out of them."""
+"""What came out of many runs: statistics, tables, figures."""

@@ -10,8 +10,8 @@ import pytest
 from helpers import ROOT
 
 from routed_rl.cli.main import main
-from routed_rl.experiments import launchers
-from routed_rl.experiments.sweep import Task
+from routed_rl.sweeps import launchers
+from routed_rl.sweeps.sweep import Task
 
 
 def sweep(*flags: str) -> int:

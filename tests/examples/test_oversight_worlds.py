@@ -8,7 +8,7 @@ import pytest
 from helpers import ROOT
 from oversight_worlds import Cliff, Highway, Lander, Stepped, lava
 
-from routed_rl.experiments import sweep
+from routed_rl.sweeps import sweep
 
 UP, RIGHT, DOWN = 0, 1, 2
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from helpers import ROOT
 
-from routed_rl.experiments import sweep
-from routed_rl.experiments.sweep import Task
+from routed_rl.sweeps import sweep
+from routed_rl.sweeps.sweep import Task
 from routed_rl.training import builder
 from routed_rl.training.checkpoints import LAST
 from routed_rl.utils.errors import UserError

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from routed_rl.experiments import processes
+from routed_rl.sweeps import processes
 from routed_rl.training import builder
 from routed_rl.training.checkpoints import LAST
 from routed_rl.training.settings import DEFAULT_AGENT

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from helpers import ROOT, TINY, train_tiny
 
-from routed_rl.experiments import processes
+from routed_rl.sweeps import processes
 from routed_rl.training.run_folder import read_result
 from routed_rl.utils.errors import UserError
 from routed_rl.utils.files import locked
@@ -51,7 +51,7 @@ def test_a_killed_process_has_its_signal_as_exit_code(tmp_path: Path) -> None:
 def test_a_run_saves_and_stops_when_who_waits_for_it_is_killed(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     args = ["train", *TINY, "--steps", "100000000", "--run-dir", str(folder)]
-    script = f"from routed_rl.experiments import processes; processes.run({args})"
+    script = f"from routed_rl.sweeps import processes; processes.run({args})"
     waiting = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
     last = folder / "checkpoints" / "last.pt"
     until(last.exists)

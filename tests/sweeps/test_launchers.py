@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from routed_rl.experiments import launchers, sweep
-from routed_rl.experiments.sweep import Task
+from routed_rl.sweeps import launchers, sweep
+from routed_rl.sweeps.sweep import Task
 from routed_rl.utils.errors import UserError
 
 TOML = """

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from rich.console import Console, Group
@@ -17,7 +18,8 @@ from rich.live import Live
 from rich.table import Table
 from tqdm import tqdm
 
-from routed_rl.experiments.sweep import Task
+from routed_rl.sweeps import transfer
+from routed_rl.sweeps.sweep import Task
 from routed_rl.utils.errors import UserError
 
 Launcher = Literal["local", "ray"]
@@ -27,8 +29,22 @@ Doing = Iterator[tuple[list[Task], list[tuple[Task, str | None]]]]
 _SECONDS = 2.0  # between two looks at what runs
 
 
+@dataclass(frozen=True)
+class RayOptions:
+    """Where Ray runs tasks, and what each of them takes."""
+
+    address: str | None = None
+    """Address of a Ray cluster; without, Ray is started on this machine."""
+    cpus: float = 1.0
+    """Processors that a run takes of a Ray cluster."""
+    gpus: float = 0.0
+    """GPUs that a run takes of a Ray cluster; 0.25 lets four runs share one."""
+    retries: int = 3
+    """How often a run goes on elsewhere when its node of a Ray cluster is lost."""
+
+
 def run(
-    tasks: Sequence[Task], *, launcher: Launcher, jobs: int, address: str | None = None
+    tasks: Sequence[Task], *, launcher: Launcher, jobs: int, on_ray: RayOptions = RayOptions()
 ) -> dict[str, str]:
     """Do all that is not finished.
 
@@ -36,7 +52,7 @@ def run(
         tasks: what to do.
         launcher: local processes, or tasks of Ray.
         jobs: how many at a time, locally.
-        address: of a Ray cluster; a Ray of this machine's own unless given.
+        on_ray: where Ray runs them.
 
     Returns:
         Name -> what went wrong, of the runs that failed.
@@ -45,7 +61,7 @@ def run(
     print(f"{len(tasks)} runs, {len(tasks) - len(left)} finished before.", flush=True)
     failed: dict[str, str] = {}
     began = time.monotonic()
-    doing = _with_ray(left, address) if launcher == "ray" else _with_processes(left, jobs)
+    doing = _with_ray(left, on_ray) if launcher == "ray" else _with_processes(left, jobs)
     console = Console(stderr=True)
     with Live(console=console, refresh_per_second=1, transient=True) as live:
         for running, ended in doing:
@@ -75,8 +91,8 @@ def _with_processes(tasks: Sequence[Task], jobs: int) -> Doing:
             raise
 
 
-def _with_ray(tasks: Sequence[Task], address: str | None) -> Doing:
-    """Run tasks as tasks of Ray, one processor each."""
+def _with_ray(tasks: Sequence[Task], options: RayOptions) -> Doing:
+    """Run tasks as tasks of Ray, on as many nodes as there are."""
     try:
         import ray  # type: ignore[import-not-found]
     except ImportError:
@@ -84,18 +100,37 @@ def _with_ray(tasks: Sequence[Task], address: str | None) -> Doing:
             "--launcher ray needs Ray, which is not installed: pip install ray."
         ) from None
     ray.init(
-        address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR
+        address=options.address,
+        log_to_driver=False,
+        include_dashboard=False,
+        logging_level=logging.ERROR,
     )
     try:
-        execute = ray.remote(num_cpus=1)(Task.execute)
-        pending: dict[Any, Task] = {execute.remote(task): task for task in tasks}
-        while pending:
-            ended, _ = ray.wait(list(pending), num_returns=1, timeout=_SECONDS)
-            done = [(pending.pop(reference), ray.get(reference)) for reference in ended]
-            # Ray does not say which tasks have begun, but they have made their folders.
-            yield [task for task in pending.values() if task.folder.exists()], done
+        remote: Any = ray.remote(
+            num_cpus=options.cpus, num_gpus=options.gpus, max_retries=options.retries
+        )
+        execute = remote(transfer.execute)
+        with transfer.shown_in({task.folder.parent for task in tasks}) as sign:
+            pending: dict[Any, Task] = {
+                execute.remote(task, transfer.pack(task), sign): task for task in tasks
+            }
+            while pending:
+                ended, _ = ray.wait(list(pending), num_returns=1, timeout=_SECONDS)
+                done = [_brought(pending.pop(answer), answer, ray) for answer in ended]
+                # Ray does not say which tasks have begun, but most have made their folders.
+                yield [task for task in pending.values() if task.folder.exists()], done
     finally:
         ray.shutdown()
+
+
+def _brought(task: Task, answer: Any, ray: Any) -> tuple[Task, str | None]:
+    """Fetch what a task of Ray answers, and a run's files where they are not here."""
+    try:
+        error, files = ray.get(answer)
+    except ray.exceptions.RayError as error:
+        return task, f"its node was lost too often ({type(error).__name__})"
+    transfer.unpack(files, task.folder)
+    return task, error
 
 
 def _table(

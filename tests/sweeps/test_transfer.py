@@ -1,0 +1,90 @@
+"""A sweep's runs are done on machines that see its folder, and on those that do not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import TINY
+
+from routed_rl.sweeps import launchers, transfer
+from routed_rl.sweeps.launchers import RayOptions
+from routed_rl.sweeps.sweep import Task
+
+
+def task(folder: Path, steps: int = 256) -> Task:
+    flags = (*TINY, "--agent", "naive", "--evaluations", "1", "--steps", str(steps))
+    return Task(folder, flags, {"steps": steps})
+
+
+def test_a_machine_that_sees_the_folder_writes_there(tmp_path: Path) -> None:
+    run = task(tmp_path / "out" / "one")
+    with transfer.shown_in({run.folder.parent}) as sign:
+        assert transfer.execute(run, None, sign) == (None, None)
+    assert run.finished
+    assert [path.name for path in run.folder.parent.iterdir()] == ["one"]  # and no sign is left
+
+
+def test_from_a_machine_that_does_not_the_files_come_back(tmp_path: Path) -> None:
+    run = task(tmp_path / "out" / "one")
+    error, files = transfer.execute(run, transfer.pack(run), "not to be seen")
+    assert error is None
+    assert not run.folder.exists()
+    transfer.unpack(files, run.folder)
+    assert run.finished
+    # It goes on elsewhere, from the files that are sent along.
+    longer = task(run.folder, steps=512)
+    sent = transfer.pack(longer)
+    shutil.rmtree(run.folder)
+    error, files = transfer.execute(longer, sent, "not to be seen")
+    assert error is None
+    transfer.unpack(files, longer.folder)
+    assert longer.finished
+    rows = (longer.folder / "metrics.csv").read_text().splitlines()
+    assert [int(row.split(",")[0]) for row in rows[1:]] == [128, 256, 384, 512]
+
+
+def test_what_went_wrong_is_told_and_nothing_comes_back(tmp_path: Path) -> None:
+    run = Task(tmp_path / "out" / "one", ("--env.rows", "0"), {"steps": 1})
+    error, files = transfer.execute(run, None, "not to be seen")
+    assert error is not None and "rows 0" in error
+    assert files is None
+
+
+@pytest.mark.extras
+@pytest.mark.filterwarnings("ignore")
+def test_a_lost_node_loses_no_run(tmp_path: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    tasks = [task(tmp_path / "out" / f"run-{k}", steps=128 * (1 + k % 4)) for k in range(40)]
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    node = cluster.add_node(num_cpus=1)
+
+    def lose() -> None:
+        while sum(one.finished for one in tasks) < 8:
+            time.sleep(0.1)
+        cluster.remove_node(node, allow_graceful=False)
+
+    losing = threading.Thread(target=lose)
+    losing.start()
+    try:
+        failed = launchers.run(tasks, launcher="ray", jobs=1, on_ray=RayOptions(cluster.address))
+    finally:
+        losing.join()
+        cluster.shutdown()
+    assert failed == {}
+    assert all(one.finished for one in tasks)
+    for kind in range(4):
+        local = task(tmp_path / "local" / f"run-{kind}", steps=tasks[kind].steps)
+        assert local.execute() is None
+        for there in tasks[kind::4]:
+            assert policies(there) == policies(local)
+
+
+def policies(run: Task) -> dict[str, Any]:
+    return json.loads((run.folder / "result.json").read_text())["policies"]
