@@ -1,18 +1,17 @@
 """How long learning takes: training until the deployed policy's exact return reaches a goal.
 
-Ours learns from partial oversight. Stable-Baselines3's PPO has its own MLP policy, the same world
-and the true reward. It is run with its own defaults and with our settings, where both have them.
-Evaluation is counted in neither.
+Ours learns from partial oversight. Its peers have the same world and the true reward: PPO of
+Stable-Baselines3, of SBX (the same in JAX), of torchrl, and one in JAX whose world is in JAX too.
+Evaluation is counted in none, nor is JAX's compiling where it can be told apart.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from stable_baselines3 import PPO
-from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor, nn
 
 from routed_rl.algorithms.config import LearnerConfig
@@ -20,7 +19,6 @@ from routed_rl.envs import gridworld
 from routed_rl.evaluation.exact import ExactEvaluator
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import Frames, collect
-from routed_rl.sb3.vec_env import RoutedVecEnv
 from routed_rl.training.setup import Setup
 from routed_rl.worlds.vec_env import VecEnv
 
@@ -33,12 +31,15 @@ class Reached(NamedTuple):
     """None if the goal was not reached."""
     best: float
     """The highest return there was."""
+    compiling: float | None = None
+    """Seconds of compiling, which are not in the others."""
 
     def __str__(self) -> str:
         """Say it in a line."""
         if self.seconds is None:
             return f"not reached in {self.steps:,} steps (best {self.best:.2f})"
-        return f"{self.steps:>9,} steps, {self.seconds:6.1f} s"
+        more = "" if self.compiling is None else f" and {self.compiling:.1f} s of compiling"
+        return f"{self.steps:>9,} steps, {self.seconds:6.2f} s{more}"
 
 
 def ours(setup: Setup, goal: float, limit: int) -> Reached:
@@ -70,64 +71,124 @@ def ours(setup: Setup, goal: float, limit: int) -> Reached:
     return Reached(steps, None, best)
 
 
+class Settings(NamedTuple):
+    """Of PPO, named as in Stable-Baselines3; what is not here is its default."""
+
+    num_envs: int
+    n_steps: int
+    batch_size: int
+    n_epochs: int
+    learning_rate: float
+    hidden: tuple[int, ...]
+    ent_coef: float
+
+    @classmethod
+    def of(cls, setup: Setup) -> Settings:
+        """Take those of ours, with every learner's entropy."""
+        agent = setup.config.agent
+        return cls(
+            setup.config.settings.num_envs,
+            agent.rollout_steps,
+            agent.batch_size,
+            agent.n_epochs,
+            agent.learning_rate,
+            agent.hidden,
+            LearnerConfig.ent_coef,
+        )
+
+
+Peer = Callable[[Settings, float, int], Reached]
+"""(settings, goal, limit of steps) -> what it took."""
+
+
 def stable_baselines3(
-    num_envs: int, goal: float, limit: int, *, seed: int = 0, **settings: Any
+    settings: Settings | None, goal: float, limit: int, *, num_envs: int = 8
 ) -> Reached:
-    """Train PPO with the true reward until the goal, or for `limit` steps."""
-    env = _world(num_envs, seed)
-    callback = _UntilGoal(goal)
-    settings = {"gamma": env.spec.discount, "seed": seed, "device": "cpu"} | settings
-    model = PPO("MlpPolicy", RoutedVecEnv(env, true_reward=True), **settings)
+    """Train PPO with the true reward; by its defaults unless settings are given."""
+    from stable_baselines3 import PPO
+
+    given = {} if settings is None else _for_sb3(settings, nn.ReLU)
+    given["device"] = "cpu"
+    return _sb3(PPO, given, num_envs if settings is None else settings.num_envs, goal, limit)
+
+
+def sbx(settings: Settings, goal: float, limit: int) -> Reached:
+    """Train SBX's PPO; its compiling is a part of its first update."""
+    from flax import linen
+    from sbx import PPO
+
+    given = _for_sb3(settings, linen.relu)
+    return _sb3(PPO, given, settings.num_envs, goal, limit)
+
+
+def torchrl(settings: Settings, goal: float, limit: int) -> Reached:
+    """Train torchrl's PPO."""
+    import peer_torchrl
+
+    exact, frames = _exact()
+    own = settings._asdict()
+    env = _world(own.pop("num_envs"), seed=0)
+    steps, seconds, best = peer_torchrl.run(
+        env, exact.mean_return, frames.flatten(1), goal, limit, **own
+    )
+    return Reached(steps, seconds if best >= goal else None, best)
+
+
+def jax(settings: Settings, goal: float, limit: int) -> Reached:
+    """Train a PPO that is one compiled loop, its world within; without the time of compiling."""
+    import peer_jax
+
+    exact, frames = _exact()
+    steps, seconds, best, compiling = peer_jax.run(
+        peer_jax.Settings(**settings._asdict()),
+        lambda probabilities: exact.mean_return(torch.tensor(probabilities)),
+        frames.flatten(1).numpy(),
+        goal,
+        limit,
+    )
+    return Reached(steps, seconds if best >= goal else None, best, compiling)
+
+
+PEERS: dict[str, tuple[str, Peer]] = {
+    "SB3 PPO": ("stable_baselines3", stable_baselines3),
+    "SBX PPO": ("sbx", sbx),
+    "torchrl PPO": ("torchrl", torchrl),
+    "JAX PPO, compiled": ("optax", jax),
+}
+"""Name -> the package that it needs, and how it learns."""
+
+
+def _for_sb3(settings: Settings, activation: Any) -> dict[str, Any]:
+    """Name settings as Stable-Baselines3 takes them."""
+    given = settings._asdict()
+    del given["num_envs"]
+    network = {"net_arch": list(given.pop("hidden")), "activation_fn": activation}
+    return given | {"policy_kwargs": network}
+
+
+def _sb3(library: Any, settings: dict[str, Any], num_envs: int, goal: float, limit: int) -> Reached:
+    """Train a PPO that has the interface of Stable-Baselines3."""
+    from peer_sb3 import UntilGoal
+
+    from routed_rl.sb3.vec_env import RoutedVecEnv
+
+    env = _world(num_envs, seed=0)
+    exact, frames = _exact()
+    callback = UntilGoal(goal, exact.mean_return, frames)
+    own = {"gamma": env.spec.discount, "seed": 0} | settings
+    model = library("MlpPolicy", RoutedVecEnv(env, true_reward=True), **own)
     model.learn(limit, callback=callback)
     seconds = callback.seconds if callback.best >= goal else None
     return Reached(model.num_timesteps, seconds, callback.best)
 
 
-def settings_for_sb3(setup: Setup) -> dict[str, Any]:
-    """Return the settings that Stable-Baselines3's PPO has too, with every learner's entropy."""
-    agent = setup.config.agent
-    return {
-        "num_envs": setup.config.settings.num_envs,
-        "n_steps": agent.rollout_steps,
-        "batch_size": agent.batch_size,
-        "n_epochs": agent.n_epochs,
-        "ent_coef": LearnerConfig.ent_coef,
-        "learning_rate": agent.learning_rate,
-        "policy_kwargs": {"net_arch": list(agent.hidden), "activation_fn": nn.ReLU},
-    }
-
-
-class _UntilGoal(BaseCallback):
-    """Evaluates before each rollout, exactly, and stops at the goal; keeps the time of the rest."""
-
-    def __init__(self, goal: float) -> None:
-        super().__init__()
-        self.goal = goal
-        self.best = -1.0
-        self.seconds = 0.0
-        env = _world(1, seed=0)
-        tables = env.model()
-        assert tables is not None
-        self._exact = ExactEvaluator(tables, horizon=env.spec.horizon, discount=env.spec.discount)
-        self._frames = tables.observe(torch.arange(len(tables.start_probability)))
-
-    def _on_training_start(self) -> None:
-        self._began = time.perf_counter()
-
-    def _on_rollout_start(self) -> None:
-        self.seconds += time.perf_counter() - self._began
-        self.best = max(self.best, self._exact.mean_return(self._probabilities()))
-        self._began = time.perf_counter()
-
-    def _on_step(self) -> bool:
-        return self.best < self.goal
-
-    @torch.no_grad()
-    def _probabilities(self) -> Tensor:
-        """Return the policy's action probabilities in every state, (S, A)."""
-        policy: Any = self.model.policy
-        parts = self._frames.split(8192)
-        return torch.cat([policy.get_distribution(part).distribution.probs for part in parts])
+def _exact() -> tuple[ExactEvaluator, Tensor]:
+    """Return what evaluates action probabilities exactly, and what is seen in each state."""
+    env = _world(1, seed=0)
+    tables = env.model()
+    assert tables is not None
+    exact = ExactEvaluator(tables, horizon=env.spec.horizon, discount=env.spec.discount)
+    return exact, tables.observe(torch.arange(len(tables.start_probability)))
 
 
 def _world(num_envs: int, seed: int) -> VecEnv:
