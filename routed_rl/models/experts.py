@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from routed_rl.models.distributions import softmax
 from routed_rl.models.sparse import Sparse
 from routed_rl.routing.gradients import route
 
@@ -106,7 +107,7 @@ class MixtureOfExperts(nn.Module):
         if gate_logits is None:
             weights = self.weights.expand(parts[0].shape[0], -1)
         else:
-            weights = gate_logits.softmax(dim=1)
+            weights = softmax(gate_logits)
         if expert_weights is not None:
             weights = torch.where(expert_weights.isnan(), weights, expert_weights)
         if grad_mask is None:

@@ -12,6 +12,7 @@ from routed_rl.models.distributions import (
     Distribution,
     Gaussian,
     MultiCategorical,
+    softmax,
 )
 from routed_rl.models.experts import MixtureOfExperts
 from routed_rl.models.normalisation import Normaliser
@@ -93,7 +94,7 @@ class Policy(nn.Module):
     def probabilities(self, obs: Tensor, *, chunk: int = CHUNK) -> Tensor:
         """Return the probabilities (N, A) of numbered actions, `chunk` observations at a time."""
         logits = (self.forward_encoded(self.encode(part)).actions for part in obs.split(chunk))
-        return torch.cat([part.softmax(dim=1) for part in logits])
+        return torch.cat([softmax(part) for part in logits])
 
 
 def _distribution(spec: PolicySpec) -> Distribution:
