@@ -107,11 +107,11 @@ class AnswerCache:
     def __call__(self, hashes: Tensor, *columns: Tensor | None) -> Tensor:
         """Answer for N rows with these hashes (N,), of which only new ones are computed: (N, F)."""
         slot = hashes % len(self._hashes)
-        new = (self._hashes[slot] != hashes).nonzero().squeeze(1)
-        fresh = self._compute(*(None if column is None else column[new] for column in columns))
+        new = (self._hashes.index_select(0, slot) != hashes).nonzero().squeeze(1)
+        fresh = self._compute(*(None if x is None else x.index_select(0, new) for x in columns))
         if not self._answers.shape[1]:
             self._answers = fresh.new_zeros(len(self._hashes), fresh.shape[1])
-        answers = self._answers[slot].index_copy_(0, new, fresh)
+        answers = self._answers.index_select(0, slot).index_copy_(0, new, fresh)
         # Where rows share a slot the last one stays. Of `answers[slot] = ...`, copied by several
         # threads, any may: index_copy_ keeps runs the same to the bit.
         self._answers.index_copy_(0, slot, answers)

@@ -63,7 +63,7 @@ class Categorical:
 
     def sample(self, parameters: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw actions (N,) by the Gumbel-max trick, and return their log-probabilities (N,)."""
-        log_probs = log_softmax(parameters)
+        log_probs = log_softmax(parameters).contiguous()
         # -log(e) of an exponential e is Gumbel noise: the argmax of log p_a - log e_a is a draw.
         noise = torch.empty_like(parameters).exponential_(generator=generator)
         action = (log_probs - noise.log()).argmax(dim=1)
