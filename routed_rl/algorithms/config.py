@@ -26,11 +26,11 @@ class LearnerConfig:
 
     algorithm: Literal["ppo", "reinforce"] = "ppo"
     """ppo: several clipped steps a rollout. reinforce: one step, as in the paper."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     """Step size of Adam."""
     learning_rate_schedule: Schedule = "constant"
     """linear: the step size falls to 0 over the run, evenly with its steps."""
-    rollout_steps: int = 64
+    rollout_steps: int = 16
     """Steps taken in each environment between updates."""
     n_epochs: int = 2
     """Passes over a rollout (ppo)."""
@@ -55,7 +55,7 @@ class LearnerConfig:
     """Largest gradient norm of each module (expert, gate, head, critic); 0 for no clipping."""
     weight_decay: float = 0.0
     """Weight decay of Adam."""
-    hidden: tuple[int, ...] = (256, 256)
+    hidden: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers of each expert, the gate and the critic."""
     log_std_init: float = 0.0
     """Logarithm of the standard deviation that continuous actions begin with, in units in which

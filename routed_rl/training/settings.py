@@ -31,9 +31,9 @@ FORMER = {
 class RunSettings:
     """What a run needs beside its environment and its agent."""
 
-    steps: int = 1_200_000
+    steps: int = 800_000
     """Environment steps to train for; the last rollout may go past it."""
-    num_envs: int = 256
+    num_envs: int = 512
     """How many environments are stepped together."""
     seed: int = 0
     """Decides everything random: worlds, weights, actions, evaluation."""
