@@ -6,7 +6,8 @@ Measures in one run and prints ratios, since machines differ:
 - starting;
 - the environment alone, with random and with goal-seeking actions;
 - collecting, updating and both together, for the default settings and the paper's;
-- the time to a return of 0.60, beside Stable-Baselines3's PPO.
+- the time to returns of 0.60 and 0.92, beside its peers, who have the true reward. Those of SBX,
+  torchrl and JAX need requirements-peers.txt.
 
 "Share" is the floating-point work that the dense method would do per second, divided by the
 machine's matrix-product rate, timed between the updates. Above 1 means that work was left out:
@@ -17,12 +18,13 @@ from __future__ import annotations
 
 import argparse
 import csv
+import importlib.util
 import math
 import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import learning
@@ -36,9 +38,6 @@ from routed_rl.training.builder import build, from_configs, run_settings
 from routed_rl.training.setup import Setup
 
 ROOT = Path(__file__).parents[1]
-GOAL = 0.60
-"""The return that learning is timed to."""
-
 Figures = dict[str, float]
 """What was measured, by its column in benchmarks/history.csv."""
 
@@ -106,33 +105,53 @@ def command_seconds(*args: str, new_folder: bool = False) -> float:
     return median_seconds(run, warm_up=1, runs=3)
 
 
-def learn() -> Figures:
-    """Measure and print the time to a return of 0.60, ours and Stable-Baselines3's."""
-    fast = from_file("fast.yaml")
-    ours = {
-        "routed": ("10%", default()),
-        "configs/fast.yaml": ("10%", fast),
-        "absorbing": ("10%", default(absorbing.Config())),
-        "oracle": ("all", default(oracle.Config())),
+def former(name: str) -> Setup:
+    """Set up an agent's run with the default settings of version 0.3."""
+    flags = ["--agent", name, "--num-envs", "256", "--agent.rollout-steps", "64"]
+    return build([*flags, "--agent.hidden", "256", "256", "--agent.learning-rate", "1e-3"])
+
+
+def learn(runs: int) -> Figures:
+    """Measure and print the time to a return, ours and its peers', medians over seeds or runs."""
+    setups = {
+        "routed": ("10%", 0.60, default()),
+        "routed as in version 0.3": ("10%", 0.60, former("routed")),
+        "absorbing": ("10%", 0.60, default(absorbing.Config())),
+        "oracle": ("all", 0.60, default(oracle.Config())),
+        "oracle to 0.92": ("all", 0.92, default(oracle.Config())),
     }
-    reached = {}
-    for name, (overseen, setup) in ours.items():
-        reached[name] = learning.ours(setup, GOAL, limit=1_600_000)
-        print(f"to {GOAL:.2f}      {name}, {overseen} of the ends overseen: {reached[name]}")
-    sb3 = {
-        "SB3 PPO, its defaults, 8 environments": {"num_envs": 8},
-        "SB3 PPO, our rollouts, widths and step sizes": learning.settings_for_sb3(default()),
-        "SB3 PPO, those of configs/fast.yaml": learning.settings_for_sb3(fast),
-    }
-    for name, settings in sb3.items():
-        theirs = learning.stable_baselines3(goal=GOAL, limit=800_000, **settings)
-        parts = [f"             {name}, true reward: {theirs}"]
-        for agent, own in reached.items():
-            if theirs.seconds and own.seconds:
-                parts.append(f"{theirs.seconds / own.seconds:.1f}x {agent}")
-        print("; ".join(parts))
-    routed_one = reached["routed"]
-    return {"goal_steps": routed_one.steps, "goal_seconds": routed_one.seconds or math.nan}
+    reached: dict[str, float] = {}
+    steps = math.nan
+    for name, (overseen, goal, setup) in setups.items():
+        times = [learning.ours(setup, goal, limit=1_600_000) for _ in range(runs)]
+        reached[name] = learning.seconds(times)
+        steps = times[0].steps if name == "routed" else steps
+        print(f"to {goal:.2f}      {name}, {overseen} of the ends overseen: {_told(times)}")
+    ours = learning.Settings.of(default())
+    for name, (package, peer) in learning.PEERS.items():
+        if importlib.util.find_spec(package) is None:
+            print(f"             {name} left out: pip install -r requirements-peers.txt")
+            continue
+        for goal, rivals in ((0.60, ("routed", "oracle")), (0.92, ("oracle to 0.92",))):
+            times = [peer(ours, goal, 1_600_000) for _ in range(runs)]
+            _compare(f"{name}, our settings, to {goal:.2f}", times, reached, rivals)
+    times = [learning.stable_baselines3(None, 0.60, 800_000) for _ in range(min(runs, 3))]
+    _compare("SB3 PPO, its defaults, to 0.60", times, reached, ("routed", "oracle"))
+    return {"goal_steps": steps, "goal_seconds": reached["routed"]}
+
+
+def _told(times: list[learning.Reached]) -> str:
+    """Say a median and its run."""
+    return str(sorted(times, key=lambda one: one.seconds or math.inf)[len(times) // 2])
+
+
+def _compare(
+    name: str, times: list[learning.Reached], reached: Mapping[str, float], rivals: Sequence[str]
+) -> None:
+    """Print how long a peer took, as a multiple of ours."""
+    median = learning.seconds(times)
+    ratios = [f"{median / reached[rival]:.2f}x {rival}" for rival in rivals]
+    print(f"             {name}: {'; '.join([_told(times), *ratios])}")
 
 
 def add_row(row: Mapping[str, object]) -> None:
@@ -156,12 +175,13 @@ def main() -> None:
     threads = torch.get_num_threads()
     parser.add_argument("--threads", type=int, default=threads, help="threads for torch")
     parser.add_argument("--fast", action="store_true", help="leave out learning: it takes minutes")
+    parser.add_argument("--runs", type=int, default=RUNS, help="of which times are medians")
     parser.add_argument("--history", action="store_true", help="add a row to history.csv")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     found = measure()
     if not args.fast:
-        found |= learn()
+        found |= learn(args.runs)
     print(f"memory       {found['peak_memory_mb']:.0f} MB at most, before learning was timed")
     if args.history:
         about = {"version": routed_rl.__version__, "torch": torch.__version__}

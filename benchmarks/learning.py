@@ -7,8 +7,10 @@ Evaluation is counted in none, nor is JAX's compiling where it can be told apart
 
 from __future__ import annotations
 
+import math
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -69,6 +71,11 @@ def ours(setup: Setup, goal: float, limit: int) -> Reached:
         if best >= goal:
             return Reached(steps, seconds, best)
     return Reached(steps, None, best)
+
+
+def seconds(times: Sequence[Reached]) -> float:
+    """Return the median of times, infinite where most runs did not reach the goal."""
+    return statistics.median(math.inf if one.seconds is None else one.seconds for one in times)
 
 
 class Settings(NamedTuple):

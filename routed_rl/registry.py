@@ -13,7 +13,7 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -129,7 +129,7 @@ _Found = Iterator[tuple[Kind, str, _Plugin]]
 
 def _installed() -> _Found:
     """Yield what installed packages name under our group of entry points."""
-    for entry in metadata.entry_points(group=GROUP):
+    for entry in _entry_points(tuple(sys.path)):
         where = f"package {entry.dist.name}" if entry.dist else entry.module
         source = source_of(entry.module)
         names = defined_names(source)
@@ -138,6 +138,12 @@ def _installed() -> _Found:
         plugin = _Plugin(where, source, partial(importlib.import_module, entry.module))
         for kind in kinds or KINDS:
             yield kind, entry.name, plugin
+
+
+@lru_cache(maxsize=8)
+def _entry_points(_: tuple[str, ...]) -> metadata.EntryPoints:
+    """Look through the packages on a search path."""
+    return metadata.entry_points(group=GROUP)
 
 
 def _in_folders(root: Path) -> _Found:

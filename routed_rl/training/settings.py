@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, make_dataclass
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -104,9 +105,14 @@ class RunConfig:
 
 def flags_class(env: ModuleType, agent: ModuleType) -> type[RunSettings]:
     """Join the run's settings with those of an environment and an agent: all flags of train."""
+    return _joined(env.Config, agent.Config)
+
+
+@lru_cache(maxsize=64)
+def _joined(env: type, agent: type) -> type[RunSettings]:
+    """Join dataclasses. A class that is parsed again is looked through no more."""
     parts = [
-        (name, module.Config, field(default_factory=module.Config))
-        for name, module in (("env", env), ("agent", agent))
+        (name, own, field(default_factory=own)) for name, own in (("env", env), ("agent", agent))
     ]
     return make_dataclass("Flags", parts, bases=(RunSettings,), frozen=True)
 

@@ -54,7 +54,12 @@ def parse(
     try:
         with contextlib.redirect_stderr(boxed):
             result, unknown = tyro.cli(
-                settings, args=args, prog=prog, description=description, return_unknown_args=True
+                settings,
+                args=args,
+                prog=prog,
+                description=description,
+                return_unknown_args=True,
+                config=(tyro.conf.HelptextFromCommentsOff,),  # ours are docstrings; a third faster
             )
     except SystemExit as error:
         if not error.code:

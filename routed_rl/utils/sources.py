@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.machinery
 import importlib.util
+from functools import lru_cache
 from pathlib import Path
 
 from routed_rl.utils.errors import one_line
@@ -28,10 +29,19 @@ def source_of(module: str) -> Path | None:
 def defined_names(source: Path | None) -> set[str] | None:
     """Return the names that a file defines or imports; None if it cannot be read."""
     try:
-        body = ast.parse(source.read_bytes()).body if source else None
-    except (OSError, SyntaxError, ValueError):
+        state = source.stat() if source else None
+    except OSError:
         return None
-    if body is None:
+    # A sweep asks for the same files hundreds of times.
+    return _defined_names(source, state.st_mtime_ns, state.st_size) if source and state else None
+
+
+@lru_cache(maxsize=1024)
+def _defined_names(source: Path, *_: int) -> set[str] | None:
+    """Return the names of a file as it was written at some time."""
+    try:
+        body = ast.parse(source.read_bytes()).body
+    except (OSError, SyntaxError, ValueError):
         return None
     names: set[str] = set()
     for node in body:

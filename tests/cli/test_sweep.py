@@ -67,7 +67,9 @@ def test_all_are_launched_and_what_failed_is_told(
     flags = ("--jobs", "3", "--launcher", "ray", "--address", "auto", "--out", str(out))
     assert sweep(str(toml), *flags) == (1 if failed else 0)
     names = [f"naive_oversight-0.5_seed-{seed}" for seed in (0, 1)]
-    assert launched == [(names, {"jobs": 3, "launcher": "ray", "address": "auto"})]
+    ((launched_names, how),) = launched
+    assert launched_names == names
+    assert (how["jobs"], how["launcher"], how["on_ray"].address) == (3, "ray", "auto")
     told = capsys.readouterr()
     assert told.out.startswith(f"{2 - len(failed)} of 2 runs are in {out}.")
     said = [f"failed: {name}: {error}" for name, error in failed.items()]
@@ -80,6 +82,7 @@ def test_all_are_launched_and_what_failed_is_told(
         ([], "no sweep was given"),
         (["x.toml", "--jobs", "0"], "jobs is 0"),
         (["none.toml"], "cannot read none.toml"),
+        (["x.toml", "--cpus", "-1"], "cpus is -1"),
         (["x.toml", "--launcher", "slurm"], "invalid choice 'slurm'"),
     ],
 )

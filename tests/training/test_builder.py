@@ -52,7 +52,7 @@ def test_flags_win_over_yaml(yaml: Path) -> None:
 def test_settings_of_another_agent_than_the_one_wanted_are_left_out(yaml: Path) -> None:
     config = build("--config", str(yaml), "--agent", "routed")
     assert config.names.agent == "routed"
-    assert config.agent.hidden == (256, 256)
+    assert config.agent.hidden == (64, 64)
     assert config.env == gridworld.Config(rows=3, oversight=0.5)
 
 
@@ -107,14 +107,6 @@ def test_the_papers_settings_are_valid() -> None:
     assert config.settings.steps == 1500 * 512 * 32
 
 
-def test_the_fast_settings_are_valid_and_collect_as_many_steps_as_the_default() -> None:
-    fast = build("--config", str(ROOT / "configs" / "fast.yaml"))
-    usual = build()
-    assert fast.agent.hidden == (128, 128)
-    for config in (fast, usual):
-        assert config.settings.num_envs * config.agent.rollout_steps == 16_384
-
-
 @pytest.mark.parametrize("name", ["board", "vector", "image"])
 def test_settings_for_a_kind_of_environment_suit_every_agent(name: str) -> None:
     for agent in ("naive", "routed", "absorbing"):
@@ -138,7 +130,7 @@ def test_a_config_is_found_by_its_name_unless_a_file_has_it(
     told = "^there is no file 'vectr', and no config of ours. Did you mean 'vector'\\?$"
     with pytest.raises(UserError, match=told):
         build("--config", "vectr")
-    with pytest.raises(UserError, match=r"Known: board, fast, image, paper, vector\.$"):
+    with pytest.raises(UserError, match=r"Known: board, image, paper, vector\.$"):
         build("--config", "nonesuch.yaml")
 
 
