@@ -13,14 +13,13 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from importlib import metadata
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
 from routed_rl.utils.errors import UserError, nearest
-from routed_rl.utils.imports import load_module, run_module
+from routed_rl.utils.imports import entry_points, load_module, run_module
 from routed_rl.utils.sources import defined_names, source_of, summary_of
 
 Kind = Literal["envs", "agents"]
@@ -129,7 +128,7 @@ _Found = Iterator[tuple[Kind, str, _Plugin]]
 
 def _installed() -> _Found:
     """Yield what installed packages name under our group of entry points."""
-    for entry in _entry_points(tuple(sys.path)):
+    for entry in entry_points(GROUP):
         where = f"package {entry.dist.name}" if entry.dist else entry.module
         source = source_of(entry.module)
         names = defined_names(source)
@@ -138,12 +137,6 @@ def _installed() -> _Found:
         plugin = _Plugin(where, source, partial(importlib.import_module, entry.module))
         for kind in kinds or KINDS:
             yield kind, entry.name, plugin
-
-
-@lru_cache(maxsize=8)
-def _entry_points(_: tuple[str, ...]) -> metadata.EntryPoints:
-    """Look through the packages on a search path."""
-    return metadata.entry_points(group=GROUP)
 
 
 def _in_folders(root: Path) -> _Found:

@@ -6,11 +6,24 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
+from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from routed_rl.utils.errors import UserError, one_line
+
+
+def entry_points(group: str) -> metadata.EntryPoints:
+    """Return what installed packages name under a group."""
+    return _entry_points(group, tuple(sys.path))
+
+
+@lru_cache(maxsize=8)
+def _entry_points(group: str, _: tuple[str, ...]) -> metadata.EntryPoints:
+    """Look through the packages on a search path."""
+    return metadata.entry_points(group=group)
 
 
 def absolute(where: str) -> str:

@@ -285,7 +285,7 @@ def test_hidden_labels_are_hidden_for_longer(name: str, settings: dict[str, Any]
         env = world(32, oversight=0.2)
         agent = make(name, env, **settings)
         obs = env.reset()
-        for _ in range(20):
+        for _ in range(6):
             rollout = collect(env, agent.act, obs, 8)
             obs = rollout.last_obs
             rollout = spoiled(rollout, env.spec) if spoil else rollout

@@ -88,7 +88,7 @@ def test_hidden_labels_are_hidden_for_longer(name: str, settings: dict[str, Any]
         agent = module.Agent(env.spec, config, seed=0, device=CPU)
         obs = env.reset()
         generator = torch.Generator().manual_seed(0)
-        for _ in range(20):
+        for _ in range(6):
             rollout = collect(env, agent.act, obs, 8)
             obs = rollout.last_obs
             rollout = spoiled(rollout, generator) if spoil else rollout
