@@ -24,7 +24,8 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import learning
@@ -38,6 +39,9 @@ from routed_rl.training.builder import build, from_configs, run_settings
 from routed_rl.training.setup import Setup
 
 ROOT = Path(__file__).parents[1]
+LONG = 60.0
+"""Seconds after which a training is not repeated once more."""
+
 Figures = dict[str, float]
 """What was measured, by its column in benchmarks/history.csv."""
 
@@ -123,7 +127,7 @@ def learn(runs: int) -> Figures:
     reached: dict[str, float] = {}
     steps = math.nan
     for name, (overseen, goal, setup) in setups.items():
-        times = [learning.ours(setup, goal, limit=1_600_000) for _ in range(runs)]
+        times = _repeat(runs, lambda: learning.ours(setup, goal, limit=1_600_000))  # noqa: B023
         reached[name] = learning.seconds(times)
         steps = times[0].steps if name == "routed" else steps
         print(f"to {goal:.2f}      {name}, {overseen} of the ends overseen: {_told(times)}")
@@ -133,16 +137,26 @@ def learn(runs: int) -> Figures:
             print(f"             {name} left out: pip install -r requirements-peers.txt")
             continue
         for goal, rivals in ((0.60, ("routed", "oracle")), (0.92, ("oracle to 0.92",))):
-            times = [peer(ours, goal, 1_600_000) for _ in range(runs)]
+            times = _repeat(runs, lambda: peer(ours, goal, 1_600_000))  # noqa: B023
             _compare(f"{name}, our settings, to {goal:.2f}", times, reached, rivals)
-    times = [learning.stable_baselines3(None, 0.60, 800_000) for _ in range(min(runs, 3))]
+    times = _repeat(runs, lambda: learning.stable_baselines3(None, 0.60, 800_000))
     _compare("SB3 PPO, its defaults, to 0.60", times, reached, ("routed", "oracle"))
     return {"goal_steps": steps, "goal_seconds": reached["routed"]}
 
 
+def _repeat(runs: int, train: Callable[[], learning.Reached]) -> list[learning.Reached]:
+    """Train a few times, until it has taken a minute in all."""
+    times: list[learning.Reached] = []
+    began = time.monotonic()
+    while len(times) < runs and time.monotonic() - began < LONG:
+        times.append(train())
+    return times
+
+
 def _told(times: list[learning.Reached]) -> str:
-    """Say a median and its run."""
-    return str(sorted(times, key=lambda one: one.seconds or math.inf)[len(times) // 2])
+    """Say a median, and of how many runs."""
+    middle = sorted(times, key=lambda one: one.seconds or math.inf)[len(times) // 2]
+    return f"{middle} (median of {len(times)})"
 
 
 def _compare(
