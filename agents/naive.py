@@ -22,8 +22,6 @@ from routed_rl.rollouts.rollout import VisibleRollout
 class Config(LearnerConfig):
     """One network, rewarded for what can be seen."""
 
-    learning_rate: float = 3e-4
-    """Step size of Adam."""
     ent_coef: float = 0.05
     """Coefficient of the entropy bonus."""
     weight_decay: float = 1e-4

@@ -44,8 +44,6 @@ FLAGGED = "flagged"
 class Config(InferringConfig):
     """The paper's method, and the parts of it that can be switched off."""
 
-    learning_rate: float = 3e-4
-    """Step size of Adam."""
     ent_coef: float = 0.12
     """Coefficient of the entropy bonus; a mixture that seeks one end meets the other by it."""
     weight_decay: float = 1e-4

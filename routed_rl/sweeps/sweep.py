@@ -26,7 +26,7 @@ from routed_rl.utils.imports import absolute
 
 Flags = dict[str, Any]
 """Names of flags, without dashes -> values."""
-PARTS = {"seeds", "flags", "world", "grid"}
+PARTS = {"seeds", "flags", "agents", "world", "grid"}
 """Of a sweep's file."""
 
 
@@ -118,7 +118,7 @@ def read(path: Path, out: Path | None) -> list[Task]:
     Args:
         path: a toml file with `seeds`, `flags` of every run, and tables `[[grid]]` whose lists are
             multiplied. If it has tables `[[world]]`, each grid is run in each of them; their lists
-            are values of one flag.
+            are values of one flag. A table `[agents.NAME]` has flags of that agent's runs.
         out: the folder for its runs; runs/NAME unless given.
 
     Raises:
@@ -130,14 +130,18 @@ def read(path: Path, out: Path | None) -> list[Task]:
     seeds: list[int] = plain.get("seeds", [0])
     worlds: list[Flags] = plain.get("world", [{}])
     points = [w | point for w in worlds for grid in plain["grid"] for point in _points(grid)]
+    default = {"agent": common.get("agent", DEFAULT_AGENT)}
+    of_agents: dict[str, Flags] = plain.get("agents", {})
+    whole = [common | of_agents.get((default | point)["agent"], {}) | point for point in points]
     first = {"seed": seeds[0]}
-    meant = [builder.build(settings.to_flags(common | point | first)) for point in points]
+    meant = [builder.build(settings.to_flags(flags | first)) for flags in whole]
     folder = out or Path("runs") / path.stem
     tasks: dict[str, Task] = {}
     # All points of one seed come before the next, so that a part of a sweep can be read.
-    for seed, (point, setup) in itertools.product(seeds, zip(points, meant, strict=True)):
-        flags = tuple(settings.to_flags(common | point | {"seed": seed}))
-        name = _name({"agent": common.get("agent", DEFAULT_AGENT)} | point, seed)
+    runs = zip(points, whole, meant, strict=True)
+    for seed, (point, given, setup) in itertools.product(seeds, runs):
+        flags = tuple(settings.to_flags(given | {"seed": seed}))
+        name = _name(default | point, seed)
         own = setup.config.to_plain() | {"seed": seed}
         task = tasks.setdefault(name, Task(folder / name, flags, own))
         if set(task.flags) != set(flags):
@@ -173,7 +177,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     if wrong:
         raise UserError(
             f"{path} {wrong}: a sweep has `seeds` (a list), `flags`, tables [[grid]] and maybe "
-            "[[world]]."
+            "[[world]] and [agents.NAME]."
         )
     return plain
 
@@ -188,6 +192,9 @@ def _faults(plain: Mapping[str, Any]) -> Iterator[str]:
         are_tables = isinstance(tables, list) and all(isinstance(x, dict) for x in tables)
         if not tables or not are_tables:
             yield f"has no table [[{name}]]"
+    agents = plain.get("agents", {})
+    if not isinstance(agents, dict) or not all(isinstance(x, dict) for x in agents.values()):
+        yield f"has agents {agents}, which are no tables"
     seeds = plain.get("seeds", [0])
     if not isinstance(seeds, list) or not seeds or not all(isinstance(x, int) for x in seeds):
         yield f"has seeds {seeds}, which is no list of numbers"
