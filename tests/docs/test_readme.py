@@ -31,7 +31,7 @@ def test_the_python_api_does_what_it_says(
     code = block(README, "from routed_rl import")
     assert code == first
     names: dict[str, Any] = {"__name__": "readme"}
-    short = code.replace("steps=1_200_000", "steps=20_000")  # a second in place of half a minute
+    short = code.replace("steps=800_000", "steps=20_000")  # a second in place of ten
     assert short != code
     exec(compile(short, "README.md", "exec"), names)
     result = json.loads((tmp_path / "runs" / "mine" / "result.json").read_text())

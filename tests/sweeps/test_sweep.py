@@ -87,6 +87,18 @@ def test_lists_are_multiplied_and_each_run_has_a_name(toml: Path) -> None:
         assert task.settings == config.to_plain()
 
 
+def test_an_agent_has_flags_of_its_own_which_a_grid_may_change(toml: Path) -> None:
+    own = '[agents.naive]\n"agent.learning-rate" = 0.5\n[[grid]]\nagent = "naive"'
+    text = TINY.replace('[[grid]]\nagent = "naive"', own)
+    rates = {task.name: task.settings["agent"]["learning_rate"] for task in read(toml, text)}
+    assert rates.pop("oracle_oversight-0.1_seed-0") == 2e-3
+    assert rates.pop("naive_oversight-0.1_seed-0") == 0.5
+    changed = text + '"agent.learning-rate" = 0.25\n'
+    tasks = {task.name: task for task in read(toml, changed)}
+    name = "naive_hide-oversight_oversight-0.1_learning-rate-0.25_seed-1"
+    assert tasks[name].settings["agent"]["learning_rate"] == 0.25
+
+
 def test_every_world_has_every_grid_and_one_seed_comes_after_the_other(toml: Path) -> None:
     tasks = read(
         toml,
@@ -119,6 +131,7 @@ def test_every_world_has_every_grid_and_one_seed_comes_after_the_other(toml: Pat
         ("grid = [1]", "has no table"),
         ("world = []\n[[grid]]", r"has no table \[\[world\]\]"),
         ("seeds = 3\n[[grid]]", "seeds 3"),
+        ("agents = 3\n[[grid]]", "agents 3"),
         ("seeds = [0, 'one']\n[[grid]]", r"seeds \[0, 'one'\]"),
         ("[[grid]]\nx = 1\n[other]", "has other"),
         ("= 1", "is no toml file"),
@@ -184,7 +197,7 @@ def test_a_run_that_was_made_with_other_settings_is_told_and_not_taken_for_this_
     assert not read(toml, longer)[0].finished, "more steps go on with it"
     assert "--resume" in read(toml, longer)[0].arguments()
     other = changed(ONE, {"steps = 64": 'steps = 64\n"agent.learning-rate" = 0.5'})
-    with pytest.raises(UserError, match=r"agent.learning_rate 0.0003, and now it would be 0.5"):
+    with pytest.raises(UserError, match=r"agent.learning_rate 0.002, and now it would be 0.5"):
         read(toml, other)
 
 
