@@ -110,7 +110,7 @@ def command_seconds(*args: str, new_folder: bool = False) -> float:
 
 
 def former(name: str) -> Setup:
-    """Set up an agent's run with the default settings of version 0.3."""
+    """Set up an agent's run with what were its default settings."""
     flags = ["--agent", name, "--num-envs", "256", "--agent.rollout-steps", "64"]
     return build([*flags, "--agent.hidden", "256", "256", "--agent.learning-rate", "1e-3"])
 
@@ -119,7 +119,7 @@ def learn(runs: int) -> Figures:
     """Measure and print the time to a return, ours and its peers', medians over seeds or runs."""
     setups = {
         "routed": ("10%", 0.60, default()),
-        "routed as in version 0.3": ("10%", 0.60, former("routed")),
+        "routed, former settings": ("10%", 0.60, former("routed")),
         "absorbing": ("10%", 0.60, default(absorbing.Config())),
         "oracle": ("all", 0.60, default(oracle.Config())),
         "oracle to 0.92": ("all", 0.92, default(oracle.Config())),
