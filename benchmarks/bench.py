@@ -26,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import learning
@@ -46,9 +47,9 @@ Figures = dict[str, float]
 """What was measured, by its column in benchmarks/history.csv."""
 
 
-def default(agent: object = None) -> Setup:
+def default(agent: object = None, seed: int = 0) -> Setup:
     """Set up a run with the default settings, of the routed agent unless another is given."""
-    return from_configs(gridworld.Config(), agent or routed.Config(), run_settings())
+    return from_configs(gridworld.Config(), agent or routed.Config(), run_settings(seed=seed))
 
 
 def from_file(name: str) -> Setup:
@@ -109,54 +110,64 @@ def command_seconds(*args: str, new_folder: bool = False) -> float:
     return median_seconds(run, warm_up=1, runs=3)
 
 
-def former(name: str) -> Setup:
-    """Set up an agent's run with what were its default settings."""
-    flags = ["--agent", name, "--num-envs", "256", "--agent.rollout-steps", "64"]
-    return build([*flags, "--agent.hidden", "256", "256", "--agent.learning-rate", "1e-3"])
+def former(seed: int) -> Setup:
+    """Set up a run of the routed agent with what were its default settings."""
+    flags = ["--num-envs", "256", "--agent.rollout-steps", "64", "--seed", str(seed)]
+    return build([*flags, "--agent.hidden", "256", "256", "--agent.learning-rate", "3e-4"])
+
+
+OURS: dict[str, tuple[str, float, Callable[[int], Setup]]] = {
+    "routed": ("10%", 0.60, lambda seed: default(None, seed)),
+    "routed, former settings": ("10%", 0.60, former),
+    "absorbing": ("10%", 0.60, lambda seed: default(absorbing.Config(), seed)),
+    "oracle": ("all", 0.60, lambda seed: default(oracle.Config(), seed)),
+    "oracle to 0.92": ("all", 0.92, lambda seed: default(oracle.Config(), seed)),
+}
+"""Name -> what is overseen, the return to reach, and the run of a seed."""
+LIMIT = 1_600_000
+"""Environment steps after which a goal is given up."""
 
 
 def learn(runs: int) -> Figures:
-    """Measure and print the time to a return, ours and its peers', medians over seeds or runs."""
-    setups = {
-        "routed": ("10%", 0.60, default()),
-        "routed, former settings": ("10%", 0.60, former("routed")),
-        "absorbing": ("10%", 0.60, default(absorbing.Config())),
-        "oracle": ("all", 0.60, default(oracle.Config())),
-        "oracle to 0.92": ("all", 0.92, default(oracle.Config())),
-    }
+    """Measure and print the time to a return, ours and its peers', medians over seeds."""
     reached: dict[str, float] = {}
     steps = math.nan
-    for name, (overseen, goal, setup) in setups.items():
-        times = _repeat(runs, lambda: learning.ours(setup, goal, limit=1_600_000))  # noqa: B023
+    for name, (overseen, goal, setup_of) in OURS.items():
+        times = _repeat(runs, partial(_ours, setup_of, goal))
         reached[name] = learning.seconds(times)
         steps = times[0].steps if name == "routed" else steps
         print(f"to {goal:.2f}      {name}, {overseen} of the ends overseen: {_told(times)}")
-    ours = learning.Settings.of(default())
+    settings = learning.Settings.of(default())
     for name, (package, peer) in learning.PEERS.items():
         if importlib.util.find_spec(package) is None:
             print(f"             {name} left out: pip install -r requirements-peers.txt")
             continue
         for goal, rivals in ((0.60, ("routed", "oracle")), (0.92, ("oracle to 0.92",))):
-            times = _repeat(runs, lambda: peer(ours, goal, 1_600_000))  # noqa: B023
+            times = _repeat(runs, partial(peer, settings, goal, LIMIT))
             _compare(f"{name}, our settings, to {goal:.2f}", times, reached, rivals)
-    times = _repeat(runs, lambda: learning.stable_baselines3(None, 0.60, 800_000))
+    times = _repeat(runs, partial(learning.stable_baselines3, None, 0.60, LIMIT))
     _compare("SB3 PPO, its defaults, to 0.60", times, reached, ("routed", "oracle"))
     return {"goal_steps": steps, "goal_seconds": reached["routed"]}
 
 
-def _repeat(runs: int, train: Callable[[], learning.Reached]) -> list[learning.Reached]:
-    """Train a few times, until it has taken a minute in all."""
+def _ours(setup_of: Callable[[int], Setup], goal: float, seed: int) -> learning.Reached:
+    """Train one of ours."""
+    return learning.ours(setup_of(seed), goal, LIMIT)
+
+
+def _repeat(runs: int, train: Callable[[int], learning.Reached]) -> list[learning.Reached]:
+    """Train from seeds 0, 1, ..., until it has taken a minute in all."""
     times: list[learning.Reached] = []
     began = time.monotonic()
     while len(times) < runs and time.monotonic() - began < LONG:
-        times.append(train())
+        times.append(train(len(times)))
     return times
 
 
 def _told(times: list[learning.Reached]) -> str:
     """Say a median, and of how many runs."""
     middle = sorted(times, key=lambda one: one.seconds or math.inf)[len(times) // 2]
-    return f"{middle} (median of {len(times)})"
+    return f"{middle} (median of seeds 0 to {len(times) - 1})"
 
 
 def _compare(

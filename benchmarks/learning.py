@@ -16,12 +16,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from routed_rl.algorithms.agent import Agent
 from routed_rl.algorithms.config import LearnerConfig
 from routed_rl.envs import gridworld
 from routed_rl.evaluation.exact import ExactEvaluator
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import Frames, collect
 from routed_rl.training.setup import Setup
+from routed_rl.utils import threads
 from routed_rl.worlds.vec_env import VecEnv
 
 
@@ -45,11 +47,17 @@ class Reached(NamedTuple):
 
 
 def ours(setup: Setup, goal: float, limit: int) -> Reached:
-    """Train what `setup` says until the goal, or for `limit` steps."""
+    """Train what `setup` says until the goal, or for `limit` steps, with as many threads."""
     settings = setup.config.settings
-    rollout_steps = setup.config.agent.rollout_steps
     env = setup.make_env(settings.num_envs, seed=settings.seed)
     agent = setup.make_agent(env)
+    with threads.few_for(agent.policies()[agent.acting]):
+        return _ours(setup, env, agent, goal, limit)
+
+
+def _ours(setup: Setup, env: VecEnv, agent: Agent[Any], goal: float, limit: int) -> Reached:
+    """Train an agent."""
+    rollout_steps = agent.rollout_steps
     evaluator = setup.make_evaluator()
     obs = env.reset()
     frames = Frames.like(obs, rollout_steps)
@@ -104,44 +112,42 @@ class Settings(NamedTuple):
         )
 
 
-Peer = Callable[[Settings, float, int], Reached]
-"""(settings, goal, limit of steps) -> what it took."""
+Peer = Callable[[Settings, float, int, int], Reached]
+"""(settings, goal, limit of steps, seed) -> what it took."""
 
 
-def stable_baselines3(
-    settings: Settings | None, goal: float, limit: int, *, num_envs: int = 8
-) -> Reached:
+def stable_baselines3(settings: Settings | None, goal: float, limit: int, seed: int) -> Reached:
     """Train PPO with the true reward; by its defaults unless settings are given."""
     from stable_baselines3 import PPO
 
     given = {} if settings is None else _for_sb3(settings, nn.ReLU)
-    given["device"] = "cpu"
-    return _sb3(PPO, given, num_envs if settings is None else settings.num_envs, goal, limit)
+    given |= {"device": "cpu", "seed": seed}
+    return _sb3(PPO, given, 8 if settings is None else settings.num_envs, goal, limit)
 
 
-def sbx(settings: Settings, goal: float, limit: int) -> Reached:
+def sbx(settings: Settings, goal: float, limit: int, seed: int) -> Reached:
     """Train SBX's PPO; its compiling is a part of its first update."""
     from flax import linen
     from sbx import PPO
 
-    given = _for_sb3(settings, linen.relu)
+    given = _for_sb3(settings, linen.relu) | {"seed": seed}
     return _sb3(PPO, given, settings.num_envs, goal, limit)
 
 
-def torchrl(settings: Settings, goal: float, limit: int) -> Reached:
+def torchrl(settings: Settings, goal: float, limit: int, seed: int) -> Reached:
     """Train torchrl's PPO."""
     import peer_torchrl
 
     exact, frames = _exact()
-    own = settings._asdict()
-    env = _world(own.pop("num_envs"), seed=0)
+    own = settings._asdict() | {"seed": seed}
+    env = _world(own.pop("num_envs"), seed)
     steps, seconds, best = peer_torchrl.run(
         env, exact.mean_return, frames.flatten(1), goal, limit, **own
     )
     return Reached(steps, seconds if best >= goal else None, best)
 
 
-def jax(settings: Settings, goal: float, limit: int) -> Reached:
+def jax(settings: Settings, goal: float, limit: int, seed: int) -> Reached:
     """Train a PPO that is one compiled loop, its world within; without the time of compiling."""
     import peer_jax
 
@@ -152,6 +158,7 @@ def jax(settings: Settings, goal: float, limit: int) -> Reached:
         frames.flatten(1).numpy(),
         goal,
         limit,
+        seed,
     )
     return Reached(steps, seconds if best >= goal else None, best, compiling)
 
@@ -179,10 +186,10 @@ def _sb3(library: Any, settings: dict[str, Any], num_envs: int, goal: float, lim
 
     from routed_rl.sb3.vec_env import RoutedVecEnv
 
-    env = _world(num_envs, seed=0)
+    env = _world(num_envs, settings["seed"])
     exact, frames = _exact()
     callback = UntilGoal(goal, exact.mean_return, frames)
-    own = {"gamma": env.spec.discount, "seed": 0} | settings
+    own = {"gamma": env.spec.discount} | settings
     model = library("MlpPolicy", RoutedVecEnv(env, true_reward=True), **own)
     model.learn(limit, callback=callback)
     seconds = callback.seconds if callback.best >= goal else None

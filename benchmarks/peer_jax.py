@@ -21,8 +21,8 @@ from jax import Array
 
 from routed_rl.envs.gridworld import Config
 
-UPDATES = 4
-"""Updates of one call, after which the policy may be evaluated."""
+UPDATES = 1
+"""Updates of one call, after which the policy is evaluated, as ours is."""
 
 
 class Settings(NamedTuple):

@@ -123,6 +123,7 @@ def run(
         entropy_coeff=ent_coef,
         critic_coeff=0.5,
         loss_critic_type="l2",
+        normalize_advantage=True,
     )
     optimizer = torch.optim.Adam(loss_of.parameters(), learning_rate)
     per_batch = n_steps * env.num_envs

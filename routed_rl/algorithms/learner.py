@@ -146,11 +146,11 @@ class Learner:
         metrics: Metrics = defaultdict(lambda: batch.weight.new_zeros(()))
         self.optimizer.zero_grad()
         # Gradients add up over parts, as the loss does; activations of one part are held at a time.
-        for part in batch.parts(CHUNK, index=ranks.index(), of=ranks.count()):
+        for part, share in _own_parts(batch):
             loss, shares = self.loss(part, batch)
-            loss.backward()
-            for name, share in shares.items():
-                metrics[name] = metrics[name] + share
+            (loss if share == 1 else share * loss).backward()
+            for name, value in shares.items():
+                metrics[name] = metrics[name] + share * value
         metrics = ranks.add_up(self.optimizer.parameters, metrics)
         for module in self._untrained(batch):
             module.zero_grad(set_to_none=True)
@@ -248,3 +248,13 @@ class Learner:
             order = shuffled_groups(batch.input_index, self.generator)
             for index in order.split(self.config.batch_size):
                 yield batch.take(index)
+
+
+def _own_parts(batch: Batch) -> Iterator[tuple[Batch, float]]:
+    """Yield the parts of a batch that this process goes through, and how much they count."""
+    processes = ranks.count()
+    if len(batch.inputs.obs) < processes:  # each goes through all of it
+        yield batch, 1 / processes
+        return
+    for part in batch.parts(CHUNK, index=ranks.index(), of=processes):
+        yield part, 1.0

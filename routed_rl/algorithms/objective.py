@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from routed_rl.algorithms import losses
-from routed_rl.algorithms.batch import Batch
+from routed_rl.algorithms.batch import Batch, rows_of
 from routed_rl.algorithms.config import LearnerConfig
 from routed_rl.models.distributions import Distribution
 
@@ -41,8 +41,8 @@ class Objective(NamedTuple):
             A scalar, and metrics that add up likewise.
         """
         # From M distinct inputs to N samples.
-        actions = outputs.actions.index_select(0, batch.input_index)
-        values = outputs.values.index_select(0, batch.input_index)
+        actions = rows_of(outputs.actions, batch.input_index)
+        values = rows_of(outputs.values, batch.input_index)
         log_prob = self.distribution.log_prob(actions, batch.action)
         policy = self._policy_loss(log_prob, batch)
         value = losses.value_loss(values, batch.value_target, batch.weight)
@@ -60,9 +60,7 @@ class Objective(NamedTuple):
         ent_coef = self.config.at(self.progress).ent_coef
         loss = share * (policy + self.config.vf_coef * value - ent_coef * entropy)
         if outputs.gate is not None and batch.gate_target is not None:
-            gate, gate_metrics = _gate_loss(
-                outputs.gate.index_select(0, batch.input_index), batch, whole
-            )
+            gate, gate_metrics = _gate_loss(rows_of(outputs.gate, batch.input_index), batch, whole)
             loss = loss + self.gate_coefficient * gate
             metrics |= gate_metrics
         return loss, metrics

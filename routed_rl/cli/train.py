@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +12,6 @@ from routed_rl.training import builder
 from routed_rl.training.builder import Wanted
 from routed_rl.utils import ranks
 from routed_rl.utils.errors import UserError
-
-_SMALL = 64
-"""Width of a network."""
 
 if TYPE_CHECKING:  # a run needs TensorBoard and more, which questions can do without
     from routed_rl.training.run import Run
@@ -63,7 +59,6 @@ def _train(run: Run, *, resume: bool) -> int:
     """Train, and print what came out."""
     from routed_rl.cli.summary import print_rare_outcomes, print_run
 
-    _limit_threads(run)
     stopped_by = run.train(resume=resume)
     folder = run.folder
     if stopped_by:
@@ -83,18 +78,6 @@ def _train(run: Run, *, resume: bool) -> int:
     print(f"Curves: tensorboard --logdir {folder.parent}")
     print(f"More: python evaluate.py {folder} --help")
     return 0
-
-
-def _limit_threads(run: Run) -> None:
-    """Let small networks have one thread, unless somebody said how many there shall be.
-
-    More are no faster there. On a busy machine each waits for the others, and a run takes ten times
-    as long.
-    """
-    if "OMP_NUM_THREADS" not in os.environ and max(run.setup.config.agent.hidden) <= _SMALL:
-        import torch
-
-        torch.set_num_threads(1)
 
 
 def _list(registry: Registry) -> int:

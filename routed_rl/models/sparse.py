@@ -53,7 +53,7 @@ def compact(x: Tensor) -> Sparse | Tensor:
         Sparse (N, D), if x is on a CPU and mostly 0; else the dense x, flat or as it was.
     """
     # On a GPU a dense product is fast, and counting zeros would make the host wait for it.
-    if x.device.type != "cpu" or not x.numel():
+    if x.device.type != "cpu" or not x.numel() or x.dtype == torch.bfloat16:
         return x
     x = x.flatten(1)
     numbers = x.detach().numpy()

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from routed_rl.sweeps import transfer
 from routed_rl.sweeps.sweep import Task
-from routed_rl.utils.errors import UserError
+from routed_rl.utils.errors import UserError, one_line
 
 Launcher = Literal["local", "ray"]
 Doing = Iterator[tuple[list[Task], list[tuple[Task, str | None]]]]
@@ -127,9 +127,9 @@ def _brought(task: Task, answer: Any, ray: Any) -> tuple[Task, str | None]:
     """Fetch what a task of Ray answers, and a run's files where they are not here."""
     try:
         error, files = ray.get(answer)
-    except ray.exceptions.RayError as error:
-        return task, f"its node was lost too often ({type(error).__name__})"
-    transfer.unpack(files, task.folder)
+        transfer.unpack(files, task.folder)
+    except Exception as raised:  # whatever it is, other runs go on
+        return task, f"{type(raised).__name__}: {one_line(raised)}"
     return task, error
 
 

@@ -16,11 +16,12 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
 _PRELOADED = ["routed_rl.cli.train", "routed_rl.cli.summary", "routed_rl.training.run"]
-_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+_lock = threading.Lock()
 
 
 def run(args: Sequence[str]) -> tuple[int, str]:
@@ -29,16 +30,20 @@ def run(args: Sequence[str]) -> tuple[int, str]:
     Returns:
         The exit code, minus a signal's number if that ended it; and all that it wrote, errors last.
     """
-    context: Any = multiprocessing.get_context(_METHOD)
+    context: Any = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     with tempfile.TemporaryDirectory() as folder:
         written = [Path(folder, name) for name in ("output", "errors")]
         process = context.Process(target=_run, args=(list(args), *map(str, written)))
-        process.start()
-        process.join()
+        # To start one, multiprocessing looks at all others, and reads what `join` waits for.
+        with _lock:
+            process.start()
+        connection.wait([process.sentinel])
+        with _lock:
+            process.join()
+            code = process.exitcode
+            process.close()
         said = "".join(path.read_text(errors="replace") for path in written if path.exists())
-        code = process.exitcode
-    process.close()
     assert code is not None
     return code, said
 
@@ -49,9 +54,11 @@ def _run(args: Sequence[str], output: str, errors: str) -> None:
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    import numpy as np
     import torch
 
     torch.set_num_threads(1)  # it was imported before the variables were set
+    np.random.seed()  # the server's generator is that of all
     sys.argv = ["routed_rl", *args]
     runpy.run_module("routed_rl", run_name="__main__", alter_sys=True)
 

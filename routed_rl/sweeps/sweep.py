@@ -20,7 +20,7 @@ from routed_rl.training import builder
 from routed_rl.training.checkpoints import LAST
 from routed_rl.training.settings import DEFAULT_AGENT
 from routed_rl.utils import settings
-from routed_rl.utils.errors import UserError
+from routed_rl.utils.errors import UserError, nearest, one_line
 from routed_rl.utils.files import locked
 from routed_rl.utils.imports import absolute
 
@@ -105,7 +105,10 @@ class Task:
                     shutil.rmtree(self.folder)
             except (UserError, OSError) as error:
                 return str(error)
-        code, said = processes.run(self.arguments())
+        try:
+            code, said = processes.run(self.arguments())
+        except Exception as error:  # whatever it is, other runs go on
+            return f"{type(error).__name__}: {one_line(error)}"
         if code == 0:
             return None
         lines = [line for line in said.splitlines() if line.strip()]
@@ -131,6 +134,13 @@ def read(path: Path, out: Path | None) -> list[Task]:
     worlds: list[Flags] = plain.get("world", [{}])
     points = [w | point for w in worlds for grid in plain["grid"] for point in _points(grid)]
     default = {"agent": common.get("agent", DEFAULT_AGENT)}
+    known = {(default | point)["agent"] for point in points}
+    unknown = [name for name in plain.get("agents", {}) if name not in known]
+    if unknown:
+        raise UserError(
+            f"{path} has [agents.{unknown[0]}], an agent that no run has. "
+            f"{nearest(unknown[0], known)}"
+        )
     of_agents: dict[str, Flags] = plain.get("agents", {})
     whole = [common | of_agents.get((default | point)["agent"], {}) | point for point in points]
     first = {"seed": seeds[0]}
@@ -195,6 +205,8 @@ def _faults(plain: Mapping[str, Any]) -> Iterator[str]:
     agents = plain.get("agents", {})
     if not isinstance(agents, dict) or not all(isinstance(x, dict) for x in agents.values()):
         yield f"has agents {agents}, which are no tables"
+    elif any("agent" in table for table in agents.values()):
+        yield 'has agent in a table [agents.NAME]; write "agent.FLAG" in quotes'
     seeds = plain.get("seeds", [0])
     if not isinstance(seeds, list) or not seeds or not all(isinstance(x, int) for x in seeds):
         yield f"has seeds {seeds}, which is no list of numbers"

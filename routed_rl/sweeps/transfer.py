@@ -69,6 +69,7 @@ def unpack(files: bytes | None, folder: Path) -> None:
     """Write a run's files into its folder, if there are any."""
     if files is not None:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "result.json").unlink(missing_ok=True)  # it may be of fewer steps
         with tarfile.open(fileobj=io.BytesIO(files)) as archive:
             archive.extractall(folder, filter="data")
 

@@ -29,7 +29,7 @@ from routed_rl.training.run_folder import (
 from routed_rl.training.settings import DEFAULT_AGENT, RunSettings
 from routed_rl.training.setup import Setup
 from routed_rl.training.trainer import Trainer, TrainerConfig
-from routed_rl.utils import ranks
+from routed_rl.utils import ranks, threads
 from routed_rl.utils.errors import UserError
 from routed_rl.utils.files import LOCK, locked
 from routed_rl.worlds.config import without_budget
@@ -142,6 +142,11 @@ class Run:
                 f"{self.folder} has no readable result.json ({error}): go on with --resume."
             ) from None
 
+    @property
+    def _has_result(self) -> bool:
+        """Whether it came to its end once."""
+        return (self.folder / "result.json").exists()
+
     @cached_property
     def agent(self) -> Agent[Any]:
         """The agent of the last checkpoint."""
@@ -201,7 +206,7 @@ class Run:
         settings = self.setup.config.settings
         path = folder / "result.json"
         start = 0 if state is None else state["env_steps"]
-        if state is not None and start >= settings.steps and path.exists():
+        if state is not None and start >= settings.steps and self._has_result:
             raise UserError(
                 f"{self.folder} has its {start:,} steps: give more with --steps to go on."
             )
@@ -233,7 +238,8 @@ class Run:
         if state is not None:
             trainer.load(state)
         try:
-            stopped_by = trainer.run(settings.steps, evaluations=settings.evaluations)
+            with threads.few_for(agent.policies()[agent.acting]):
+                stopped_by = trainer.run(settings.steps, evaluations=settings.evaluations)
         finally:
             logger.close()
         if not stopped_by and not ranks.index():

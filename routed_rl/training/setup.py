@@ -132,9 +132,10 @@ def to_device(name: str) -> torch.device:
         UserError: if it is not there.
     """
     if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
         # torchrun gives each process of a machine a GPU of its own.
-        own = f"cuda:{os.environ['LOCAL_RANK']}" if "LOCAL_RANK" in os.environ else "cuda"
-        return torch.device(own if torch.cuda.is_available() else "cpu")
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()

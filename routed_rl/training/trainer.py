@@ -118,9 +118,10 @@ class Trainer:
         self._env.begin_rollout(self.progress.env_steps)
         self.selector.load_state_dict(state["selector"])
         self._generator.set_state(state["generator"].cpu())
-        env, self._obs = _of_this_rank(state["env"], state["obs"]) or (None, self._obs)
+        env, obs = ranks.mine(state["env"]), ranks.mine(state["obs"])
         if env is not None:
             self._env.load_state_dict(env)
+            self._obs = obs
         else:
             print("No running episodes were saved: episodes begin anew.", file=sys.stderr)
             self.selector.begin_anew()
@@ -130,13 +131,16 @@ class Trainer:
 
     def save(self, name: str = "last", *, episodes: bool = True) -> None:
         """Write a checkpoint; without `episodes`, a run that goes on from it starts new ones."""
+        agent = ranks.state_of_first(self._agent.state_dict(), self._env.device)
+        if ranks.index():  # what was computed elsewhere may differ in its last bits
+            self._agent.load_state_dict(agent)
         state = {
             "names": self._config.names,
-            "agent": self._agent.state_dict(),
-            "env": _of_all_ranks(self._env.state_dict()) if episodes else None,
+            "agent": agent,
+            "env": ranks.everyones(self._env.state_dict()) if episodes else None,
             "selector": self.selector.state_dict(),
             "generator": self._generator.get_state(),
-            "obs": _of_all_ranks(self._obs) if episodes else None,
+            "obs": ranks.everyones(self._obs) if episodes else None,
         }
         checkpoints.save(self._config.folder / f"{name}.pt", state | vars(self.progress))
         self._saved_at = time.monotonic()
@@ -154,7 +158,8 @@ class Trainer:
             either case.
         """
         every = total / max(evaluations, 1)
-        if ranks.largest(not (self._config.folder / checkpoints.LAST).exists()):
+        new = not (self._config.folder / checkpoints.LAST).exists()
+        if ranks.from_first(new):
             self.save()  # from here on there is something to resume
         stopped_by = 0
         with stop_requests() as asked_to_stop, self._rescued():
@@ -284,7 +289,9 @@ class Trainer:
         if self._scenes:
             picture = arrows(policies, self._scenes, target=self._env.spec.target)
             self._logger.picture("policies", picture, now)
-        for name in self.selector.consider(now, reports[self._agent.deployed].true_return):
+        # Evaluations may differ in their last bits, and all have to save the same.
+        truth = ranks.from_first(reports[self._agent.deployed].true_return)
+        for name in self.selector.consider(now, truth):
             self.save(name)
         self.progress.evaluation_seconds += time.perf_counter() - began
         notes = [f"{name} {report.true_return:+.3f}" for name, report in reports.items()]
@@ -296,19 +303,6 @@ class Trainer:
             "time/evaluation_seconds": self.progress.evaluation_seconds,
             "eval/labelled_return": self.selector.score,
         }
-
-
-def _of_all_ranks(value: Any) -> Any:
-    """Return a value for a checkpoint: of several processes a list of theirs."""
-    return value if ranks.count() == 1 else ranks.everyones(value)
-
-
-def _of_this_rank(env: Any, obs: Any) -> tuple[Any, Any] | None:
-    """Take this process's part of what `_of_all_ranks` saved; None if there were more or fewer."""
-    there = len(obs) if isinstance(obs, list) else 1
-    if env is None or there != ranks.count():
-        return None
-    return (env, obs) if there == 1 else (env[ranks.index()], obs[ranks.index()])
 
 
 def _describe(rollout: Rollout, outcomes: tuple[str, ...]) -> dict[str, Tensor]:

@@ -86,7 +86,13 @@ class Adam:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` was taken, by this class or by torch's."""
+        """Go on where `state_dict` was taken, by this class or by torch's.
+
+        Raises:
+            ValueError: if it is of more parameters.
+        """
+        if any(i >= len(self.parameters) for i in state["state"]):
+            raise ValueError(f"there are moments of more than {len(self.parameters)} parameters")
         self._moments = {}
         for i, own in state["state"].items():
             parameter = self.parameters[i]

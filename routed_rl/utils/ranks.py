@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
-from routed_rl.utils.errors import UserError
+from routed_rl.utils.errors import UserError, one_line
 
 T = TypeVar("T")
 
@@ -137,14 +137,36 @@ def from_first(value: T) -> T:
     return values[0]
 
 
-def everyones(value: T) -> list[T]:
-    """Return all ranks' values, on every rank."""
+def state_of_first(state: Any, device: torch.device) -> Any:
+    """Return the state of rank 0's agent, on every rank and its device."""
+    return state if count() == 1 else _copied(from_first(_copied(state)), device)
+
+
+def everyones(value: Any) -> Any:
+    """Return what of a checkpoint each rank has of its own: of several ranks a list, in order."""
     if count() == 1:
-        return [value]
+        return value
     values: list[Any] = [None] * count()
     with _together():
-        distributed.all_gather_object(values, value)
+        distributed.all_gather_object(values, _copied(value))
     return values
+
+
+def mine(value: Any) -> Any:
+    """Take this rank's part of what `everyones` gave; None if there were more ranks, or fewer."""
+    there = len(value) if isinstance(value, list) else 1
+    if there != count():
+        return None
+    return value if there == 1 else value[index()]
+
+
+def _copied(value: Any, device: torch.device | str = "cpu") -> Any:
+    """Copy tensors in nested dicts and lists to a device, without what they are views of."""
+    if isinstance(value, dict):
+        return {name: _copied(own, device) for name, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copied(own, device) for own in value]
+    return value.detach().clone().to(device) if isinstance(value, Tensor) else value
 
 
 @contextmanager
@@ -153,4 +175,6 @@ def _together() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise RankLostError("another process of this run has ended.") from error
+        raise RankLostError(
+            f"another process of this run has ended ({one_line(error)})."
+        ) from error

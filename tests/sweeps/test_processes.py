@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from helpers import ROOT, TINY, train_tiny
@@ -33,6 +34,13 @@ def test_a_run_is_that_of_this_process_to_the_bit(tmp_path: Path) -> None:
     assert f"Saved in {there}" in said
     policies = [read_result(folder / "result.json")["policies"] for folder in (here, there)]
     assert policies[0] == policies[1]
+
+
+def test_many_at_a_time_have_each_their_own_exit_code() -> None:
+    # Starting one looks at all others: their codes must not be lost.
+    with ThreadPoolExecutor(8) as pool:
+        codes = [code for code, _ in pool.map(processes.run, [["train", "--env", "?"]] * 24)]
+    assert codes == [2] * 24
 
 
 def test_an_error_is_the_last_line_with_its_exit_code() -> None:

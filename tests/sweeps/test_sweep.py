@@ -132,6 +132,8 @@ def test_every_world_has_every_grid_and_one_seed_comes_after_the_other(toml: Pat
         ("world = []\n[[grid]]", r"has no table \[\[world\]\]"),
         ("seeds = 3\n[[grid]]", "seeds 3"),
         ("agents = 3\n[[grid]]", "agents 3"),
+        ('[agents.naive]\nagent.x = 1\n[[grid]]\nagent = "naive"', "in quotes"),
+        ('[agents.niave]\n"agent.x" = 1\n[[grid]]\nagent = "naive"', "naive"),
         ("seeds = [0, 'one']\n[[grid]]", r"seeds \[0, 'one'\]"),
         ("[[grid]]\nx = 1\n[other]", "has other"),
         ("= 1", "is no toml file"),

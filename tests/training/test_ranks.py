@@ -160,11 +160,21 @@ def test_a_lost_process_ends_the_run_with_a_line_and_a_checkpoint(tmp_path: Path
     assert done.returncode != 0
     told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert told == [
-        "error: another process of this run has ended. The last checkpoint stands: "
-        f"go on with --resume {folder}."
+        line for line in told if line.startswith("error: another process of this run has ended (")
     ]
+    assert told[0].endswith(f"). The last checkpoint stands: go on with --resume {folder}.")
+    assert len(told) == 1
     saved = load(folder / "checkpoints" / "last.pt", torch.device("cpu"))
     assert saved["env_steps"] == 5 * UPDATE
+
+
+@pytest.mark.slow
+def test_fewer_observations_than_processes_are_no_trouble(tmp_path: Path) -> None:
+    # One observation is all there is to see of a grid of one row with one free cell a thing.
+    flags = ["--env.rows", "1", "--env.columns", "2", "--env.outcomes", "diamond"]
+    own = [*FLAGS, *flags, "--env.oversight", "0", "--steps", str(4 * UPDATE)]
+    done = together(*own, "--num-envs", "18", "--run-dir", str(tmp_path / "run"), processes=3)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
