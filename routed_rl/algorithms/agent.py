@@ -50,7 +50,11 @@ class Agent(ABC, Generic[Seen]):
 
     @abstractmethod
     def act(self, obs: Tensor) -> Decision:
-        """Decide for observations (B, *obs_shape)."""
+        """Decide for observations (B, *obs_shape).
+
+        Where torchrun runs several processes, these are of one's own environments; `update` gets
+        the rollout of all.
+        """
 
     @abstractmethod
     def update(self, rollout: Seen) -> Metrics:
