@@ -166,8 +166,7 @@ def _repeat(runs: int, train: Callable[[int], learning.Reached]) -> list[learnin
 
 def _told(times: list[learning.Reached]) -> str:
     """Say a median, and of how many runs."""
-    middle = sorted(times, key=lambda one: one.seconds or math.inf)[len(times) // 2]
-    return f"{middle} (median of seeds 0 to {len(times) - 1})"
+    return f"{learning.median(times)} (median of seeds 0 to {len(times) - 1})"
 
 
 def _compare(

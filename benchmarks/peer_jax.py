@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
+from learning import Settings
 
 from routed_rl.envs.gridworld import Config
 
@@ -25,20 +26,11 @@ UPDATES = 1
 """Updates of one call, after which the policy is evaluated, as ours is."""
 
 
-class Settings(NamedTuple):
-    """Of PPO, named as in Stable-Baselines3."""
-
-    num_envs: int
-    n_steps: int
-    batch_size: int
-    n_epochs: int
-    learning_rate: float
-    hidden: tuple[int, ...]
-    ent_coef: float = 0.02
-    clip_range: float = 0.2
-    gae_lambda: float = 0.95
-    vf_coef: float = 0.5
-    max_grad_norm: float = 0.5
+CLIP_RANGE = 0.2
+GAE_LAMBDA = 0.95
+VF_COEF = 0.5
+MAX_GRAD_NORM = 0.5
+"""Of PPO, as Stable-Baselines3 has them by default."""
 
 
 class State(NamedTuple):
@@ -135,7 +127,7 @@ def make_train(world: Config, settings: Settings) -> tuple[Callable[..., Any], .
     """Return (start, train, probabilities); `train` does UPDATES updates and is to be compiled."""
     networks = Networks(settings.hidden, 4)
     optimizer = optax.chain(
-        optax.clip_by_global_norm(settings.max_grad_norm),
+        optax.clip_by_global_norm(MAX_GRAD_NORM),
         optax.adam(settings.learning_rate, eps=1e-5),
     )
 
@@ -164,11 +156,11 @@ def make_train(world: Config, settings: Settings) -> tuple[Callable[..., Any], .
         log_prob = log_probs[jnp.arange(len(sample.action)), sample.action]
         ratio = jnp.exp(log_prob - sample.log_prob)
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        clipped = ratio.clip(1 - settings.clip_range, 1 + settings.clip_range)
+        clipped = ratio.clip(1 - CLIP_RANGE, 1 + CLIP_RANGE)
         policy = -jnp.minimum(ratio * advantage, clipped * advantage).mean()
         entropy = -(jnp.exp(log_probs) * log_probs).sum(axis=1).mean()
         critic = ((value - target) ** 2).mean()
-        return policy + settings.vf_coef * critic - settings.ent_coef * entropy
+        return policy + VF_COEF * critic - settings.ent_coef * entropy
 
     def learn(carry: tuple[Any, Any], batch: Any) -> tuple[tuple[Any, Any], None]:
         parameters, moments = carry
@@ -181,7 +173,7 @@ def make_train(world: Config, settings: Settings) -> tuple[Callable[..., Any], .
         (_, state, key), (samples, terminated) = jax.lax.scan(
             act, (parameters, state, key), None, settings.n_steps
         )
-        advantage = advantages(samples, terminated, world.discount, settings.gae_lambda)
+        advantage = advantages(samples, terminated, world.discount, GAE_LAMBDA)
         flat = jax.tree.map(
             lambda x: x.reshape(-1, *x.shape[2:]), (samples, advantage, advantage + samples.value)
         )
