@@ -127,7 +127,13 @@ def run(
     )
     optimizer = torch.optim.Adam(loss_of.parameters(), learning_rate)
     per_batch = n_steps * env.num_envs
-    collector = Collector(world, actor, frames_per_batch=per_batch, total_frames=-1)
+    collector = Collector(
+        world,
+        actor,
+        frames_per_batch=per_batch,
+        total_frames=-1,
+        auto_register_policy_transforms=False,  # the policy has no memory to reset
+    )
     seconds, steps, best = 0.0, 0, -1.0
     began = time.perf_counter()
     for batch in collector:
