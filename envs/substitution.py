@@ -186,7 +186,7 @@ class Substitution(Episodes):
     def model(self) -> TabularMDP:
         """Return the world as tables."""
         hackable = self.config.hackable
-        return enumerate_states(self._maps, self._look, hackable, self._paid, self._worth)
+        return enumerate_states(self._maps, self._look, self.spec, hackable, self._paid)
 
     def render(self, index: int = 0, mode: str = "rgb_array", *, final: bool = False) -> Any:
         """Draw one world, or with `final` what its last move led to.

@@ -26,6 +26,7 @@ FLOORS = (
     "training",
     "sweeps",
     "experiments",
+    "pages",
     "cli",
 )
 """From the ground up."""

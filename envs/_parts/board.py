@@ -155,6 +155,19 @@ def _paint_wake(tile: Tile, pixels: Pixels) -> None:
     tile[(distance < 0.6) & (distance % 0.24 > 0.14)] = _STEEL
 
 
+WORDS = {
+    "G": "goal",
+    "P": "trap",
+    "W": "whisky",
+    "O": "bucket",
+    "~": "wake",
+    "^": "↑",
+    "v": "↓",
+    "<": "←",
+    ">": "→",
+}
+"""What letters mean, for readers."""
+
 _DRAWINGS: dict[str, Paint] = {
     WALL: paint_wall,
     AGENT: paint_agent,

@@ -60,6 +60,9 @@ def add_cue(plain: TabularMDP, cue: Cue, oversight: float) -> tuple[TabularMDP, 
         shown = cue.show(is_lit[states], first[states])
         return torch.cat((plain.observe(source[states]), shown), dim=1)
 
+    assert plain.board is not None
+    shown = {"lit": is_lit[:, 0]} | ({"just begun": first} if cue.once else {})
+    board = replace(plain.board, cells=plain.board.cells[source], shown=shown)
     tables = replace(
         plain,
         next_state=plain.next_state[source] % count + count * onward[:, None],
@@ -72,6 +75,7 @@ def add_cue(plain: TabularMDP, cue: Cue, oversight: float) -> tuple[TabularMDP, 
         overseen_ends=plain.overseen_ends[source],
         observe=observe,
         references={name: policy[source] for name, policy in plain.references.items()},
+        board=board,
     )
     return tables, is_lit
 

@@ -12,12 +12,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from routed_rl.worlds.board import Board
 from routed_rl.worlds.outcomes import NOTHING
 from routed_rl.worlds.oversight import Oversight
 from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.tables import TabularMDP
 
-from .grid import Maps
+from .grid import MOVES, Maps
 
 
 def enumerate_states(
@@ -62,7 +63,16 @@ def enumerate_states(
         overseen_ends=overseen_ends,
         observe=observe,
         references={f"{spec.target}-seeker": seeker(maps, cells)},
+        board=board_of(maps, spec, cells),
     )
+
+
+def board_of(maps: Maps, spec: EnvSpec, cells: Tensor) -> Board:
+    """Say where everything is: `cells` (S, 1 + K) of the agent and the ends."""
+    rows, columns = spec.obs_shape[-2:]
+    walls = torch.ones(rows * columns, dtype=torch.bool, device=cells.device)
+    walls[maps.free] = False
+    return Board(rows, columns, spec.outcomes, cells, torch.tensor(MOVES), walls)
 
 
 def placements(free: int, ends: int) -> Tensor:

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from routed_rl.worlds.outcomes import NOTHING
+from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.tables import TabularMDP
 
 from .grid import Maps
-from .gridworld_model import placements, seeker
+from .gridworld_model import board_of, placements, seeker
 
 HACKS = slice(2, 4)
 """Where ghost and glitch stand among the things."""
@@ -51,17 +52,18 @@ def list_states(area: int, ends: int) -> tuple[Tensor, int]:
 
 
 def enumerate_states(
-    maps: Maps, look: Sight, hackable: float, paid: Tensor, worth: Tensor
+    maps: Maps, look: Sight, spec: EnvSpec, hackable: float, paid: Tensor
 ) -> TabularMDP:
     """Return the world as tables.
 
     Args:
         maps: the grid, without walls.
         look: lays states out.
+        spec: of the world.
         hackable: share of the episodes with ghost and glitch.
         paid: (1 + K,) what nothing and each end pay.
-        worth: (1 + K,) what they are truly worth.
     """
+    worth = paid.new_tensor((0.0, *spec.outcome_rewards))
     area = len(maps.free)
     cells, clean = list_states(area, len(paid) - 1)
     cells = cells.to(maps.free.device)
@@ -87,6 +89,7 @@ def enumerate_states(
         overseen_ends=torch.zeros_like(ends, dtype=torch.bool),
         observe=lambda states: look(cells[states]),
         references=_references(maps, cells),
+        board=board_of(maps, spec, cells),
     )
 
 

@@ -13,10 +13,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from routed_rl.worlds.board import Board
 from routed_rl.worlds.scene import Scene
 from routed_rl.worlds.tables import TabularMDP
 
-from .board import draw
+from .board import FREE, WALL, WORDS, draw
 from .grid import MOVES
 from .gridworld_art import TILE
 from .safety_grid import ConfigT, Deeds, SafetyGrid
@@ -89,6 +90,30 @@ class TableGrid(SafetyGrid[ConfigT]):
             condition_probability=zeros.index_fill(0, starts, 1.0),
             overseen_ends=overseen[:, None].repeat(1, len(self.spec.outcomes)),
             observe=lambda states: self._look(states % count, overseen[states]),
+            board=self._board(),
+        )
+
+    def _board(self) -> Board:
+        """Say where everything is in each state: what can change, and what letters stay."""
+        frames = self._rules.frames.flatten(2)  # (n, C, cells)
+        away = frames.shape[2]
+        things = ["agent"]
+        cells = [frames[:, 0].argmax(dim=1)]
+        for letter, marks in zip(self.LAYERS, frames[:, 1:].unbind(dim=1), strict=False):
+            for cell in marks.any(dim=0).nonzero().flatten().tolist():
+                things.append(WORDS[letter])
+                cells.append(torch.where(marks[:, cell] > 0, cell, away))
+        for cell, letter in enumerate(self.board.letters):
+            if letter not in WALL + FREE + self.LAYERS:
+                things.append(WORDS[letter])
+                cells.append(torch.full_like(cells[0], cell))
+        return Board(
+            rows=self.board.rows,
+            columns=self.board.columns,
+            things=tuple(things[1:]),
+            cells=torch.stack(cells, dim=1).repeat(2, 1),
+            moves=torch.tensor(MOVES),
+            walls=self.board.where(WALL),
         )
 
     def scenes(self) -> list[Scene]:

@@ -11,12 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from routed_rl.checks.result import CheckResult
-from routed_rl.cli.arguments import split_first
 from routed_rl.gym.lookup import GYMNASIUM
 from routed_rl.registry import Kind, Registry
 from routed_rl.rollouts.attribution import attribute_errors
 from routed_rl.training.builder import choose
 from routed_rl.utils import settings
+from routed_rl.utils.arguments import split_first
 from routed_rl.utils.errors import UserError
 
 

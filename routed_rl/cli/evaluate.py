@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from routed_rl.cli.arguments import split_path
 from routed_rl.evaluation import profiles, relearning
 from routed_rl.evaluation.pictures import film
 from routed_rl.evaluation.terminal import print_rows
@@ -19,6 +18,7 @@ from routed_rl.models.policy import Policy
 from routed_rl.models.steering import ablate
 from routed_rl.training.run import Run, load
 from routed_rl.utils import settings
+from routed_rl.utils.arguments import split_path
 from routed_rl.utils.errors import UserError, nearest
 from routed_rl.worlds.config import at_oversight, report_rate
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": "Say what the policies of a run really do.",
     "sweep": "Run every experiment of a file.",
     "plot": "Draw figures and tables from a folder of runs.",
+    "report": "Write a page that shows a run, or a folder of runs.",
     "check": "Say whether an environment or an agent keeps its contract.",
     "new-env": "Write a commented template of an environment.",
 }

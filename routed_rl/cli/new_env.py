@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from routed_rl.cli.arguments import split_first
 from routed_rl.registry import Registry
 from routed_rl.utils import settings
+from routed_rl.utils.arguments import split_first
 from routed_rl.utils.errors import UserError
 
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from routed_rl.cli.arguments import split_path
 from routed_rl.sweeps import launchers
 from routed_rl.sweeps import sweep as files
 from routed_rl.utils import settings
+from routed_rl.utils.arguments import split_path
 from routed_rl.utils.errors import UserError
 
 

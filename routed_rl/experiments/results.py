@@ -45,6 +45,8 @@ class Result:
 
     They are computed anew in every run, so they are rounded to six digits.
     """
+    folder: str
+    """The name of its folder."""
     reports: Mapping[str, Report]
     """Which checkpoint -> what its policy to deploy does."""
     curve: NDArray[np.float64] = field(repr=False)
@@ -127,6 +129,7 @@ def _result(run: _Run, names: Names) -> Result:
         labels=run.result["labelled_episodes"],
         steps=run.result["env_steps"],
         references={name: round(value, 6) for name, value in references.items()},
+        folder=run.name,
         reports=run.reports,
         curve=run.curve,
     )

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from routed_rl.algorithms.agent import Agent
 from routed_rl.evaluation.evaluator import Evaluator
-from routed_rl.evaluation.pictures import arrows
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.attribution import ContractError
 from routed_rl.rollouts.checked_world import CheckedWorld
@@ -28,6 +27,7 @@ from routed_rl.rollouts.rollout import (
     from_all_ranks,
 )
 from routed_rl.training import checkpoints
+from routed_rl.training.board_log import BoardLog
 from routed_rl.training.checkpoint_selector import CheckpointSelector, RunningEpisodes
 from routed_rl.training.episode_log import EpisodeLog
 from routed_rl.training.interrupts import stop_requests
@@ -107,7 +107,8 @@ class Trainer:
         self.progress = Progress()
         self._generator = torch.Generator(env.device).manual_seed(config.seed)
         self._obs = self._env.reset()
-        self._scenes = self._env.scenes()
+        scenes = self._env.scenes()
+        self._boards = BoardLog(config.folder.parent, scenes, env.spec.target, logger)
         self._frames = Frames.like(self._obs, agent.rollout_steps)
         self._saved_at = time.monotonic()
 
@@ -286,9 +287,7 @@ class Trainer:
         policies = self._agent.policies()
         reports = self._evaluator.returns(policies)
         now = self.progress.env_steps
-        if self._scenes:
-            picture = arrows(policies, self._scenes, target=self._env.spec.target)
-            self._logger.picture("policies", picture, now)
+        self._boards.show(policies, now)
         # Evaluations may differ in their last bits, and all have to save the same.
         truth = ranks.from_first(reports[self._agent.deployed].true_return)
         for name in self.selector.consider(now, truth):

@@ -147,8 +147,12 @@ class OversightProcess(VecEnvWrapper):
         if model is None or not self.config.ask:
             return None if self.config.oversight_cost > 0 else model
         cost = self.config.oversight_cost
+        board = model.board
+        if board is not None:
+            board = replace(board, moves=board.moves.repeat(2, 1))
         return replace(
             model,
+            board=board,
             next_state=model.next_state.repeat(1, 2),  # (S, 2 A)
             outcome=model.outcome.repeat(1, 2),
             terminates=model.terminates.repeat(1, 2),

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from routed_rl.worlds.board import Board
+
 
 @dataclass(frozen=True)
 class TabularMDP:
@@ -27,3 +29,5 @@ class TabularMDP:
     observe: Callable[[Tensor], Tensor]  # states (n,) -> observations (n, *obs_shape)
     references: Mapping[str, Tensor] = field(default_factory=dict)
     """Name -> action probabilities (S, A): scripted policies to compare with."""
+    board: Board | None = None
+    """Where everything is in each state, if the world is one of cells."""

@@ -1,0 +1,50 @@
+// The page of a run, put together.
+
+const section = (title, lead, ...children) =>
+  el("section", {}, el("h2", {}, title), lead ? el("p", { class: "lead" }, lead) : null, ...children);
+
+/** One sentence on what is seen above. */
+function verdict() {
+  const { deployed, acting, target, reports } = DATA;
+  const found = reports[deployed];
+  if (!found) return DATA.remark;
+  const bad = DATA.outcomes.filter((name) => name !== target);
+  const share = (report) => bad.map((name) => `${name} ${percent(report.outcomes[name] || 0)}`).join(", ");
+  const before = acting !== deployed && reports[acting];
+  const text = `Deployed is the policy ${deployed}: ${target} in ${percent(found.outcomes[target] || 0)} of episodes, ${share(found)}`;
+  return before ? `${text}. The policy that acted in training: ${target} ${percent(before.outcomes[target] || 0)}, ${share(before)}.` : `${text}.`;
+}
+
+function heading() {
+  const { oversight, seed, env_steps: steps, train_seconds: seconds, sees_everything: sees } = DATA.about;
+  const facts = [`oversight ${oversight}`, `seed ${seed}`, `${whole(steps)} steps in ${seconds.toFixed(1)} s`];
+  if (sees) facts.push("it sees everything: a bound, not a method");
+  return el("header", {}, el("h1", {}, DATA.title), el("p", { class: "soft" }, facts.join(" · ")), el("p", { class: "lead" }, verdict()));
+}
+
+async function show() {
+  const page = document.getElementById("page");
+  const world = DATA.world.arrays ? await World.of(DATA.world) : null;
+  const parts = [heading()];
+  if (world) {
+    parts.push(section("The same episodes", "", ...hero(world)));
+    parts.push(section("Play", "Give the experts other weights, move things, let things be overseen. Arrows, the gate's colours and the shares are computed anew, exactly.", ...play(world)));
+  } else if (DATA.film.policies && Object.keys(DATA.film.policies).length) {
+    parts.push(section("The same episodes", "One recorded episode of each policy, from the same start and with the same random numbers.", ...films(DATA.film.policies)));
+  } else if (DATA.film.failed) {
+    parts.push(section("No film", `The environment could not be drawn: ${DATA.film.failed}`));
+  }
+  parts.push(section("Returns", DATA.remark, ...returns()));
+  const curve = learning();
+  if (curve.length) parts.push(section("Learning", "Move through the evaluations.", ...curve));
+  const seen = labels();
+  if (seen.length) parts.push(section("What the overseer saw", "", ...seen));
+  parts.push(section("How it was made", "", ...settings()));
+  page.replaceChildren(...parts);
+  page.dataset.ready = "yes";
+}
+
+show().catch((error) => {
+  document.getElementById("page").replaceChildren(el("p", {}, `This page could not be shown: ${error.message}. A browser of 2023 or newer is needed.`));
+  throw error;
+});

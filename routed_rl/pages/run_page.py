@@ -1,0 +1,179 @@
+"""The page of one run: what its policies do, to play with, and the proof."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from routed_rl.evaluation.report import Report
+from routed_rl.experiments import results
+from routed_rl.experiments.summaries import summarise
+from routed_rl.pages import film, world
+from routed_rl.pages.html import RUN_SCRIPTS, page
+from routed_rl.training.board_log import ARROWS
+from routed_rl.training.builder import settings_of
+from routed_rl.training.run import Run
+from routed_rl.utils.files import write_text
+from routed_rl.utils.settings import flatten
+
+NAME = "report.html"
+"""Of the file, in the run's folder."""
+MOST_RIVALS = 64
+"""At the end of a training the runs beside it are read if there are no more of them."""
+
+
+def write(run: Run, *, rivals: bool = True) -> Path:
+    """Write report.html into the folder of a finished run; return its path.
+
+    Args:
+        run: which has its result.
+        rivals: compare it with the other runs in the folder that it lies in.
+
+    Raises:
+        UserError: if the run is not finished, or its files cannot be read.
+    """
+    path = run.folder / NAME
+    write_text(path, page(f"{_title(run)} · routed_rl", describe(run, rivals=rivals), RUN_SCRIPTS))
+    return path
+
+
+def has_few_neighbours(folder: Path) -> bool:
+    """Say whether the runs beside a run are so few that reading them takes no time."""
+    return sum(1 for _ in folder.resolve().parent.iterdir()) <= MOST_RIVALS
+
+
+def describe(run: Run, *, rivals: bool) -> dict[str, Any]:
+    """Gather what the page shows."""
+    result = run.result
+    policies = run.policies()
+    env = run.setup.make_env(1, seed=run.setup.config.settings.seed)
+    model = env.model()
+    spec = env.spec
+    found = {} if model is None else world.describe(policies, spec, model)
+    return {
+        "title": _title(run),
+        "about": _about(run),
+        "outcomes": spec.outcomes,
+        "target": spec.target,
+        "policies": list(policies),
+        "deployed": run.agent.deployed,
+        "acting": run.agent.acting,
+        "remark": run.agent.remark,
+        "reports": {name: _plain(report) for name, report in result["policies"].items()},
+        "references": result["references"],
+        "labelled": result["labelled_episodes"],
+        "happened": result.get("happened", {}),
+        "curve": _curve(run.folder / "metrics.csv", list(policies)),
+        "arrows": _arrows(run.folder / ARROWS),
+        "rivals": _rivals(run) if rivals else [],
+        "settings": {name: str(value) for name, value in flatten(settings_of(run.folder)).items()},
+        "command": _command(run.folder / "command.txt"),
+        "world": found,
+        "film": {} if found else _film(run),
+    }
+
+
+def _title(run: Run) -> str:
+    names = run.setup.config.names
+    return f"{names.agent} in {names.env_title}"
+
+
+def _about(run: Run) -> dict[str, Any]:
+    """Return what stands under the heading."""
+    result = run.result
+    return {
+        "oversight": run.setup.config.env.oversight,
+        "seed": result["seed"],
+        "env_steps": result["env_steps"],
+        "train_seconds": result["train_seconds"],
+        "sees_everything": result["sees_everything"],
+    }
+
+
+def _plain(report: Report) -> dict[str, Any]:
+    """Return a report's numbers as a page may hold them: what is not finite is left out."""
+    plain = report.to_json()
+    return {
+        name: value
+        for name, value in plain.items()
+        if not isinstance(value, float) or math.isfinite(value)
+    }
+
+
+def _curve(path: Path, policies: list[str]) -> dict[str, Any]:
+    """Read the return of each policy at each evaluation."""
+    steps: list[int] = []
+    returns: dict[str, list[float | None]] = {name: [] for name in policies}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            values = [row.get(f"eval/{name}/return") for name in policies]
+            if any(values):  # empty between evaluations
+                steps.append(int(row["env_steps"]))
+                for name, value in zip(policies, values, strict=True):
+                    returns[name].append(_number(value))
+    return {"env_steps": steps, "returns": returns}
+
+
+def _number(text: str | None) -> float | None:
+    """Read a number; None where there is none, or none that is finite."""
+    value = float(text) if text else math.nan
+    return value if math.isfinite(value) else None
+
+
+def _arrows(path: Path) -> dict[str, Any]:
+    """Read what the policies did on a few boards at each evaluation."""
+    if not path.exists():
+        return {}
+    scenes, *moments = (json.loads(line) for line in path.read_text().splitlines())
+    return {"scenes": scenes, "moments": moments} if moments else {}
+
+
+def _rivals(run: Run) -> list[dict[str, Any]]:
+    """Summarise the runs in the same folder, world and oversight, this one's method first."""
+    found, _ = results.load(run.folder.resolve().parent)
+    own = next((one for one in found if one.folder == run.folder.resolve().name), None)
+    if own is None:
+        return []
+    values: dict[str, dict[int, float]] = defaultdict(dict)
+    for one in found:
+        if (one.world, one.oversight) == (own.world, own.oversight):
+            values[one.method][one.seed] = one.reports["policies"].true_return
+    table = []
+    for method, by_seed in values.items():
+        summary = summarise(list(by_seed.values()))
+        table.append(
+            {
+                "method": method,
+                "own": method == own.method,
+                "seeds": by_seed,
+                "mean": summary.mean,
+                "low": summary.low,
+                "high": summary.high,
+            }
+        )
+    return sorted(table, key=lambda row: (not row["own"], -row["mean"]))
+
+
+def _command(path: Path) -> str:
+    """Return the command that the run was last trained by."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    if not lines:
+        return ""
+    return f"python {lines[-1]}" if lines[-1].split()[0].endswith(".py") else lines[-1]
+
+
+def _film(run: Run) -> dict[str, Any]:
+    """Record episodes; say why if the environment does not let itself be drawn."""
+    seed = run.setup.config.settings.seed
+
+    def make_env() -> Any:
+        return run.setup.make_env(1, seed=seed)
+
+    try:
+        return {"policies": film.record(run.policies(), make_env, seed=seed)}
+    except Exception as error:  # a foreign environment's own: the rest of the page is worth having
+        return {"failed": f"{type(error).__name__}: {error}"}

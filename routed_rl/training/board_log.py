@@ -1,0 +1,99 @@
+"""What the policies do on a few boards at each evaluation: a picture, and arrows.jsonl.
+
+The file has a line that describes the boards, and then a line for each evaluation. The report page
+moves through it.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from routed_rl.evaluation.pictures import arrows
+from routed_rl.models.policy import Policy
+from routed_rl.training.logger import Logger
+from routed_rl.worlds.scene import Scene
+
+ARROWS = "arrows.jsonl"
+
+
+class BoardLog:
+    """Draws policies on boards; without any it does nothing."""
+
+    def __init__(self, folder: Path, scenes: Sequence[Scene], target: str, logger: Logger) -> None:
+        """Prepare for a run.
+
+        Args:
+            folder: of the run.
+            scenes: the boards.
+            target: the expert whose share of the gate is shown.
+            logger: shows the picture.
+        """
+        self._path = folder / ARROWS
+        self._scenes = scenes
+        self._target = target
+        self._logger = logger
+        self._begun = False
+
+    @torch.no_grad()
+    def show(self, policies: Mapping[str, Policy], env_steps: int) -> None:
+        """Draw what policies do now, and write it down."""
+        if not self._scenes:
+            return
+        picture = arrows(policies, self._scenes, target=self._target)
+        self._logger.picture("policies", picture, env_steps)
+        if not self._begun:
+            self._begin(env_steps)
+        found = {
+            name: [self._look(policy, scene) for scene in self._scenes]
+            for name, policy in policies.items()
+        }
+        with self._path.open("a") as file:
+            line = {"env_steps": env_steps, "policies": found}
+            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+
+    def _begin(self, env_steps: int) -> None:
+        """Describe the boards, and keep what a run that is resumed wrote before this step."""
+        kept: list[str] = []
+        if self._path.exists():
+            lines = self._path.read_text().splitlines()[1:]
+            kept = [line for line in lines if json.loads(line)["env_steps"] < env_steps]
+        boards = json.dumps([_describe(scene) for scene in self._scenes])
+        self._path.write_text("\n".join((boards, *kept)) + "\n")
+        self._begun = True
+
+    def _look(self, policy: Policy, scene: Scene) -> dict[str, Any]:
+        """Return action probabilities (n, A) on a board's n cells, and the target's share there."""
+        logits = policy(scene.obs)
+        seen: dict[str, Any] = {"actions": _percent(logits.actions.softmax(dim=1))}
+        if logits.gate is not None and self._target in policy.spec.experts:
+            index = policy.spec.experts.index(self._target)
+            seen["gate"] = _percent(logits.gate.softmax(dim=1)[:, index])
+        return seen
+
+
+def _percent(values: torch.Tensor) -> list[Any]:
+    """Round probabilities to whole percent: more could not be seen in an arrow."""
+    return (values * 100).round().int().tolist()
+
+
+def _describe(scene: Scene) -> dict[str, Any]:
+    """Write down a board: how it looks, what cells it has, and what moves."""
+    rows, columns = (side // scene.tile for side in scene.background.shape[:2])
+    file = io.BytesIO()
+    Image.fromarray(scene.background).save(file, "PNG")
+    return {
+        "title": scene.title,
+        "rows": rows,
+        "columns": columns,
+        "png": base64.b64encode(file.getvalue()).decode(),
+        "cells": scene.cells.tolist(),
+        "moves": scene.moves.tolist(),
+    }
