@@ -12,11 +12,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from routed_rl.worlds.board import Board
 from routed_rl.worlds.outcomes import NOTHING
 from routed_rl.worlds.oversight import Oversight
 from routed_rl.worlds.spec import EnvSpec
-from routed_rl.worlds.tables import TabularMDP
+from routed_rl.worlds.tables import Board, TabularMDP
 
 from .grid import MOVES, Maps
 

@@ -13,9 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from routed_rl.worlds.board import Board
 from routed_rl.worlds.scene import Scene
-from routed_rl.worlds.tables import TabularMDP
+from routed_rl.worlds.tables import Board, TabularMDP
 
 from .board import FREE, WALL, WORDS, draw
 from .grid import MOVES

@@ -12,9 +12,8 @@ from torch import Tensor
 from routed_rl.models.policy import Policy
 from routed_rl.pages import blob
 from routed_rl.pages.heads import Heads, take_apart
-from routed_rl.worlds.board import Board
 from routed_rl.worlds.spec import EnvSpec
-from routed_rl.worlds.tables import TabularMDP
+from routed_rl.worlds.tables import Board, TabularMDP
 
 MOST_BYTES = 1_700_000
 """Of the policies' numbers, which hardly compress; in base64 they take a third more."""

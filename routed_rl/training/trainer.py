@@ -30,10 +30,10 @@ from routed_rl.training import checkpoints
 from routed_rl.training.board_log import BoardLog
 from routed_rl.training.checkpoint_selector import CheckpointSelector, RunningEpisodes
 from routed_rl.training.episode_log import EpisodeLog
-from routed_rl.training.interrupts import stop_requests
 from routed_rl.training.logger import Logger, Value
 from routed_rl.utils import ranks
 from routed_rl.utils.errors import UserError
+from routed_rl.utils.interrupts import stop_requests
 from routed_rl.worlds.outcomes import NOTHING, names_outcome
 from routed_rl.worlds.vec_env import VecEnv
 

@@ -1,6 +1,8 @@
 // Charts: returns as points in rows, curves over time, and bars of shares.
 
-const LEFT = 150;
+// As wide as the page lets them be, so that their words stay legible on a phone.
+const WIDE = Math.min(760, document.documentElement.clientWidth - 60);
+const LEFT = WIDE < 500 ? 118 : 160; // for names
 const RIGHT = 24;
 
 /** Numbers with few digits that cover a range. */
@@ -21,7 +23,7 @@ const short = (value) => `${Number(value.toPrecision(3))}`.replace("-", "\u2212"
  * rows: {name, points, mean, low, high, strong}; lines: name -> value, drawn across.
  */
 function dotPlot(rows, lines, label) {
-  const width = 720;
+  const width = WIDE;
   const top = 16 + 15 * Object.keys(lines).length;
   const height = top + 26 * rows.length + 40;
   const values = rows.flatMap((row) => [...row.points, row.low, row.high])
@@ -62,7 +64,7 @@ function dotPlot(rows, lines, label) {
 
 /** A name that ends at x, cut where it is too long; whole in its title. */
 function fitted(name, x, y) {
-  const most = 22;
+  const most = Math.floor(LEFT / 6.8);
   const cut = name.length > most ? `${name.slice(0, most - 1)}\u2026` : name;
   return svg("text", { x, y, "text-anchor": "end" }, cut, svg("title", {}, name));
 }
@@ -74,11 +76,11 @@ const padded = (low, high) => {
 
 /** Curves over environment steps, with a line that can be moved: {node, mark(index)}. */
 function curves(steps, series, label) {
-  const [width, height, left, bottom] = [720, 260, 56, 226];
+  const [width, height, left, bottom] = [WIDE, 260, 48, 222];
   const values = Object.values(series).flat().filter(Number.isFinite);
   const [low, high] = padded(Math.min(...values), Math.max(...values));
   const last = steps[steps.length - 1] || 1;
-  const x = (step) => left + (step / last) * (width - left - 130);
+  const x = (step) => left + (step / last) * (width - left - 80);
   const y = (value) => bottom - ((value - low) / (high - low)) * (bottom - 12);
   const node = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: "chart" });
   for (const value of ticks(low, high)) {
@@ -86,7 +88,7 @@ function curves(steps, series, label) {
       svg("line", { x1: left, x2: x(last), y1: y(value), y2: y(value), class: "grid" }),
       svg("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" }, short(value)));
   }
-  for (const step of ticks(0, last, 4)) {
+  for (const step of ticks(0, last, width < 500 ? 2 : 4)) {
     node.append(svg("text", { x: x(step), y: bottom + 18, "text-anchor": "middle" }, whole(step)));
   }
   node.append(svg("text", { x: x(last / 2), y: height - 2, "text-anchor": "middle", class: "soft" }, "environment steps"));

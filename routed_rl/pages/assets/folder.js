@@ -11,7 +11,7 @@ function runTable() {
   const body = el("tbody");
   const heads = shown.map(([key, title]) => {
     const button = el("button", { type: "button" }, title);
-    const head = el("th", { scope: "col", "aria-sort": "none", "data-key": key }, button);
+    const head = el("th", { scope: "col", "aria-sort": "none", "data-key": key, class: typeof DATA.runs[0][key] === "string" && "word" }, button);
     button.addEventListener("click", () => sort(key, head));
     return head;
   });
@@ -34,7 +34,7 @@ function cell(run, key) {
   const value = run[key];
   if (key === "run" && run.page) return el("td", {}, el("a", { href: encodeURI(run.page) }, value));
   const digits = { return: 3, unwatched: 3, "bad outcomes": 3, steps: 1 }[key];
-  if (typeof value !== "number") return el("td", {}, value ?? "");
+  if (typeof value !== "number") return el("td", { class: "word" }, value ?? "");
   return el("td", {}, digits ? value.toFixed(digits).replace("-", "\u2212") : key === "labels" ? whole(value) : `${value}`);
 }
 
