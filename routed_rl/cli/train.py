@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from routed_rl.registry import Kind, Registry
+from routed_rl.rollouts.attribution import ContractError
 from routed_rl.training import builder
 from routed_rl.training.builder import Wanted
 from routed_rl.utils import ranks
@@ -34,7 +36,7 @@ def _run(args: Sequence[str], wanted: Wanted, flags: Sequence[str], prog: str) -
 
     from routed_rl.training.run import Run, claim
 
-    return _train(Run(setup, claim(setup, wanted.run_dir)), resume=False)
+    return _train(Run(setup, claim(setup, wanted.run_dir)), resume=False, page=not wanted.no_page)
 
 
 def _resume(folder: Path, wanted: Wanted, flags: Sequence[str]) -> int:
@@ -52,10 +54,10 @@ def _resume(folder: Path, wanted: Wanted, flags: Sequence[str]) -> int:
             "only --steps may change."
         )
     setup = builder.reopen(folder, flags, plugins=wanted.plugin)
-    return _train(Run(setup, folder), resume=True)
+    return _train(Run(setup, folder), resume=True, page=not wanted.no_page)
 
 
-def _train(run: Run, *, resume: bool) -> int:
+def _train(run: Run, *, resume: bool, page: bool) -> int:
     """Train, and print what came out."""
     from routed_rl.cli.summary import print_rare_outcomes, print_run
 
@@ -75,9 +77,22 @@ def _train(run: Run, *, resume: bool) -> int:
     )
     print_rare_outcomes(result)
     print(f"Saved in {folder}")
+    if page:
+        _write_page(run)
     print(f"Curves: tensorboard --logdir {folder.parent}")
     print(f"More: python evaluate.py {folder} --help")
     return 0
+
+
+def _write_page(run: Run) -> None:
+    """Write the run's page; the run is whole without it."""
+    from routed_rl.pages import run_page
+
+    try:
+        page = run_page.write(run, rivals=run_page.has_few_neighbours(run.folder))
+        print(f"Look at it: {page}")
+    except (UserError, ContractError, OSError) as error:
+        print(f"no report.html: {error}", file=sys.stderr)
 
 
 def _list(registry: Registry) -> int:

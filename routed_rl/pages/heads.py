@@ -104,11 +104,12 @@ def _with_table(heads: Heads, name: str, policy: Policy, obs: Tensor) -> Heads:
     gate = heads.gate
     if gate is not None:
         gate = torch.cat((gate, torch.zeros_like(gate[:, :1])), dim=1)
+    own = f"policy {name}"  # no expert is called so: outcomes are single words
     return Heads(
-        names=[*heads.names, name],
+        names=[*heads.names, own],
         experts=heads.experts,
         parts=torch.cat((heads.parts, table)) if len(heads.names) else table,
         rest=rest,
         gate=gate,
-        weights=heads.weights | {name: {name: 1.0}},
+        weights=heads.weights | {name: {own: 1.0}},
     )

@@ -106,7 +106,8 @@ class Task:
             except (UserError, OSError) as error:
                 return str(error)
         try:
-            code, said = processes.run(self.arguments())
+            # Hundreds of pages would take more room than all else that the runs leave.
+            code, said = processes.run([*self.arguments(), "--no-page"])
         except Exception as error:  # whatever it is, other runs go on
             return f"{type(error).__name__}: {one_line(error)}"
         if code == 0:

@@ -39,6 +39,7 @@ _TRAIN = f"""Train an agent in an environment.
                      flags win over it
   --run-dir DIR      folder for the run's files; a new one under runs/ unless given
   --resume DIR       continue the run in DIR; only --steps may change
+  --no-page          leave report.html out; `routed-rl report DIR` writes it later
 """
 
 
@@ -53,6 +54,7 @@ class Wanted:
     run_dir: str | None = None
     plugin: Sequence[str] = ()
     list: bool = False
+    no_page: bool = False
 
 
 def choose(args: Sequence[str]) -> tuple[Wanted, list[str]]:
@@ -61,7 +63,8 @@ def choose(args: Sequence[str]) -> tuple[Wanted, list[str]]:
     for name in ("--env", "--agent", "--config", "--resume", "--run-dir"):
         parser.add_argument(name)
     parser.add_argument("--plugin", action="extend", nargs="+", default=[])
-    parser.add_argument("--list", action="store_true")
+    for name in ("--list", "--no-page"):
+        parser.add_argument(name, action="store_true")
     given, flags = parser.parse_known_args(args)
     return Wanted(**vars(given)), flags
 

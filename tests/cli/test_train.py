@@ -50,6 +50,7 @@ def same(a: Any, b: Any) -> bool:
 def test_a_run_leaves_the_files_that_scripts_rely_on(trained: Path) -> None:
     names = {path.name.split(".vm")[0].split(".out")[0] for path in trained.iterdir()} - {".lock"}
     texts = {"config.yaml", "command.txt", "versions.txt", "metrics.csv", "result.json"}
+    texts |= {"report.html", "arrows.jsonl"}
     assert names == texts | {"events", "checkpoints", "policies.png"}
     result = read_result(trained)
     assert result["env_steps"] == 1024

@@ -81,6 +81,8 @@ class Board {
   showShares(table, names) {
     const nodes = [];
     for (const [cell, shares] of table) {
+      // Where several can happen in one episode there is no whole to be shared out.
+      if (shares.reduce((a, b) => a + b, 0) > 1.001) continue;
       let [x, y] = this.at(cell);
       x += 4;
       shares.forEach((share, k) => {

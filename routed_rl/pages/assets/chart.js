@@ -120,14 +120,30 @@ function apart(labels, least) {
   return sorted;
 }
 
-/** A bar of shares that sum to 1, and the same in words. */
+/** A bar of shares; one for each where several can happen in one episode. Words stand beside it. */
 function shareBar(names, shares) {
+  const total = shares.reduce((a, b) => a + b, 0);
+  if (total > 1.001) {
+    const left = (share) => ["none", 1 - share];
+    const bars = names.map((name, k) => twoParts([name, shares[k]], left(shares[k])));
+    return el("div", { "aria-hidden": "true" }, ...bars);
+  }
   const bar = el("div", { class: "bar", "aria-hidden": "true" });
   names.forEach((name, k) => {
     const part = el("span", { class: `back-${tone(name)}` });
     part.style.width = percent(shares[k]);
     bar.append(part);
   });
+  return bar;
+}
+
+function twoParts(...parts) {
+  const bar = el("div", { class: "bar thin" });
+  for (const [name, share] of parts) {
+    const part = el("span", { class: name === "none" ? "" : `back-${tone(name)}` });
+    part.style.width = percent(share);
+    bar.append(part);
+  }
   return bar;
 }
 

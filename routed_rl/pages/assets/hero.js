@@ -86,12 +86,13 @@ function player(world, name) {
     if (self.over) return;
     const at = state * world.actions + draw(world.probabilities(state, weights), uniform);
     const outcome = world.outcome[at] ? DATA.outcomes[world.outcome[at] - 1] : "";
+    if (outcome) tally[outcome] += 1;
     happened = outcome || happened;
-    if (world.ends[at] || step >= world.horizon) {
-      self.over = true;
-      tally[happened || "none"] += 1;
-      board.showAgent(whereItEnds(world, state, at, outcome), happened || "none");
-      count();
+    self.over = Boolean(world.ends[at]) || step >= world.horizon;
+    if (self.over && !happened) tally.none += 1;
+    count();
+    if (self.over) {
+      board.showAgent(whereItEnds(world, state, at, outcome), outcome || "none");
       return;
     }
     state = world.next[at];

@@ -124,6 +124,7 @@ function play(world) {
 function rowsOf(world, now) {
   const found = [];
   for (let cell = 0; cell < world.away; cell++) {
+    if (world.walls.includes(cell)) continue;
     const state = world.find([cell, ...now.cells.slice(1)], now.overseen, now.shown);
     if (state !== undefined) found.push([cell, state]);
   }

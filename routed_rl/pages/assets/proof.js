@@ -20,7 +20,7 @@ function returns() {
 function reportTable(others) {
   const names = Object.keys(Object.values(DATA.reports)[0].outcomes);
   const known = (key) => Object.values(DATA.reports).some((report) => report[key] !== undefined);
-  const columns = [["return", "return"], ["unwatched", "unwatched"], ["paid_return", "paid"], ["greedy", "greedy"]].filter(([key]) => known(key));
+  const columns = [["return", "return"], ["unwatched", "unwatched"], ["paid_return", "paid"], ["score", "score"], ["greedy", "greedy"]].filter(([key]) => known(key));
   const head = ["policy", ...columns.map(([, title]) => title), ...names.map((n) => (n === "none" ? "nothing" : n)), "steps"];
   const body = Object.entries(DATA.reports).map(([name, report]) => [
     name === DATA.deployed ? `${name} (deployed)` : name,

@@ -8,6 +8,9 @@ function verdict() {
   const { deployed, acting, target, reports } = DATA;
   const found = reports[deployed];
   if (!found) return DATA.remark;
+  if (Object.values(reports).every((report) => report.outcomes.none === 1)) {
+    return "In its evaluation no outcome happened: there was nothing that an overseer could have told apart.";
+  }
   const bad = DATA.outcomes.filter((name) => name !== target);
   const share = (report) => bad.map((name) => `${name} ${percent(report.outcomes[name] || 0)}`).join(", ");
   const before = acting !== deployed && reports[acting];
