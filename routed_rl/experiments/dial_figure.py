@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from routed_rl.evaluation.dial import CONFIDENCE, Dial, DialPoint
-from routed_rl.experiments.plots import style_axes
+from routed_rl.experiments.canvas import style_axes
 from routed_rl.experiments.styles import COLOURS
 
 _INK = "#222222"
