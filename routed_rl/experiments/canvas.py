@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
@@ -95,4 +96,4 @@ def save_figure(figure: Figure, path: Path) -> list[Path]:
 
 def _end(handle: Any) -> float:
     """Return where a line ends; all else stays in its order."""
-    return float(handle.get_ydata()[-1]) if isinstance(handle, Line2D) else 0.0
+    return np.asarray(handle.get_ydata(), float)[-1] if isinstance(handle, Line2D) else 0.0

@@ -148,7 +148,7 @@ def _strip(results: Sequence[Result], measure: str, looks: Looks) -> Figure:
     note = "a point for each seed, a bar at their mean" if several else "one seed"
     # Columns are wide enough for names of two lines, and the figure is as much higher as names are.
     longest = min(max(map(len, found)), NAME_WIDTH)
-    size = (max(SIZE[0], 1.2 + 0.55 * len(found)), SIZE[1] + 0.05 * longest)
+    size = (max(SIZE[0], 1.2 + 0.6 * len(found)), SIZE[1] + 0.05 * longest)
     title = f"{title} at {results[0].oversight:g} oversight"
     figure, axes = start_figure(title, "", y, note=note, size=size)
     plots.plot_strip(axes, {method: found[method] for method in best_first}, looks)

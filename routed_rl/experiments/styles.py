@@ -130,9 +130,10 @@ def choose_looks(methods: Iterable[str]) -> Looks:
 
 def shades(look: Look, count: int) -> list[Look]:
     """Return a look in as many shades of its colour, from a light one to the colour itself."""
-    colour = to_rgb(look.colour)
-    lightness = [0.75 * (1 - number / count) for number in range(1, count + 1)]
-    return [
-        look._replace(colour=to_hex([part + (1 - part) * light for part in colour]))
-        for light in lightness
-    ]
+    red, green, blue = to_rgb(look.colour)
+    found: list[Look] = []
+    for number in range(1, count + 1):
+        white = 0.75 * (1 - number / count)
+        mixed = (red + (1 - red) * white, green + (1 - green) * white, blue + (1 - blue) * white)
+        found.append(look._replace(colour=to_hex(mixed)))
+    return found
