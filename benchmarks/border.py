@@ -23,7 +23,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from substitution import name, read
 
-from routed_rl.experiments.plots import style_axes
+from routed_rl.experiments.canvas import style_axes
 from routed_rl.experiments.styles import COLOURS
 from routed_rl.experiments.summaries import summarise
 from routed_rl.training.builder import settings_of

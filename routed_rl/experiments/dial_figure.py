@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.ticker import LogLocator, NullLocator
 
 from routed_rl.evaluation.dial import CONFIDENCE, Dial, DialPoint
-from routed_rl.experiments.plots import style_axes
+from routed_rl.experiments.canvas import INK, make_room, style_axes
 from routed_rl.experiments.styles import COLOURS
 
-_INK = "#222222"
-_SIZE = (8.4, 7.6)
-"""In inches."""
+_SIZE = (6.0, 7.6)
+"""Without the legends, in inches."""
 
 
 def draw_dial(dial: Dial, path: Path, title: str) -> None:
@@ -30,10 +30,12 @@ def draw_dial(dial: Dial, path: Path, title: str) -> None:
     _plot_flags(panels[2], weights, dial, marker)
     panels[0].set_title(title, loc="left", fontweight="bold")
     panels[-1].set_xlabel("weight of the unwanted experts (0: ablated)")
+    legends: list[Legend] = []
     for number, axes in enumerate(panels):
         style_axes(axes)
         _mark_choices(axes, dial, named=number == 0)
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+        legends.append(axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False))
+    make_room(figure, *legends)
     figure.align_ylabels()
     figure.savefig(path, dpi=150)
 
@@ -44,8 +46,8 @@ def _plot_return(
     """Draw the true return, with two standard errors where episodes were played."""
     value = np.array([point.report.true_return for point in points])
     error = np.array([point.report.standard_error or 0.0 for point in points])
-    axes.plot(weights, value, color=_INK, marker=marker, label="true return")
-    axes.fill_between(weights, value - 2 * error, value + 2 * error, color=_INK, alpha=0.15, lw=0)
+    axes.plot(weights, value, color=INK, marker=marker, label="true return")
+    axes.fill_between(weights, value - 2 * error, value + 2 * error, color=INK, alpha=0.15, lw=0)
     axes.set_ylabel("return")
 
 
@@ -69,7 +71,7 @@ def _plot_flags(axes: Axes, weights: Sequence[float], dial: Dial, marker: str | 
     axes.plot(weights, flagged, color=colour, marker=marker, label="flagged")
     label = f"at most ({CONFIDENCE:.0%} confidence)"
     axes.fill_between(weights, flagged, upper, color=colour, alpha=0.25, lw=0, label=label)
-    axes.axhline(dial.bound, color=_INK, lw=1, ls="--", label=f"bound {dial.bound:g}")
+    axes.axhline(dial.bound, color=INK, lw=1, ls="--", label=f"bound {dial.bound:g}")
     # The bound lies where flags are few. Those that are 0 lie below the picture.
     axes.set_yscale("log", nonpositive="clip")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -81,7 +83,7 @@ def _plot_flags(axes: Axes, weights: Sequence[float], dial: Dial, marker: str | 
 
 def _mark_choices(axes: Axes, dial: Dial, *, named: bool) -> None:
     """Draw a line at the weight that labels choose, and at the one that the truth would."""
-    lines = {"best by truth (cheats)": (dial.best_by_truth, _INK, ":", 1.2)}
+    lines = {"best by truth (cheats)": (dial.best_by_truth, INK, ":", 1.2)}
     if dial.chosen is not None:
         lines["chosen by labels"] = (dial.chosen, COLOURS[2], "-", 2.5)
     for who, (point, colour, style, width) in lines.items():

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from routed_rl.evaluation.report import Report
 from routed_rl.experiments.method_names import Names, name_runs
@@ -17,6 +18,10 @@ from routed_rl.training.builder import settings_of
 from routed_rl.training.run_folder import RunResult, read_result
 from routed_rl.utils.errors import UserError
 
+FIGURES = "figures"
+"""The folder that figures are written into, beside the runs."""
+TABLE = "tables.csv"
+"""The file by which any folder of figures is known."""
 CHECKPOINTS = {
     "policies": "last",
     "best_by_labels": "best by labels",
@@ -63,16 +68,29 @@ class _Run(NamedTuple):
     curve: NDArray[np.float64]
 
 
+def is_run(folder: Path) -> bool:
+    """Return whether a folder is that of a run, finished or not."""
+    return (folder / "config.yaml").exists()
+
+
+def is_figures(folder: Path) -> bool:
+    """Return whether a folder is one that figures were written into."""
+    return not is_run(folder) and (folder.name == FIGURES or (folder / TABLE).exists())
+
+
 def load(folder: Path) -> tuple[list[Result], dict[str, str]]:
     """Read the runs in a folder.
 
     Returns:
-        The finished ones, and for every other folder in it why it is left out.
+        The finished ones, and for every other folder in it why it is left out. Folders of figures
+        are passed over.
     """
     runs: list[_Run] = []
     left_out: dict[str, str] = {}
-    for path in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if not (path / "config.yaml").exists():
+    folders = sorted(path for path in folder.iterdir() if path.is_dir() and not is_figures(path))
+    # A bar shows after two seconds, on a terminal, and goes when all is done.
+    for path in tqdm(folders, "reading", unit=" runs", delay=2, leave=False, disable=None):
+        if not is_run(path):
             left_out[path.name] = "it is no run: it has no config.yaml"
         elif not (path / "result.json").exists():
             left_out[path.name] = "it is not finished: it has no result.json"

@@ -20,6 +20,7 @@ MEASURES: Mapping[str, Callable[[Report], float | None]] = {
     "bad_per_episode": attrgetter("bad_per_episode"),
 }
 """What tables and figures show: a measure's name in result.json -> where a report has it."""
+INTERVAL = "mean and 95% bootstrap interval"
 LOWER_IS_BETTER = ("bad_per_episode",)
 
 
@@ -33,10 +34,12 @@ class Summary(NamedTuple):
     n: int
 
     def text(self, form: str, *, bold: bool = False) -> str:
-        """Write mean (low to high)."""
+        """Write mean (low to high); the mean alone if it is of one seed."""
         mean = f"{self.mean:{form}}"
         if bold:
             mean = f"**{mean}**"
+        if self.n == 1:
+            return mean
         return f"{mean} ({self.low:{form}} to {self.high:{form}})"
 
 
@@ -65,9 +68,34 @@ def summarise(values: Sequence[float]) -> Summary:
     return Summary(float(array.mean()), low, high, iqm, len(array))
 
 
+def over_seeds(what: str, counts: Iterable[int], one: str = "seed") -> str:
+    """Say what is shown over the seeds, of which there may be one here and several there.
+
+    Args:
+        what: is shown of several.
+        counts: how many there are, wherever there are some.
+        one: what is counted.
+    """
+    seeds = sorted(set(counts))
+    if seeds == [1]:
+        return f"one {one}"
+    if len(seeds) == 1:
+        return f"{what}, {seeds[0]} {one}s"
+    few = f"; none for one {one}" if seeds[0] == 1 else ""
+    return f"{what}, {seeds[0]} to {seeds[-1]} {one}s{few}"
+
+
 def tabulate(results: Sequence[Result], measure: str, checkpoint: str) -> ByOversight:
     """Summarise a measure of one choice of checkpoint: method -> oversight -> over seeds."""
     return _summarise_cells(_values(results, measure, checkpoint))
+
+
+def each_seed(results: Sequence[Result], measure: str, checkpoint: str) -> dict[str, list[float]]:
+    """List a measure of one choice of checkpoint: method -> a value for each run."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for result, value in _values(results, measure, checkpoint):
+        found[result.method].append(value)
+    return found
 
 
 def differences(

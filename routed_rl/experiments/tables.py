@@ -8,14 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from routed_rl.experiments.results import CHECKPOINTS, Result
+from routed_rl.evaluation.terminal import print_rows
+from routed_rl.experiments.results import CHECKPOINTS, TABLE, Result
 from routed_rl.experiments.summaries import (
+    INTERVAL,
     LOWER_IS_BETTER,
     MEASURES,
     ByOversight,
     Summary,
     by_world,
     differences,
+    over_seeds,
     summarise,
     tabulate,
 )
@@ -25,6 +28,7 @@ __all__ = [
     "by_world",
     "differences",
     "markdown",
+    "print_tables",
     "summarise",
     "tabulate",
     "write_tables",
@@ -104,12 +108,55 @@ def write_tables(results: Sequence[Result], folder: Path, against: str | None = 
             text += _section(table, with_world=several)
     (folder / "tables.md").write_text(text)
     # In the csv all tables are one, since whoever computes with it can choose rows.
-    with (folder / "tables.csv").open("w", newline="") as file:
+    with (folder / TABLE).open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for table in tables:
             writer.writerows(_csv_rows(table))
-    return [folder / "tables.md", folder / "tables.csv"]
+    return [folder / "tables.md", folder / TABLE]
+
+
+def print_tables(results: Sequence[Result], against: str | None = None) -> None:
+    """Print what the runs of each world return in the end; the files have the rest.
+
+    Args:
+        results: of one world or several.
+        against: a method; there are tables of the differences from it too.
+    """
+    for world in sorted({result.world for result in results}):
+        runs = [result for result in results if result.world == world]
+        found = {measure: tabulate(runs, measure, "policies") for measure in MEASURES}
+        _print_world(world, found)
+        if against is not None:
+            found = {
+                measure: differences(runs, measure, "policies", against) for measure in MEASURES
+            }
+            _print_world(world, found, against)
+
+
+def _print_world(world: str, found: Mapping[str, ByOversight], against: str | None = None) -> None:
+    """Print the return by oversight; other means beside it, if there is one level of oversight."""
+    returns = found["return"]
+    levels = sorted({level for row in returns.values() for level in row})
+    if not levels:  # no run has the seed of one to compare with
+        return
+    form = ".3f" if against is None else "+.3f"
+    columns = {
+        f"{level:g}": {name: row[level].text(form) for name, row in returns.items() if level in row}
+        for level in levels
+    }
+    title = f"return by oversight in {world}"
+    if len(levels) == 1:
+        title = f"{world} at {levels[0]:g} oversight"
+        columns = {"return": columns[f"{levels[0]:g}"]}
+        for measure, table in found.items():
+            if measure != "return":
+                means = {name: f"{row[levels[0]].mean:{form}}" for name, row in table.items()}
+                columns |= {measure.replace("_", " "): means} if means else {}
+    rows = {name: [column.get(name, "") for column in columns.values()] for name in returns}
+    minus = "" if against is None else f" minus {against}"
+    print_rows(title + minus, ("method", *columns), rows)
+    print(_how(returns, paired=against is not None).capitalize() + ".")
 
 
 def _tables(results: Sequence[Result], against: str | None) -> Iterator[_Table]:
@@ -123,23 +170,25 @@ def _tables(results: Sequence[Result], against: str | None) -> Iterator[_Table]:
         yield _Table(world, title, measure, rows, lowest=lowest)
         if against is not None:
             rows = differences(runs, measure, checkpoint, against)
-            name = f"{measure} minus that of {against}"
+            name = f"{measure} minus that of {against}, paired by seed"
             yield _Table(world, title, name, rows, paired=True, lowest=lowest)
 
 
 def _section(table: _Table, *, with_world: bool) -> str:
     """Write a table with its heading."""
     world = f"{table.world}: " if with_world else ""
-    over = "seeds"
-    form = ".3f"
-    if table.paired:
-        over = "pairs of one seed"
-        form = "+.3f"  # of a difference the sign is the point
+    form = "+.3f" if table.paired else ".3f"  # of a difference the sign is the point
     return (
         f"## {world}{table.measure}, {table.checkpoint} checkpoint\n\n"
-        f"Mean and 95% bootstrap interval over {over}; the best mean is bold.\n\n"
+        f"{_how(table.rows, paired=table.paired).capitalize()}; the best mean is bold.\n\n"
         f"{markdown(table.rows, form, lowest=table.lowest)}\n"
     )
+
+
+def _how(table: Mapping[str, Mapping[Any, Summary]], *, paired: bool = False) -> str:
+    """Say what the cells of a table are."""
+    counts = (cell.n for row in table.values() for cell in row.values())
+    return over_seeds(INTERVAL, counts, "pair" if paired else "seed")
 
 
 def _csv_rows(table: _Table) -> Iterator[tuple[Any, ...]]:
@@ -161,8 +210,7 @@ def _world_by_world(results: Sequence[Result]) -> str:
             rows = markdown(table, corner="world", best_of="row", lowest=lowest)
             text += (
                 f"## World by world: {measure}, {title} checkpoint, {level:g} oversight\n\n"
-                "Mean and 95% bootstrap interval over seeds; "
-                "the best mean of each world is bold.\n\n"
+                f"{_how(table).capitalize()}; the best mean of each world is bold.\n\n"
                 f"{rows}\n"
             )
     return text

@@ -25,8 +25,8 @@ RETURNS = {
 SHOWN = (
     "| bad ends overseen less | 1% | **0.50** (0.25 to 0.75) |  |  | **0.50** (0.50 to 0.50) |",
     "| bad ends overseen less | 1% | +0.000 (-0.250 to +0.250) |",
-    "| looks | 10% |  | -0.50 (-0.50 to -0.50) | **-0.25** (-0.25 to -0.25) |",
-    "| the paper's | 10% |  |  |  |  |  | **0.12** (0.12 to 0.12) |  |",
+    "| looks | 10% |  | -0.50 | **-0.25** |",
+    "| the paper's | 10% |  |  |  |  |  | **0.12** |  |",
     "one expert minus routed: above 0 in 0 of 1 means and 1 of 2 pairs; "
     "interval above 0 in 0, below 0 in 0; "
     "mean over all worlds +0.250 (seed 0), -0.250 (seed 1)",

@@ -28,12 +28,50 @@ def test_it_writes_into_the_folder_and_says_what_is_left_out(
     fake_run(tmp_path / "one", 0.5)
     (tmp_path / "notes").mkdir()
     assert plot(tmp_path) == 0
-    files = list((tmp_path / "figures").iterdir())
-    assert capsys.readouterr().out.splitlines() == [
-        "left out: notes: it is no run: it has no config.yaml.",
-        f"1 run, {len(files)} files in {tmp_path / 'figures'}.",
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "left out: notes: it is no run: it has no config.yaml."
+    assert lines[-6:] == [
+        f"1 run. 10 files in {tmp_path / 'figures'}:",
+        "  tables (.md, .csv)",
+        "  return_at_0.1 (.png, .svg)",
+        "  unwatched_at_0.1 (.png, .svg)",
+        "  return_against_steps_at_0.1 (.png, .svg)",
+        "  return_against_labels_at_0.1 (.png, .svg)",
     ]
-    assert {"tables.md", "return_against_oversight.png"} <= {path.name for path in files}
+    assert len(list((tmp_path / "figures").iterdir())) == 10
+
+
+def test_it_knows_its_own_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(figures, "save_figure", lambda *_: [])
+    fake_run(tmp_path / "one", 0.5)
+    for _ in range(2):
+        assert plot(tmp_path) == 0
+        assert plot(tmp_path, "--out", tmp_path / "pictures") == 0
+    assert "left out" not in capsys.readouterr().out
+    for folder in ("figures", "pictures"):
+        assert plot(tmp_path / folder) == 2
+        assert capsys.readouterr() == (
+            "",
+            f"error: {tmp_path / folder} has figures in it, and no runs: "
+            f"give the folder of the runs, such as {tmp_path}.\n",
+        )
+
+
+def test_a_run_is_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_run(tmp_path / "one", 0.5)
+    assert plot(tmp_path / "one") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].strip() == "naive in gridworld, oversight 0.1, seed 0"
+    assert any("policy *" in line and "0.500" in line for line in lines)
+    assert lines[-2:] == [
+        f"2 files in {tmp_path / 'one' / 'figures'}:",
+        "  return_against_steps (.png, .svg)",
+    ]
+    assert plot(tmp_path / "one" / "figures") == 2
+    assert plot(tmp_path / "one", "--against", "naive") == 2
+    assert "is one run" in capsys.readouterr().err
 
 
 def test_it_compares_with_a_method_and_writes_where_it_is_told(

@@ -29,6 +29,7 @@ def test_a_summary_has_an_interval_around_the_mean_and_one_seed_has_none() -> No
     eight = summaries.summarise([0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 90.0, 90.0])
     assert eight.iqm == 2.5, "the mean of the middle half"
     assert four._replace(low=1, high=4).text(".1f") == "2.5 (1.0 to 4.0)"
+    assert summaries.summarise([2.0]).text(".1f") == "2.0"
     assert four._replace(low=1, high=4).text(".1f", bold=True) == "**2.5** (1.0 to 4.0)"
 
 
@@ -63,3 +64,10 @@ def test_worlds_stand_beside_each_other(tmp_path: Path) -> None:
     methods = {world: list(row) for world, row in table.items()}
     assert methods == {"gridworld": ["naive", HIDDEN], "lake": ["naive"]}
     assert list(summaries.by_world(every, "return", "policies", 0.3)) == ["gridworld"]
+
+
+def test_it_is_said_over_how_many_seeds() -> None:
+    assert summaries.over_seeds("mean", [1, 1]) == "one seed"
+    assert summaries.over_seeds("mean", [3, 3]) == "mean, 3 seeds"
+    assert summaries.over_seeds("mean", [2, 1, 3]) == "mean, 1 to 3 seeds; none for one seed"
+    assert summaries.over_seeds("mean", [2, 3], "pair") == "mean, 2 to 3 pairs"
