@@ -147,5 +147,7 @@ function twoParts(...parts) {
   return bar;
 }
 
+/** The shares in words; "nothing" is left out where it hardly ever happens. */
 const inWords = (names, shares) =>
-  names.map((name, k) => `${name === "none" ? "nothing" : name} ${percent(shares[k])}`).join(", ");
+  names.map((name, k) => [name, shares[k]]).filter(([name, share]) => name !== "none" || share >= 0.0005)
+    .map(([name, share]) => `${name === "none" ? "nothing" : name} ${percent(share)}`).join(", ");

@@ -72,7 +72,7 @@ function player(world, name) {
   const names = Object.keys(tally);
   const count = () => {
     const total = names.reduce((sum, outcome) => sum + tally[outcome], 0);
-    words.textContent = names.map((n) => `${n === "none" ? "nothing" : n} ${tally[n]}`).join(" · ");
+    words.textContent = names.filter((n) => n !== "none" || tally.none).map((n) => `${n === "none" ? "nothing" : n} ${tally[n]}`).join(" · ");
     bar.replaceChildren(shareBar(names, names.map((n) => tally[n] / Math.max(total, 1))));
   };
   self.begin = (start) => {
