@@ -1,4 +1,4 @@
-"""`report`: write a page that shows a run, or a folder of runs."""
+"""`report`: write a page that shows a run, a folder of runs, or a quarantine's dial."""
 
 from __future__ import annotations
 
@@ -24,10 +24,14 @@ def report(args: Sequence[str], prog: str = "report") -> int:
         wrong = "no folder was given" if folder is None else f"there is no folder {folder}"
         raise UserError(f"{wrong}: give a run, or a folder with runs in it.")
 
-    from routed_rl.pages import folder_page, run_page  # scipy takes a second
+    from routed_rl.pages import dial_page, folder_page, run_page  # scipy takes a second
     from routed_rl.training.run import load
 
-    is_run = (folder / "config.yaml").exists()
-    path = run_page.write(load(folder)) if is_run else folder_page.write(folder)
+    if (folder / "config.yaml").exists():
+        path = run_page.write(load(folder))
+    elif dial_page.files_in(folder):
+        path = dial_page.write(folder)
+    else:
+        path = folder_page.write(folder)
     print(f"Wrote {path}: open it in a browser.")
     return 0

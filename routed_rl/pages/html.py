@@ -12,6 +12,7 @@ ASSETS = Path(__file__).parent / "assets"
 RUN_SCRIPTS = ("data", "model", "board", "chart", "hero", "play", "proof", "run")
 """What a run's page needs, in order."""
 FOLDER_SCRIPTS = ("data", "chart", "folder")
+DIAL_SCRIPTS = ("data", "chart", "dial")
 # Nothing may be loaded from anywhere: what a page shows lies in it.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 

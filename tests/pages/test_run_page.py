@@ -169,3 +169,23 @@ def test_what_cannot_be_drawn_has_no_film(trained: Path) -> None:
         return env
 
     assert film.record(run_of.policies(), make_env, seed=5) == {}
+
+
+def test_a_folder_of_dials_has_their_curves(tmp_path: Path) -> None:
+    for seed, solved in enumerate((0.25, 0.75)):
+        dial = {"0.0": {"solved": solved, "seen": 0.0}, "1.0": {"solved": 0.5, "seen": 1.0}}
+        run_of = {"arm": "routed", "seed": seed, "dial": dial}
+        (tmp_path / f"routed-{seed}.json").write_text(json.dumps(run_of))
+    (tmp_path / "penalty-0.json").write_text(
+        json.dumps({"arm": "penalty", "seed": 0, "dial": {"1.0": {"solved": 1.0, "seen": 0.5}}})
+    )
+    (tmp_path / "notes.json").write_text("[1]")
+    assert main("routed-rl", ["report", str(tmp_path)]) == 0
+    arms = {row["arm"]: row for row in data_of(tmp_path / "report.html")["arms"]}
+    assert arms["routed"] == {
+        "arm": "routed",
+        "seeds": 2,
+        "scales": [0.0, 1.0],
+        "measures": {"seen": [0.0, 1.0], "solved": [0.5, 0.5]},
+    }
+    assert arms["penalty"]["scales"] == [1.0]

@@ -74,13 +74,14 @@ const padded = (low, high) => {
   return [low - room, high + room];
 };
 
-/** Curves over environment steps, with a line that can be moved: {node, mark(index)}. */
-function curves(steps, series, label) {
+/** Curves over steps or weights, with a line that can be moved: {node, mark(index)}. */
+function curves(steps, series, label, title = "environment steps") {
   const [width, height, left, bottom] = [WIDE, 260, 48, 222];
   const values = Object.values(series).flat().filter(Number.isFinite);
   const [low, high] = padded(Math.min(...values), Math.max(...values));
+  const first = Math.min(steps[0], 0);
   const last = steps[steps.length - 1] || 1;
-  const x = (step) => left + (step / last) * (width - left - 80);
+  const x = (step) => left + ((step - first) / (last - first)) * (width - left - 80);
   const y = (value) => bottom - ((value - low) / (high - low)) * (bottom - 12);
   const node = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: "chart" });
   for (const value of ticks(low, high)) {
@@ -88,15 +89,15 @@ function curves(steps, series, label) {
       svg("line", { x1: left, x2: x(last), y1: y(value), y2: y(value), class: "grid" }),
       svg("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" }, short(value)));
   }
-  for (const step of ticks(0, last, width < 500 ? 2 : 4)) {
-    node.append(svg("text", { x: x(step), y: bottom + 18, "text-anchor": "middle" }, whole(step)));
+  for (const step of ticks(first, last, width < 500 ? 2 : 4)) {
+    node.append(svg("text", { x: x(step), y: bottom + 18, "text-anchor": "middle" }, last > 10 ? whole(step) : short(step)));
   }
-  node.append(svg("text", { x: x(last / 2), y: height - 2, "text-anchor": "middle", class: "soft" }, "environment steps"));
+  node.append(svg("text", { x: x((first + last) / 2), y: height - 2, "text-anchor": "middle", class: "soft" }, title));
   const ends = [];
   Object.entries(series).forEach(([name, row], k) => {
     const known = row.map((value, i) => [steps[i], value]).filter(([, value]) => Number.isFinite(value));
     const points = known.map(([step, value]) => `${x(step)},${y(value)}`).join(" ");
-    const look = `curve line-${tone(name)} dash${tone(name) === "none" ? k % 3 : 0}`;
+    const look = `curve line-${tone(name)} dash${tone(name) === "none" ? k % 4 : 0}`;
     node.append(svg("polyline", { points, class: look }));
     ends.push({ name, y: y(known[known.length - 1][1]) });
   });

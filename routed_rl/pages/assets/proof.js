@@ -38,7 +38,7 @@ function learning() {
   const { env_steps: steps, returns: series } = DATA.curve;
   if (!steps.length) return [];
   const chart = curves(steps, series, "return of each policy over environment steps");
-  const slider = el("input", { type: "range", min: 0, max: steps.length - 1, value: steps.length - 1, id: "moment", "aria-label": "evaluation" });
+  const slider = el("input", { type: "range", min: 0, max: steps.length - 1, value: steps.length - 1, class: "scrubber", "aria-label": "evaluation" });
   const words = el("p", { "aria-live": "polite" });
   const boards = momentBoards();
   const show = () => {
