@@ -177,11 +177,13 @@ def _read_toml(path: Path) -> dict[str, Any]:
         UserError: unless it has the parts that it should have.
     """
     try:
-        plain = tomllib.loads(path.read_text())
+        plain = tomllib.loads(path.read_text("utf-8-sig"))  # some editors mark their files
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror}. Give a file such as sweeps/quick.toml."
         ) from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not in UTF-8: save it so.") from None
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path} is no toml file: {error}.") from None
     wrong = next(_faults(plain), "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -100,7 +101,7 @@ def assemble(
             description=_TRAIN.format(**listed, configs=configs),
         )
     except settings.UnknownFlagError as error:
-        raise _with_new_name(error) from None
+        raise _explained(error) from None
     return Setup(split(names, parsed), env, agent)
 
 
@@ -251,6 +252,21 @@ def _field_names(module: ModuleType) -> set[str]:
 def _listed(given: Any) -> Sequence[str]:
     """Return plug-ins as a yaml file may name them: several, one, or none."""
     return [given] if isinstance(given, str) else given or ()
+
+
+def _explained(error: settings.UnknownFlagError) -> UserError:
+    """Say what a flag is called now, where it belongs, or which one was meant."""
+    flag = error.flag.split("=")[0]
+    if flag in _OWN_FLAGS:
+        return UserError(f"{flag} belongs on the command line: no file of settings can hold it.")
+    # A flag without a dot is more like one of these than like any of an environment's or agent's.
+    near = difflib.get_close_matches(flag, _OWN_FLAGS, n=1, cutoff=0.7) if "." not in flag else []
+    if near:
+        return UserError(f"there is no flag {error.flag!r}. Did you mean {near[0]!r}?")
+    return _with_new_name(error)
+
+
+_OWN_FLAGS = [f"--{field.name.replace('_', '-')}" for field in fields(Wanted)]
 
 
 def _with_new_name(error: settings.UnknownFlagError) -> UserError:

@@ -11,6 +11,7 @@ import io
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,44 @@ import yaml
 from routed_rl.utils.errors import UserError, nearest
 
 Settings = TypeVar("Settings")
+
+
+def whole_number(text: str) -> int:
+    """Read a whole number as people write it: 1000000, 1_000_000, 1e6, or 2.0e+3 as yaml has it.
+
+    Raises:
+        ValueError: if it is none, or so large that nothing can have so many.
+    """
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal("nan")
+    if (
+        not value.is_finite()
+        or abs(value) >= 10**_MOST_DIGITS
+        or value != value.to_integral_value()
+    ):
+        raise ValueError(f"{text!r} is no whole number")
+    return int(value)
+
+
+_MOST_DIGITS = 19
+"""Seeds go up to 2 to the power of 63, and nothing goes further."""
+_READERS = tyro.constructors.ConstructorRegistry()
+
+
+@_READERS.primitive_rule
+def _read_whole_numbers(info: Any) -> Any:
+    """Let tyro read an int by `whole_number`."""
+    if info.type is not int:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT",
+        instance_from_str=lambda args: whole_number(args[0]),
+        is_instance=lambda given: isinstance(given, int),
+        str_from_instance=lambda given: [str(given)],
+    )
 
 
 class UnknownFlagError(UserError):
@@ -59,6 +98,7 @@ def parse(
                 prog=prog,
                 description=description,
                 return_unknown_args=True,
+                registry=_READERS,
                 config=(tyro.conf.HelptextFromCommentsOff,),  # ours are docstrings; a third faster
             )
     except SystemExit as error:
@@ -68,8 +108,25 @@ def parse(
             f"{_plainly(_first_sentence(boxed.getvalue()))} (See {prog} --help.)"
         ) from None
     if unknown:
+        _refuse_value_of_switch(list(args), unknown[0])
         raise UnknownFlagError(unknown[0], _flags(settings))
     return result
+
+
+def _refuse_value_of_switch(args: list[str], word: str) -> None:
+    """Raise UserError if a word is what somebody gave to a switch, which takes none."""
+    flag = args[args.index(word) - 1] if word in args else ""
+    if not flag.startswith("--") or word.lower() not in _YES_OR_NO:
+        return
+    part, _, name = flag.removeprefix("--").rpartition(".")
+    off = "--" + ".".join(filter(None, (part, f"no-{name.removeprefix('no-')}")))
+    raise UserError(
+        f"{flag} was given {word!r}, and a switch takes no value: "
+        f"write {off.replace('no-', '', 1)}, or {off} to switch it off."
+    )
+
+
+_YES_OR_NO = {"true", "false", "yes", "no", "on", "off", "0", "1"}
 
 
 def to_plain(settings: Any) -> Any:
@@ -137,7 +194,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: if there is no such file, or it is not a mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text("utf-8-sig"))  # some editors mark their files
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror}. Give an existing yaml file."

@@ -149,6 +149,14 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         sweep.read(tmp_path / "none.toml", None)
 
 
+def test_a_file_may_have_a_mark_at_its_beginning_but_must_be_utf8(toml: Path) -> None:
+    toml.write_bytes(b"\xef\xbb\xbf" + ONE.encode())
+    assert len(sweep.read(toml, toml.parent / "out")) == 1
+    toml.write_bytes(b"# caf\xe9\n" + ONE.encode())
+    with pytest.raises(UserError, match="is not in UTF-8: save it so"):
+        sweep.read(toml, toml.parent / "out")
+
+
 def test_two_runs_of_one_name_are_told_but_one_that_is_named_twice_is_one(toml: Path) -> None:
     grid = '[[grid]]\n"env.blur" = 0.5\n'
     assert len(read(toml, grid + grid)) == 1

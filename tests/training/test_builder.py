@@ -270,3 +270,24 @@ def test_what_the_current_folder_has_is_found_in_another(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert builder.reopen(tmp_path).config == config
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--agnet", "naive"), "Did you mean '--agent'"),
+        (("--rundir", "x"), "Did you mean '--run-dir'"),
+        (("--sed", "1"), "Did you mean '--seed'"),
+        (("--agent.gat",), "Did you mean '--agent.gate'"),
+    ],
+)
+def test_the_flag_that_was_meant_is_any_of_the_commands(flags: tuple[str, ...], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        builder.build(flags)
+
+
+@pytest.mark.parametrize("name", ["run_dir", "resume", "list"])
+def test_a_file_says_nothing_of_where_a_run_goes(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.yaml").write_text(f"{name}: x\n")
+    with pytest.raises(UserError, match=f"--{name.replace('_', '-')} belongs on the command line"):
+        builder.build(("--config", str(tmp_path / "a.yaml")))

@@ -70,9 +70,13 @@ def test_flat_settings_have_dots_in_their_names() -> None:
     [
         (["--stepps", "3"], "no flag '--stepps'. Did you mean '--steps'"),
         (["--world.oversigt", "3"], "no flag '--world.oversigt'. Did you mean '--world.oversight'"),
-        (["--steps", "many"], "^cannot read --steps many: give values"),
+        (["--steps", "many"], "^--steps: 'many' is no whole number"),
         (["--world.oversight", "1.5"], "oversight is 1.5: give a probability"),
         (["--mode", "z"], "'z'.*'--mode'"),
+        (["--steps", "2.5"], "'2.5' is no whole number"),
+        (["--gate", "False"], "takes no value: write --gate, or --no-gate to switch it off"),
+        (["--no-gate", "no"], "takes no value: write --gate, or --no-gate to switch it off"),
+        (["3"], "no flag '3'"),
         (["--steps"], "--steps"),
     ],
 )
@@ -80,6 +84,21 @@ def test_what_is_wrong_is_one_line(flags: list[str], words: str) -> None:
     with pytest.raises(UserError, match=words) as caught:
         parse(*flags)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1000", 1000), ("1_000", 1000), ("1e3", 1000), ("2.0e+3", 2000), ("-7", -7), ("5.0", 5)],
+)
+def test_whole_numbers_are_read_as_people_write_them(text: str, number: int) -> None:
+    assert settings.whole_number(text) == number
+    assert parse("--steps", text).steps == number
+
+
+@pytest.mark.parametrize("text", ["2.5", "1e-3", "nan", "inf", "1e400", "1e999999999", "", "0x10"])
+def test_what_is_no_whole_number_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no whole number"):
+        settings.whole_number(text)
 
 
 @pytest.mark.parametrize("content", ["just text", "a: [1", "", "\x00"])
