@@ -57,7 +57,7 @@ def _resume(folder: Path, wanted: Wanted, flags: Sequence[str]) -> int:
 
 def _train(run: Run, *, resume: bool) -> int:
     """Train, and print what came out."""
-    from routed_rl.cli.summary import print_rare_outcomes, print_run
+    from routed_rl.cli.summary import print_run, print_what_is_missing
 
     stopped_by = run.train(resume=resume)
     folder = run.folder
@@ -68,12 +68,12 @@ def _train(run: Run, *, resume: bool) -> int:
     if ranks.index():
         return 0
     result = run.result
-    print_run(run, result["policies"], result["references"])
+    print_run(run, result["policies"], result["references"], elsewhere="result.json")
     print(
         f"{result['env_steps']:,} steps in {result['train_seconds']:.1f} s of training, "
         f"{result['labelled_episodes']:,} labels."
     )
-    print_rare_outcomes(result)
+    print_what_is_missing(result)
     print(f"Saved in {folder}")
     print(f"Curves: tensorboard --logdir {folder.parent}")
     print(f"More: python evaluate.py {folder} --help")
