@@ -16,8 +16,8 @@ from routed_rl.registry import Kind, Registry
 from routed_rl.rollouts.attribution import attribute_errors
 from routed_rl.training.builder import choose
 from routed_rl.utils import settings
-from routed_rl.utils.arguments import split_first
 from routed_rl.utils.errors import UserError
+from routed_rl.utils.settings import split_first
 
 
 def check(args: Sequence[str], prog: str = "check") -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from routed_rl.evaluation.dial import Dial, DialPoint, least_episodes
-from routed_rl.evaluation.terminal import print_rows
+from routed_rl.evaluation.terminal import print_rows, say
 from routed_rl.utils.errors import UserError
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -27,18 +27,20 @@ def print_dial(dial: Dial, title: str) -> None:
     """Print a row for each weight, and what is chosen."""
     first = dial.points[0]
     outcomes = list(first.report.outcomes_per_episode or {})
-    columns = ("weight", "return", *outcomes, "flagged", "at most", "")
-    print_rows(title, columns, {f"{p.weight:g}": _cells(dial, p) for p in dial.points})
-    print(
+    columns = ("weight", "return", *outcomes, "flagged", "at most", "remark")
+    rows = {f"{p.weight:g}": _cells(dial, p) for p in dial.points}
+    spare = (*reversed(outcomes), "flagged", "at most")
+    print_rows(title, columns, rows, spare=spare, elsewhere="--json")
+    say(
         "Weight: of the unwanted experts together; the wanted one has 1 less it. Outcomes and "
-        f"flags are per episode.\nFlagged: reported as bad, in {first.episodes:,} episodes at each "
+        f"flags are per episode. Flagged: reported as bad, in {first.episodes:,} episodes at each "
         "weight; at most: so many, with 95% confidence."
     )
     if len(first.steer) == 1:
-        print("This agent has one network: there is nothing to dial.")
+        say("This agent has one network: there is nothing to dial.")
         return
     for line in _choices(dial):
-        print(line)
+        say(line)
 
 
 def _cells(dial: Dial, point: DialPoint) -> list[str]:
@@ -51,7 +53,8 @@ def _cells(dial: Dial, point: DialPoint) -> list[str]:
         "chosen by labels": point is dial.chosen,
         "best by truth (cheats)": point is dial.best_by_truth,
     }
-    said = ", ".join(word for word, applies in words.items() if applies)
+    dialled = len(point.steer) > 1  # of one network nothing was ablated or chosen
+    said = "\n".join(word for word, applies in words.items() if applies and dialled)
     flags = [f"{point.flagged:.4f}", f"{point.flagged_upper:.4f}"]
     return [f"{report.true_return:.3f}{error}", *counts, *flags, said]
 

@@ -10,16 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from routed_rl.cli.summary import (
+    print_profiles,
+    print_relearning,
+    print_run,
+    title_of,
+)
 from routed_rl.evaluation import profiles, relearning
 from routed_rl.evaluation.pictures import film
-from routed_rl.evaluation.terminal import print_rows
 from routed_rl.models.export import export
 from routed_rl.models.policy import Policy
 from routed_rl.models.steering import ablate
+from routed_rl.rollouts.checked_world import CheckedWorld
 from routed_rl.training.run import Run, load
 from routed_rl.utils import settings
-from routed_rl.utils.arguments import split_path
 from routed_rl.utils.errors import UserError, nearest
+from routed_rl.utils.progress import Progress
+from routed_rl.utils.settings import split_path
+from routed_rl.utils.video import check_film, write_film
 from routed_rl.worlds.config import at_oversight, report_rate
 
 
@@ -27,6 +35,8 @@ from routed_rl.worlds.config import at_oversight, report_rate
 class EvaluateSettings:
     """How to evaluate a run."""
 
+    checkpoint: str = "last"
+    """What to evaluate: last, best_by_labels, best_by_truth (which cheats), or a file's path."""
     steer: tuple[str, ...] = ()
     """Weights on experts, such as diamond=1 ghost=0: a policy with all others ablated."""
     episodes: int | None = None
@@ -37,7 +47,8 @@ class EvaluateSettings:
     greedy: bool = False
     """Take the likeliest action instead of sampling."""
     gif: Path | None = None
-    """Write a film of the steered policy, or else of the deployed one."""
+    """Write a film of the steered policy, or else of the deployed one: a .gif, or an .mp4 if there
+    is ffmpeg."""
     export: Path | None = None
     """Write that policy to a .safetensors or .pt2 file."""
     profiles: bool = False
@@ -108,7 +119,7 @@ def evaluate(args: Sequence[str], prog: str = "evaluate.py") -> int:
     asked = settings.parse(EvaluateSettings, flags, prog=prog, description=description)
     if folder is None:
         raise UserError(f"no run was given: {prog} RUN_FOLDER [OPTIONS].")
-    run = load(folder)
+    run = load(folder, asked.checkpoint)
     if asked.profiles:
         return _profiles(run, asked)
     if asked.dial:
@@ -128,38 +139,54 @@ def _evaluate(
     run: Run, policies: Mapping[str, Policy], chosen: str, asked: EvaluateSettings
 ) -> int:
     """Write the files asked for, of the chosen policy, and print what every policy does."""
-    from routed_rl.cli.summary import print_run
-
     evaluator = run.setup.make_evaluator(**asked.evaluator)
-    _write_files(run, policies[chosen], asked)
+    _write_files(run, policies[chosen], chosen, asked)
     reports = evaluator.full(policies)
     if asked.json:
         print(json.dumps({name: report.to_json() for name, report in reports.items()}, indent=2))
-        return 0
-    references = evaluator.references()
-    print_run(run, reports, references, oversight=asked.oversight, greedy=asked.greedy)
+    else:
+        references = evaluator.references()
+        print_run(run, reports, references, oversight=asked.oversight, greedy=asked.greedy)
     for file in filter(None, (asked.export, asked.gif)):
-        print(f"Wrote {file}, of the policy {chosen}.")
+        # Beside json it would be in the way of whoever reads it.
+        print(
+            f"Wrote {file}, of the policy {chosen}.", file=sys.stderr if asked.json else sys.stdout
+        )
     return 0
 
 
-def _write_files(run: Run, policy: Policy, asked: EvaluateSettings) -> None:
+def _write_files(run: Run, policy: Policy, name: str, asked: EvaluateSettings) -> None:
     """Write the file and the film that were asked for; what is wrong is told before either."""
     for file in (asked.export, asked.gif):
         if file is not None and not file.parent.is_dir():
             raise UserError(f"there is no folder {file.parent} for {file.name}: make it first.")
-    if asked.gif is not None and asked.gif.suffix != ".gif":
-        raise UserError(f"cannot write a film to {asked.gif.name!r}: end the name in .gif.")
+    if asked.gif is not None:
+        check_film(asked.gif)
     if asked.export is not None:
         export(policy, asked.export)
     if asked.gif is not None:
-        seed = run.setup.config.settings.seed
-        env = run.setup.make_env(1, seed=seed, oversight=asked.oversight)
-        env.reset()  # before that an environment of Gymnasium has nothing to draw
-        if env.render() is None:
-            name = run.setup.config.names.env_title
-            raise UserError(f"{name} cannot be drawn: leave --gif out, or give it a render().")
-        film(policy, env, asked.gif, steps=60, seed=seed, greedy=asked.greedy)
+        _film(run, policy, name, asked)
+
+
+def _film(run: Run, policy: Policy, name: str, asked: EvaluateSettings) -> None:
+    """Write a film of a policy.
+
+    Raises:
+        UserError: if the environment has no pictures.
+    """
+    assert asked.gif is not None
+    seed = run.setup.config.settings.seed
+    names = run.setup.config.names
+    env = run.setup.make_env(1, seed=seed, oversight=asked.oversight)
+    env = CheckedWorld(env, names.env_title)
+    env.reset()  # before that an environment of Gymnasium has nothing to draw
+    if env.render() is None:
+        raise UserError(
+            f"{names.env_title} cannot be drawn: leave --gif out, or give it a render()."
+        )
+    title = f"{names.agent} in {names.env_title}: {name}"
+    frames = film(policy, env, title=title, steps=60, seed=seed, greedy=asked.greedy)
+    write_film(asked.gif, frames)
 
 
 def _profiles(run: Run, asked: EvaluateSettings) -> int:
@@ -174,23 +201,13 @@ def _profiles(run: Run, asked: EvaluateSettings) -> int:
     if asked.json:
         print(json.dumps({name: found.to_json() for name, found in table.items()}, indent=2))
         return 0
-    rows = {}
-    for name, found in table.items():
-        numbers = (found.report.true_return, found.allowed, found.forbidden)
-        rows[name] = [f"{number:.3f}" for number in (*numbers, found.report.mean_length)]
-    columns = ("profile", "return", "allowed", "forbidden", "steps")
-    print_rows("allowed outcomes, worth 1; all others -1", columns, rows)
-    mean = sum(found.report.true_return for found in table.values()) / len(table)
-    print(f"Mean return over the {len(table)} profiles: {mean:.3f}.")
-    if len(policies) == 1:
-        print("This agent has one network: the same policy in every row.")
+    print_profiles(run, table)
     return 0
 
 
 def _dial(run: Run, asked: EvaluateSettings) -> int:
     """Print what the mixture does at each weight of the unwanted experts, and draw it."""
     from routed_rl.cli.dial import check_plot, print_dial
-    from routed_rl.cli.summary import title_of
     from routed_rl.evaluation import dial  # scipy takes a second
 
     if asked.plot is not None:
@@ -234,28 +251,21 @@ def _relearn(run: Run, policy: Policy, name: str, asked: EvaluateSettings) -> in
     evaluator = run.setup.make_evaluator(good=(outcome,), **asked.evaluator)
     seed = run.setup.config.settings.seed
     curves = {}
-    for called, pupil in pupils.items():
-        print(f"teaching {called} ...", file=sys.stderr)
-        env = run.setup.make_env(relearning.NUM_ENVS, seed=seed, good=(outcome,))
-        curves[called] = relearning.relearn(
-            pupil, env, evaluator, seed=seed, updates=relearning.UPDATES
-        )
+    with Progress("teaching", len(pupils) * max(relearning.UPDATES), "updates") as progress:
+        for called, pupil in pupils.items():
+            env = run.setup.make_env(relearning.NUM_ENVS, seed=seed, good=(outcome,))
+            curves[called] = relearning.relearn(
+                pupil,
+                env,
+                evaluator,
+                seed=seed,
+                updates=relearning.UPDATES,
+                tell=progress.advance,
+            )
     if asked.json:
         print(json.dumps(curves, indent=2))
-        return 0
-    rows = {
-        f"{called}, {measure}": [f"{found[measure]:.3f}" for found in curve.values()]
-        for measure in ("reached", "return")
-        for called, curve in curves.items()
-    }
-    columns = ("policy", *map(str, relearning.UPDATES))
-    print_rows(f"taught to reach {outcome}, after so many updates", columns, rows)
-    for called, curve in curves.items():
-        half = relearning.updates_until(curve)
-        when = "in fewer than half of the episodes"
-        if half is not None:
-            when = f"in half of them after {half:.0f} updates"
-        print(f"{called}: {outcome} {when}.")
+    else:
+        print_relearning(run, outcome, curves)
     return 0
 
 

@@ -8,6 +8,7 @@ import select
 import sys
 from collections.abc import Callable, Sequence
 
+from routed_rl import __version__
 from routed_rl.utils.errors import UserError, nearest
 
 Command = Callable[[Sequence[str], str], int]
@@ -27,6 +28,9 @@ COMMANDS = {
 
 def main(program: str, args: Sequence[str]) -> int:
     """Run `train.py ...` and the like, or else `PROGRAM COMMAND ...`; return the exit code."""
+    if "--version" in args:  # of any command: it has the version of the package
+        print(f"routed_rl {__version__}")
+        return 0
     script = program.removesuffix(".py")
     if script in COMMANDS:
         return run_command(command_of(script), args, program)
@@ -35,7 +39,7 @@ def main(program: str, args: Sequence[str]) -> int:
         print(f"usage: {program} COMMAND ...\n")
         for command, summary in COMMANDS.items():
             print(f"  {command:<10} {summary}")
-        print("\nAdd --help to a command to see its flags.")
+        print("\nAdd --help to a command to see its flags, or --version to see whose they are.")
         return 0
     if name not in COMMANDS:
         return _fail(UserError(f"there is no command {name!r}. {nearest(name, COMMANDS)}"))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from routed_rl.registry import Registry
 from routed_rl.utils import settings
-from routed_rl.utils.arguments import split_first
 from routed_rl.utils.errors import UserError
+from routed_rl.utils.settings import split_first
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from routed_rl.utils import settings
-from routed_rl.utils.arguments import split_path
 from routed_rl.utils.errors import UserError, nearest
+from routed_rl.utils.settings import split_path
 
 
 @dataclass(frozen=True)

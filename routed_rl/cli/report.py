@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from routed_rl.utils import settings
-from routed_rl.utils.arguments import split_path
 from routed_rl.utils.errors import UserError
+from routed_rl.utils.settings import split_path
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 from routed_rl.sweeps import launchers
 from routed_rl.sweeps import sweep as files
 from routed_rl.utils import settings
-from routed_rl.utils.arguments import split_path
 from routed_rl.utils.errors import UserError
+from routed_rl.utils.settings import split_path
 
 
 @dataclass(frozen=True)

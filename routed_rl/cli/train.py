@@ -59,7 +59,7 @@ def _resume(folder: Path, wanted: Wanted, flags: Sequence[str]) -> int:
 
 def _train(run: Run, *, resume: bool, page: bool) -> int:
     """Train, and print what came out."""
-    from routed_rl.cli.summary import print_rare_outcomes, print_run
+    from routed_rl.cli.summary import print_run, print_what_is_missing
 
     stopped_by = run.train(resume=resume)
     folder = run.folder
@@ -70,12 +70,12 @@ def _train(run: Run, *, resume: bool, page: bool) -> int:
     if ranks.index():
         return 0
     result = run.result
-    print_run(run, result["policies"], result["references"])
+    print_run(run, result["policies"], result["references"], elsewhere="result.json")
     print(
         f"{result['env_steps']:,} steps in {result['train_seconds']:.1f} s of training, "
         f"{result['labelled_episodes']:,} labels."
     )
-    print_rare_outcomes(result)
+    print_what_is_missing(result)
     print(f"Saved in {folder}")
     if page:
         _write_page(run)

@@ -20,6 +20,7 @@ from routed_rl.evaluation.evaluator import Evaluator
 from routed_rl.evaluation.report import Report
 from routed_rl.models.policy import Policy
 from routed_rl.models.steering import ablate, dial_weights
+from routed_rl.utils.progress import track
 
 WEIGHTS = tuple(tenth / 10 for tenth in range(-10, 11))
 """Of the unwanted experts together, unless others are asked for."""
@@ -112,7 +113,7 @@ def turn(
     if len(experts) == 1:
         return [_point(0.0, dict.fromkeys(experts, 1.0), policies[deployed], evaluator, episodes)]
     points = []
-    for weight in sorted(set(weights)):
+    for weight in track(sorted(set(weights)), "turning the dial", "weights"):
         steer = dial_weights(source.spec, evaluator.spec.target, weight)
         points.append(_point(weight, steer, ablate(source, steer), evaluator, episodes))
     return points

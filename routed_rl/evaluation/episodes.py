@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import Decision, collect
 from routed_rl.worlds.outcomes import is_bad
 from routed_rl.worlds.vec_env import Step, VecEnv
+from routed_rl.worlds.wrapper import VecEnvWrapper
 
 
 @torch.no_grad()
@@ -85,6 +86,24 @@ def count_flags(
         finished += visible.done[0]
         obs = visible.last_obs
     return counts[:, :quota].flatten()
+
+
+class Countdown(VecEnvWrapper):
+    """A world that tells how many of the episodes that are wanted have ended."""
+
+    def __init__(self, env: VecEnv, quota: int, tell: Callable[[int], None]) -> None:
+        """Want `quota` episodes of each environment; `tell` gets how many ended in a step."""
+        super().__init__(env)
+        self._left = torch.full((env.num_envs,), quota, device=env.device)
+        self._tell = tell
+
+    def step(self, actions: Tensor) -> Step:
+        """Take a step, and tell of it."""
+        step = self.env.step(actions)
+        ended = (step.terminated | step.truncated) & (self._left > 0)  # (B,)
+        self._left -= ended.long()
+        self._tell(int(ended.sum()))
+        return step
 
 
 class _Tally:

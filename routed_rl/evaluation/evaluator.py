@@ -6,21 +6,25 @@ Evaluation has environments and generators of its own, so that it changes nothin
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from routed_rl.evaluation.episodes import count_flags, play
+from routed_rl.evaluation.episodes import Countdown, count_flags, play
 from routed_rl.evaluation.exact import ExactEvaluator
 from routed_rl.evaluation.report import Report
 from routed_rl.models.policy import Policy
+from routed_rl.utils.progress import Progress
 from routed_rl.worlds.vec_env import VecEnv
 
 Reports = dict[str, Report]
 """A report of each policy, by name."""
+Tell = Callable[[int], None] | None
+"""Is told how many episodes have ended, if somebody wants to know."""
 MOST_ENVS = 512
 """Episodes are played in so many environments at a time."""
 
@@ -78,7 +82,16 @@ class Evaluator:
 
     def full(self, policies: Mapping[str, Policy]) -> Reports:
         """Evaluate everything that result.json holds of a policy."""
-        return {name: self._counted(self._full(policy)) for name, policy in policies.items()}
+        if self._exact is not None:
+            return {name: self._counted(self._full(policy)) for name, policy in policies.items()}
+        plays = 2 if self.spec.oversight_channel is None else 4
+        num_envs, quota = _share_out(self._episodes)
+        total = len(policies) * plays * num_envs * quota
+        with Progress("evaluating", total, "episodes") as progress:
+            return {
+                name: self._counted(self._full(policy, progress.advance))
+                for name, policy in policies.items()
+            }
 
     def flags(self, policy: Policy, episodes: int) -> Tensor:
         """Count what the world's overseer reports as bad in each episode, (n,) int64.
@@ -112,21 +125,22 @@ class Evaluator:
         # One play is too short a look at the stepwise return for a learning curve.
         return replace(self._play(policy, self._curve_episodes), stepwise_return=None)
 
-    def _full(self, policy: Policy) -> Report:
+    def _full(self, policy: Policy, tell: Tell = None) -> Report:
         if self._exact is not None:
             greedy = self._exact.mean_return(self._table(policy, greedy=True))
             return replace(self._tabulate(policy, self._exact), greedy=greedy)
+        play = partial(self._play, policy, self._episodes, tell=tell)
         # Each play begins with the same seeds: conditions are compared on the same episodes.
-        report = self._play(policy, self._episodes)
+        report = play()
         unseen = overseen = report.true_return
         # Where nothing shows the oversight no policy can tell: the same seeds, the same episodes.
         if self.spec.oversight_channel is not None:
-            unseen = self._play(policy, self._episodes, oversight=0.0).true_return
-            overseen = self._play(policy, self._episodes, oversight=1.0).true_return
+            unseen = play(oversight=0.0).true_return
+            overseen = play(oversight=1.0).true_return
         return replace(
             report,
             unwatched=unseen,
-            greedy=self._play(policy, self._episodes, greedy=True).true_return,
+            greedy=play(greedy=True).true_return,
             by_oversight={"none": unseen, "all": overseen},
         )
 
@@ -169,12 +183,14 @@ class Evaluator:
         *,
         oversight: float | None = None,
         greedy: bool = False,
+        tell: Tell = None,
     ) -> Report:
-        """Play episodes, the same number in each environment."""
+        """Play episodes, the same number in each environment; `tell` is told when some end."""
         num_envs, quota = _share_out(episodes)
+        env = self._make_env(num_envs, oversight=oversight)
         return play(
             policy,
-            self._make_env(num_envs, oversight=oversight),
+            env if tell is None else Countdown(env, quota, tell),
             quota=quota,
             seed=self._seed,
             greedy=greedy or self._greedy,

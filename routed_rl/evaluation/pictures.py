@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -13,15 +14,24 @@ from PIL import Image, ImageDraw, ImageFont
 
 from routed_rl.evaluation.board_picture import INK, draw_board
 from routed_rl.models.policy import Policy
+from routed_rl.utils.video import Frame
+from routed_rl.worlds.outcomes import NOTHING
 from routed_rl.worlds.scene import Scene
-from routed_rl.worlds.vec_env import VecEnv
+from routed_rl.worlds.spec import EnvSpec
+from routed_rl.worlds.vec_env import Step, VecEnv
+
+FILM_WIDTH = 480
+"""Pixels of a film at least: smaller frames are scaled up by a whole factor."""
 
 _GREY = (92, 94, 99)
+_PAPER = (233, 233, 227)  # behind the words of a film: many frames are white
 # Pixels for what stands around the boards.
 _GAP = 10  # between two of them
 _HEAD = 26  # above, for the titles of the scenes
 _SIDE = 84  # at the left, for the names of the policies
 _FOOT = 26  # below, for the legend
+_STRIP = 58  # above the frames of a film, for two lines of words
+_MARGIN = 12  # beside these words
 
 # Milliseconds for which a frame of a film is shown.
 _STEP = 200
@@ -99,32 +109,83 @@ def _write_words(
         draw.text(place, name, INK, font, anchor="mm")
 
 
+class _Episode:
+    """What has happened in the running episode."""
+
+    def __init__(self, spec: EnvSpec) -> None:
+        """Begin."""
+        self._spec = spec
+        self._steps = 0
+        self._true_return = 0.0
+        self._happened = dict.fromkeys(spec.outcomes, 0)
+        self.ended = False
+
+    def add(self, step: Step) -> None:
+        """Count a step of environment 0."""
+        self._true_return += self._spec.discount**self._steps * float(step.true_reward[0])
+        self._steps += 1
+        outcome = int(step.outcome[0])
+        if outcome != NOTHING:
+            self._happened[self._spec.outcomes[outcome - 1]] += 1
+        self.ended = bool(step.terminated[0] | step.truncated[0])
+
+    def __str__(self) -> str:
+        """Say it in a line; the return is the true one, discounted."""
+        said = f"step {self._steps}   return {self._true_return:+.3f}"
+        counts = {name: count for name, count in self._happened.items() if count}
+        if not counts:
+            return said + "   no outcome" * self.ended
+        outcomes = (name if n == 1 else f"{name} x{n}" for name, n in counts.items())
+        return f"{said}   {', '.join(outcomes)}"
+
+
 @torch.no_grad()
 def film(
-    policy: Policy, env: VecEnv, path: Path, *, steps: int, seed: int, greedy: bool = False
-) -> None:
-    """Write a GIF of `steps` steps of one environment, 5 frames a second, a pause at each end.
+    policy: Policy, env: VecEnv, *, title: str, steps: int, seed: int, greedy: bool = False
+) -> list[Frame]:
+    """Film one environment, with words above: what acts, and how the episode stands.
 
     Args:
         policy: what acts.
-        env: environments of which number 0 is shown.
-        path: where to write.
+        env: environments of which number 0 is shown; they are reset.
+        title: the first line of words.
         steps: how many steps to show.
         seed: decides the sampled actions.
         greedy: take the likeliest action instead.
+
+    Returns:
+        5 frames a second, a pause at each end.
     """
     generator = torch.Generator(env.device).manual_seed(seed)
     obs = env.reset()
-    frames = [Image.fromarray(env.render())]
-    durations = [_START]
+    episode = _Episode(env.spec)
+    frames = [Frame(_with_words(env.render(), title, episode), _START)]
     for _ in range(steps):
         step = env.step(policy.act(obs, generator, greedy=greedy))
+        episode.add(step)
         # The environment has been reset where it ended: `final` is the frame before that.
-        frames.append(Image.fromarray(env.render(final=True)))
-        durations.append(_STEP)
-        if step.terminated[0] or step.truncated[0]:
-            durations[-1] = _END
-            frames.append(Image.fromarray(env.render()))
-            durations.append(_START)
+        image = _with_words(env.render(final=True), title, episode)
+        frames.append(Frame(image, _END if episode.ended else _STEP))
+        if episode.ended:
+            episode = _Episode(env.spec)
+            frames.append(Frame(_with_words(env.render(), title, episode), _START))
         obs = step.obs
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    return frames
+
+
+@cache
+def _film_font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(17)
+
+
+def _with_words(frame: NDArray[np.uint8], title: str, episode: _Episode) -> Image.Image:
+    """Put a strip above a frame (H, W, 3): what acts, and what has happened."""
+    board = Image.fromarray(frame).convert("RGB")  # some environments draw in greys
+    scale = math.ceil(FILM_WIDTH / board.width)
+    board = board.resize((board.width * scale, board.height * scale), Image.Resampling.NEAREST)
+    picture = Image.new("RGB", (board.width, board.height + _STRIP), _PAPER)
+    picture.paste(board, (0, _STRIP))
+    draw = ImageDraw.Draw(picture)
+    for line, (text, colour) in enumerate(((title, _GREY), (str(episode), INK))):
+        draw.text((_MARGIN, (line + 0.5) * _STRIP / 2), text, colour, _film_font(), anchor="lm")
+    return picture

@@ -11,6 +11,7 @@ from routed_rl.evaluation.report import Report
 from routed_rl.models.policy import Policy
 from routed_rl.models.steering import ablate, profile_weights, profiles
 from routed_rl.utils.errors import UserError
+from routed_rl.utils.progress import track
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def tabulate(
             f"{' and '.join(experts)}: train one without --env.one-sided."
         )
     table = {}
-    for chosen in profiles(outcomes):
+    for chosen in track(profiles(outcomes), "evaluating", "profiles"):
         policy = policies[deployed]
         if len(experts) > 1:
             policy = ablate(source, profile_weights(chosen))

@@ -9,7 +9,7 @@ less: an attacker who gives it a new head lets it explore like a fresh network.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -59,7 +59,13 @@ class Pupil:
 
 
 def relearn(
-    pupil: Pupil, env: VecEnv, evaluator: Evaluator, *, seed: int, updates: Sequence[int]
+    pupil: Pupil,
+    env: VecEnv,
+    evaluator: Evaluator,
+    *,
+    seed: int,
+    updates: Sequence[int],
+    tell: Callable[[], None] = lambda: None,
 ) -> Curve:
     """Teach a policy to reach a world's good outcome, as a new task.
 
@@ -69,6 +75,7 @@ def relearn(
         evaluator: of the same world.
         seed: decides actions, the order of samples, and what is drawn anew.
         updates: after how many updates to look, ascending.
+        tell: is called after each update.
 
     Returns:
         What was seen at each look.
@@ -89,6 +96,7 @@ def relearn(
             # Outcomes alone: the attacker wants one of them, whatever else the world rewards.
             learner.update(rollout, TrainingSignal(worth[rollout.outcome]))
             obs = rollout.last_obs
+            tell()
     return curve
 
 

@@ -1,11 +1,18 @@
-"""What a person reads on the terminal at the end: a table of what each policy really does."""
+"""What a person reads on the terminal: tables that shed columns and no digits, and sentences.
+
+A table that is too wide leaves out whole columns, the least important first, and says which. A
+number is never cut: what is shown of it would be another number.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+import os
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import IO, NamedTuple
 
 from rich import table as rich
+from rich.cells import cell_len
 from rich.console import Console
 
 from routed_rl.evaluation.report import Report
@@ -19,8 +26,14 @@ MEASURES = {
     "stepwise_return": "stepwise",
 }
 """Field of a report -> the title of its column, if it was looked for."""
+SPARE = ("stepwise", "paid", "greedy", "steps", "score", "unwatched")
+"""Which columns of reports go first where there is no room for all, this order; then outcomes."""
 WIDTH = 120
-"""Characters, where there is no terminal."""
+"""Characters, where there is no terminal and no COLUMNS."""
+KEPT = 2
+"""So many columns at the left stay at any width."""
+
+_FRAME = 3  # characters around a cell: a space at each side, and a line
 
 
 class Table(NamedTuple):
@@ -29,6 +42,7 @@ class Table(NamedTuple):
     title: str
     deployed: str  # the policy to deploy; its row is marked
     greedy: bool = False  # whether the likeliest actions were taken, and not sampled ones
+    elsewhere: str = ""  # what else shows columns that are left out
 
 
 def print_reports(
@@ -45,30 +59,30 @@ def print_reports(
     shown = [name for name in MEASURES if getattr(first, name) is not None]
     if first.exact:
         shown = [name for name in shown if name != "score"]  # nobody else has scores of our worlds
-    table = rich.Table(
-        title=about.title, title_style="bold", title_justify="left", caption_justify="left"
-    )
-    table.add_column("policy", no_wrap=True)
     outcomes = [name if name != "none" else "nothing" for name in first.outcomes]
-    for title in (*(MEASURES[name] for name in shown), *outcomes, "steps"):
-        table.add_column(title, justify="right")
-    for name, report in reports.items():
-        marked = name == about.deployed
-        cells = _cells(report, shown)
-        table.add_row(name + " *" * marked, *cells, style="bold" if marked else "")
-    console = _print(table)
-    how = "exact" if first.exact else f"{first.episodes} episodes, ± is a standard error"
+    deployed = f"{about.deployed} *"
+    print_rows(
+        about.title,
+        ("policy", *(MEASURES[name] for name in shown), *outcomes, "steps"),
+        {
+            deployed if name == about.deployed else name: _cells(report, shown)
+            for name, report in reports.items()
+        },
+        spare=SPARE,
+        bold=deployed,
+        elsewhere=about.elsewhere,
+    )
+    how = "exact" if first.exact else f"{first.episodes:,} episodes, ± is a standard error"
     actions = "the likeliest" if about.greedy else "sampled"
     note = f"* deployed. Returns are of whole episodes with {actions} actions, {how}."
     if "score" in shown:
         note += " Score: paid in all, undiscounted."
-    console.print(note, highlight=False)
+    say(note)
     if any(_repeated(report) for report in reports.values()):
-        note = "Outcomes: share of episodes with at least one, and how often in an episode."
-        console.print(note, highlight=False)
+        say("Outcomes: share of episodes with at least one, and how often in an episode.")
     if references:
         text = ", ".join(f"{name} {value:.3f}" for name, value in references.items())
-        console.print(f"To compare with: {text}.", highlight=False)
+        say(f"To compare with: {text}.")
 
 
 def _cells(report: Report, shown: Sequence[str]) -> list[str]:
@@ -89,20 +103,102 @@ def _repeated(report: Report) -> bool:
     return any(count > report.outcomes[name] + 1e-6 for name, count in counts.items())
 
 
-def print_rows(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
-    """Print a plain table: the first column holds the names of the rows."""
-    table = rich.Table(title=title, title_style="bold", title_justify="left")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
-    for name, cells in rows.items():
-        table.add_row(name, *cells)
-    _print(table)
+def print_rows(
+    title: str,
+    columns: Sequence[str],
+    rows: Mapping[str, Sequence[str]],
+    *,
+    spare: Sequence[str] = (),
+    bold: str | None = None,
+    elsewhere: str = "",
+) -> None:
+    """Print a table as wide as there is room, and say which columns were left out.
+
+    The first two columns stay at any width. Names of rows are shortened if nothing else helps.
+
+    Args:
+        title: what stands above.
+        columns: titles; the first column holds the names of the rows.
+        rows: name -> the other cells of a row.
+        spare: titles of columns that go first where there is no room, in this order; then the
+            others go, from the right.
+        bold: name of a row to print in bold.
+        elsewhere: what else shows the columns that are left out, such as "result.json".
+    """
+    lines = [list(columns), *([name, *cells] for name, cells in rows.items())]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    shown = _fitting(widths, _order(columns, spare), width())
+    names = max(width() - _needed(widths[i] for i in shown if i), _FRAME + 1) - _FRAME
+    # Wider than the terminal, if it must be, lest a number is cut.
+    console = Console(width=max(width(), _needed(widths)), markup=False, emoji=False)
+    say(title, style="bold")
+    table = rich.Table()
+    for i in shown:
+        heading = columns[i] if i else _shortened(columns[i], names)
+        numbers = i > 0 and _has_digits(line[i] for line in lines[1:])
+        table.add_column(heading, justify="right" if numbers else "left", no_wrap=True)
+    for name, *cells in lines[1:]:
+        line = [_shortened(name, names), *(cells[i - 1] for i in shown if i)]
+        table.add_row(*line, style="bold" if name == bold else "")
+    console.print(table, highlight=False)
+    _say_left_out([title for i, title in enumerate(columns) if i not in shown], widths, elsewhere)
 
 
-def _print(table: rich.Table) -> Console:
-    """Print a table."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = WIDTH
-    console.print(table)
-    return console
+def _say_left_out(titles: Sequence[str], widths: Sequence[int], elsewhere: str) -> None:
+    """Say which columns there is no room for, if there are any, and how wide all would be."""
+    if titles:
+        also = f", and so does {elsewhere}" if elsewhere else ""
+        wide = f"A terminal {_needed(widths)} columns wide shows all{also}."
+        say(f"No room for {', '.join(titles)}. {wide}")
+
+
+def say(text: str, style: str = "", file: IO[str] | None = None) -> None:
+    """Print sentences, broken between words where the terminal ends; on stdout unless given."""
+    lines = textwrap.fill(text, width(file), break_long_words=False, break_on_hyphens=False)
+    console = Console(file=file, markup=False, emoji=False)
+    console.print(lines, style=style, highlight=False, soft_wrap=True)
+
+
+def width(file: IO[str] | None = None) -> int:
+    """Return how many characters fit into a line; `file` is stdout unless given."""
+    console = Console(file=file)
+    return console.width if console.is_terminal or "COLUMNS" in os.environ else WIDTH
+
+
+def _width(cell: str) -> int:
+    """Return how many characters wide the widest line of a cell is."""
+    return max(map(cell_len, cell.split("\n")))
+
+
+def _has_digits(cells: Iterable[str]) -> bool:
+    """Say whether a column holds numbers, and not only words."""
+    return any(character.isdigit() for cell in cells for character in cell)
+
+
+def _needed(widths: Iterable[int]) -> int:
+    """Return how wide a table is whose columns have these widths."""
+    return 1 + sum(one + _FRAME for one in widths)
+
+
+def _order(columns: Sequence[str], spare: Sequence[str]) -> list[int]:
+    """Say in which order columns are left out."""
+    first = [columns.index(title) for title in spare if title in columns[KEPT:]]
+    return first + [i for i in reversed(range(KEPT, len(columns))) if i not in first]
+
+
+def _fitting(widths: Sequence[int], order: Iterable[int], room: int) -> list[int]:
+    """Say which columns to show, leaving out as few as will do."""
+    shown = list(range(len(widths)))
+    for column in order:
+        if _needed(widths[i] for i in shown) <= room:
+            break
+        shown.remove(column)
+    return shown
+
+
+def _shortened(name: str, most: int) -> str:
+    """Take the middle out of a name that is too long; a mark at its end stays."""
+    if len(name) <= most:
+        return name
+    tail = (most - 1) // 2
+    return f"{name[: most - 1 - tail]}…{name[len(name) - tail :]}"

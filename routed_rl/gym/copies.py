@@ -106,7 +106,8 @@ class Copies:
         except NotImplementedError:  # its metadata has the mode, and nothing draws
             return None
         assert frames is not None
-        return np.asarray(frames[index])
+        frame = frames[index]
+        return None if frame is None else np.asarray(frame)
 
     def _final(self, infos: Mapping[str, Any], done: NDArray[np.bool_]) -> Array:
         """Return what is shown, last frames in the place of the first ones that follow them."""

@@ -15,6 +15,7 @@ from gymnasium.envs.registration import EnvSpec as Registered
 from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import FrameStackObservation
+from tqdm import tqdm
 
 from routed_rl.gym.config import Config
 from routed_rl.utils.errors import UserError
@@ -67,7 +68,7 @@ def _with_texts(space: spaces.Space[Any]) -> spaces.Space[Any]:
 @cache
 def say_once(line: str) -> None:
     """Write a line on stderr; a run makes its environments several times, and says it once."""
-    print(line, file=sys.stderr)
+    tqdm.write(line, file=sys.stderr)  # above a bar, if there is one
 
 
 def vectorise(

@@ -7,6 +7,7 @@ stops nothing else.
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -16,11 +17,11 @@ from typing import Any, Literal
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
-from tqdm import tqdm
 
 from routed_rl.sweeps import transfer
 from routed_rl.sweeps.sweep import Task
 from routed_rl.utils.errors import UserError, one_line
+from routed_rl.utils.progress import time_left
 
 Launcher = Literal["local", "ray"]
 Doing = Iterator[tuple[list[Task], list[tuple[Task, str | None]]]]
@@ -65,14 +66,14 @@ def run(
     console = Console(stderr=True)
     with Live(console=console, refresh_per_second=1, transient=True) as live:
         for running, ended in doing:
-            for task, error in ended:
-                if error is not None:
-                    failed[task.name] = error
-                # In a file there is no table that is drawn anew: it gets a line for each run.
-                if not console.is_terminal:
-                    print(f"{task.name}: {error or 'done'}", flush=True)
+            failed |= {task.name: error for task, error in ended if error is not None}
+            standing = _standing(left, running, failed, time.monotonic() - began)
             if console.is_terminal:
-                live.update(_table(left, running, failed, time.monotonic() - began))
+                live.update(Group(_table(running), standing))
+                continue
+            # In a file there is no table that is drawn anew: it gets a line for each run.
+            for task, error in ended:
+                print(f"{task.name}: {error or 'done'} ({standing})", file=sys.stderr, flush=True)
     return failed
 
 
@@ -133,15 +134,23 @@ def _brought(task: Task, answer: Any, ray: Any) -> tuple[Task, str | None]:
     return task, error
 
 
-def _table(
-    left: Sequence[Task], running: Sequence[Task], failed: Mapping[str, str], seconds: float
-) -> Group:
-    """Show what runs, how far it is, and how long all will take."""
+def _table(running: Sequence[Task]) -> Table:
+    """Show what runs, and how far it is."""
     table = Table("run", "steps", "of", title_justify="left")
     for task in running:
         table.add_row(task.name, f"{task.env_steps():,}", f"{task.steps:,}")
+    return table
+
+
+def _standing(
+    left: Sequence[Task], running: Sequence[Task], failed: Mapping[str, str], seconds: float
+) -> str:
+    """Say how much is done, and how long all will take."""
     done = sum(task.finished for task in left)
-    # Runs that are done, and parts of those that run; the rest is expected to be as fast.
-    part = done + sum(task.env_steps() / max(task.steps, 1) for task in running)
-    remaining = tqdm.format_interval(seconds / part * (len(left) - part)) if part else "?"
-    return Group(table, f"{done} of {len(left)} done, {len(failed)} failed, {remaining} left")
+    # Runs that are over, and parts of those that run; the rest is expected to be as fast.
+    over = done + len(failed)
+    part = over + sum(task.env_steps() / max(task.steps, 1) for task in running)
+    said = f"{done} of {len(left)} done"
+    if failed:
+        said += f", {len(failed)} failed"
+    return said if over == len(left) else f"{said}, {time_left(part / len(left), seconds)}"

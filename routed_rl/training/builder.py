@@ -259,11 +259,12 @@ def _explained(error: settings.UnknownFlagError) -> UserError:
     flag = error.flag.split("=")[0]
     if flag in _OWN_FLAGS:
         return UserError(f"{flag} belongs on the command line: no file of settings can hold it.")
+    renamed_flag = _with_new_name(error)
     # A flag without a dot is more like one of these than like any of an environment's or agent's.
     near = difflib.get_close_matches(flag, _OWN_FLAGS, n=1, cutoff=0.7) if "." not in flag else []
-    if near:
+    if renamed_flag is error and near:
         return UserError(f"there is no flag {error.flag!r}. Did you mean {near[0]!r}?")
-    return _with_new_name(error)
+    return renamed_flag
 
 
 _OWN_FLAGS = [f"--{field.name.replace('_', '-')}" for field in fields(Wanted)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from routed_rl.utils.errors import UserError
 from routed_rl.utils.files import write_whole
@@ -52,6 +53,34 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
             f"{path} is not a checkpoint of this program: give one that train.py wrote."
         )
     return _renamed(state)
+
+
+def find(folder: Path, name: str) -> Path:
+    """Return the file of a checkpoint.
+
+    Args:
+        folder: where a run has its checkpoints.
+        name: of one of them, such as "last" and "best_by_labels", or the path of any.
+
+    Raises:
+        UserError: if there is none of this name.
+    """
+    path = folder / f"{name}.pt"
+    if path.exists() or path.name == LAST:  # a run without its last one is told by `load`
+        return path
+    if Path(name).is_file():
+        return Path(name).resolve()
+    there = ", ".join(sorted(file.stem for file in folder.glob("*.pt"))) or "none"
+    raise UserError(f"there is no checkpoint {name!r} in {folder}: there are {there}.")
+
+
+def is_finite(state: Any) -> bool:
+    """Say whether every number in nested dicts and lists of tensors and plain values is finite."""
+    if isinstance(state, Mapping):
+        return all(map(is_finite, state.values()))
+    if isinstance(state, list | tuple):
+        return all(map(is_finite, state))
+    return not isinstance(state, float | Tensor) or bool(torch.as_tensor(state).isfinite().all())
 
 
 def _remedy(path: Path) -> str:

@@ -70,13 +70,20 @@ def train(
     return run
 
 
-def load(folder: str | Path) -> Run:
+def load(folder: str | Path, checkpoint: str = "last") -> Run:
     """Reopen a run by its folder.
 
+    Args:
+        folder: of the run.
+        checkpoint: what to take the agent from: last, previous, best_by_labels, best_by_truth, or
+            the path of a file.
+
     Raises:
-        UserError: if there is no run in it.
+        UserError: if there is no run in it, or no such checkpoint.
     """
-    return Run(builder.reopen(Path(folder)), Path(folder).resolve())
+    run = Run(builder.reopen(Path(folder)), Path(folder).resolve())
+    run.checkpoint = checkpoints.find(run.checkpoint.parent, checkpoint)
+    return run
 
 
 def claim(setup: Setup, folder: str | Path | None) -> Path:
@@ -127,6 +134,8 @@ class Run:
         self.setup = setup
         self.folder = folder
         self._last = folder / "checkpoints" / checkpoints.LAST
+        self.checkpoint = self._last
+        """What `agent` is taken from."""
 
     @property
     def result(self) -> RunResult:
@@ -149,10 +158,10 @@ class Run:
 
     @cached_property
     def agent(self) -> Agent[Any]:
-        """The agent of the last checkpoint."""
+        """The agent of the checkpoint."""
         agent = self.setup.make_agent(self.setup.make_env(1, seed=0))
-        state = checkpoints.load(self._last, self.setup.device)
-        self.setup.restore(agent, state, self._last)
+        state = checkpoints.load(self.checkpoint, self.setup.device)
+        self.setup.restore(agent, state, self.checkpoint)
         return agent
 
     def policies(self) -> dict[str, Policy]:
@@ -193,6 +202,7 @@ class Run:
                     f"{self.folder} has a run already: go on with --resume, or resume()."
                 )
             self.__dict__.pop("agent", None)  # the one of an earlier checkpoint
+            self.checkpoint = self._last
             state = checkpoints.load(self._last, self.setup.device) if resume else None
             try:
                 return self._train(state, folder)
@@ -222,6 +232,8 @@ class Run:
         path.unlink(missing_ok=True)  # it is of fewer steps
         plain = self.setup.config.to_plain()
         describe(folder, plain)
+        if not ranks.index():
+            print(self._headline(start), flush=True)
         logger = Logger(folder, total=settings.steps, start=start)
         logger.settings(plain)
         logger.layout(charts(list(agent.policies())))
@@ -245,6 +257,14 @@ class Run:
         if not stopped_by and not ranks.index():
             write_result(path, self._judge(agent, evaluator, trainer))
         return stopped_by
+
+    def _headline(self, start: int) -> str:
+        """Say what is trained, how long and where."""
+        config = self.setup.config
+        steps = f"{config.settings.steps:,} steps into"
+        if start:
+            steps = f"from step {start:,} to {config.settings.steps:,} in"
+        return f"{config.title}: {steps} {self.folder}"
 
     def _judge(self, agent: Agent[Any], evaluator: Evaluator, trainer: Trainer) -> RunResult:
         """Evaluate what was trained; what the environment does wrong loses nothing."""
@@ -280,6 +300,7 @@ class Run:
             "train_seconds": round(progress.train_seconds, 3),
             "labelled_episodes": progress.labelled_episodes,
             "happened": dict(zip(evaluator.spec.outcomes, progress.happened, strict=False)),
+            "labelled": dict(zip(evaluator.spec.outcomes, progress.labelled, strict=False)),
             "sees_everything": agent.sees_everything,
             "deployed": agent.deployed,
             "policies": reports[progress.env_steps],

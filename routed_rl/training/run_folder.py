@@ -44,6 +44,7 @@ class RunResult(TypedDict):
     train_seconds: float
     labelled_episodes: int
     happened: NotRequired[dict[str, int]]
+    labelled: NotRequired[dict[str, int]]
     sees_everything: bool
     deployed: str
     policies: dict[str, Report]

@@ -94,6 +94,13 @@ class RunConfig:
     agent: LearnerConfig
     settings: RunSettings
 
+    @property
+    def title(self) -> str:
+        """What the run is called in tables and messages."""
+        names = self.names
+        title = f"{names.agent} in {names.env_title} at oversight {self.env.oversight:g}"
+        return f"{title}, seed {self.settings.seed}"
+
     def to_plain(self) -> dict[str, Any]:
         """Return names and settings as config.yaml holds them."""
         plain = settings.to_plain(self.settings)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from routed_rl.training.logger import Logger, Value
 from routed_rl.utils import ranks
 from routed_rl.utils.errors import UserError
 from routed_rl.utils.interrupts import stop_requests
-from routed_rl.worlds.outcomes import NOTHING, names_outcome
+from routed_rl.worlds.outcomes import NOTHING
 from routed_rl.worlds.vec_env import VecEnv
 
 OBSERVE_PERIOD = 20
@@ -54,6 +55,8 @@ class Progress:
     evaluation_seconds: float = 0.0
     happened: list[int] = field(default_factory=list)
     """How often each outcome has happened, K numbers; empty before the first rollout."""
+    labelled: list[int] = field(default_factory=list)
+    """How often each was reported, likewise."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +195,7 @@ class Trainer:
             yield
         except ContractError as error:
             saved = "The last checkpoint stands"
-            if not _finite(self._agent.state_dict()):
+            if not checkpoints.is_finite(self._agent.state_dict()):
                 saved = "The agent holds NaN, so the last checkpoint stands"
             elif ranks.count() == 1:
                 self.save(episodes=False)
@@ -239,12 +242,17 @@ class Trainer:
     def _count(self, rollout: Rollout) -> None:
         """Go on from the end of a rollout."""
         self._obs = ranks.own(rollout.last_obs)
-        self.progress.labelled_episodes += int(names_outcome(rollout.reported).sum())
+        progress = self.progress
         kinds = 1 + len(self._env.spec.outcomes)
-        counts = rollout.outcome.flatten().bincount(minlength=kinds).tolist()[1:]
-        before = self.progress.happened or [0] * len(counts)
-        self.progress.happened = [a + b for a, b in zip(before, counts, strict=True)]
-        self.progress.env_steps += rollout.reward.numel()
+        happened, labelled = (
+            numbers.flatten().bincount(minlength=kinds).tolist()[1:]
+            for numbers in (rollout.outcome, rollout.reported)
+        )
+        none = [0] * (kinds - 1)
+        progress.happened = list(map(add, progress.happened or none, happened))
+        progress.labelled = list(map(add, progress.labelled or none, labelled))
+        progress.labelled_episodes += sum(labelled)
+        progress.env_steps += rollout.reward.numel()
 
     def _observe_deployed(self, visible: VisibleRollout, before: int) -> None:
         """Let labels judge the deployed policy, now and then if it does not act in training."""
@@ -320,15 +328,6 @@ def _describe(rollout: Rollout, outcomes: tuple[str, ...]) -> dict[str, Tensor]:
         "rollout/steps_per_episode": rollout.reward.numel() / some,
         "rollout/overseen": (rollout.overseen & happened).sum() / happened.sum().clamp(min=1),
     }
-
-
-def _finite(state: Any) -> bool:
-    """Say whether every number in nested dicts and lists of tensors and plain values is finite."""
-    if isinstance(state, Mapping):
-        return all(map(_finite, state.values()))
-    if isinstance(state, list | tuple):
-        return all(map(_finite, state))
-    return not isinstance(state, float | Tensor) or bool(torch.as_tensor(state).isfinite().all())
 
 
 def _scalars(prefix: str, plain: Mapping[str, Any]) -> dict[str, float]:

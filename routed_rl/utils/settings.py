@@ -34,11 +34,8 @@ def whole_number(text: str) -> int:
         value = Decimal(text)
     except InvalidOperation:
         value = Decimal("nan")
-    if (
-        not value.is_finite()
-        or abs(value) >= 10**_MOST_DIGITS
-        or value != value.to_integral_value()
-    ):
+    sane = value.is_finite() and value.adjusted() < _MOST_DIGITS
+    if not sane or value != value.to_integral_value():
         raise ValueError(f"{text!r} is no whole number")
     return int(value)
 
@@ -127,6 +124,19 @@ def _refuse_value_of_switch(args: list[str], word: str) -> None:
 
 
 _YES_OR_NO = {"true", "false", "yes", "no", "on", "off", "0", "1"}
+
+
+def split_first(args: Sequence[str]) -> tuple[str | None, Sequence[str]]:
+    """Take a first argument that is no flag from the others; None if there is none."""
+    if args and not args[0].startswith("-"):
+        return args[0], args[1:]
+    return None, args
+
+
+def split_path(args: Sequence[str]) -> tuple[Path | None, Sequence[str]]:
+    """Take a path likewise."""
+    first, rest = split_first(args)
+    return None if first is None else Path(first), rest
 
 
 def to_plain(settings: Any) -> Any:

@@ -12,6 +12,7 @@ import counters
 import pytest
 from helpers import ROOT
 
+from routed_rl import __version__
 from routed_rl.cli import entry
 
 ASK = """
@@ -44,6 +45,12 @@ def test_help_and_list_are_answered_without_torch() -> None:
     assert "--env.size" in text
     assert "--steer" in ask("evaluate.py", "--help")
     assert "train" in ask("routed-rl", "--help")
+
+
+@pytest.mark.parametrize("command", ["routed-rl", "routed-rl train", "evaluate.py", "plot.py x"])
+def test_the_version_is_answered_without_torch(command: str) -> None:
+    text = ask(*command.split(), "--version")
+    assert text.splitlines() == [f"routed_rl {__version__}", "torch loaded: False"]
 
 
 def test_a_plugin_is_imported_with_the_real_libraries(tmp_path: Path) -> None:

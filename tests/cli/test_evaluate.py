@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from helpers import train_tiny
 
-from routed_rl import load_policy
+from routed_rl import load, load_policy
 from routed_rl.cli.evaluate import evaluate
 from routed_rl.cli.main import run_command
 from routed_rl.evaluation import relearning
@@ -44,7 +47,7 @@ def test_the_table_says_how_it_was_evaluated(
     title = "routed in gridworld at oversight 0.1, seed 0, evaluated at 0"
     assert title in [line.strip() for line in lines]
     assert any("with the likeliest actions, exact." in line for line in lines)
-    assert "The mixture was paid for good and bad outcomes alike" in lines[-1]
+    assert any("The mixture was paid for good and bad outcomes alike" in line for line in lines)
 
 
 def test_evaluate_options(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,6 +62,49 @@ def test_evaluate_options(trained: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert sampled["exact"] is False
     error = sampled["standard_error"]
     assert sampled["return"] == pytest.approx(plain["diamond"]["return"], abs=4 * error)
+
+
+@pytest.fixture(scope="module")
+def two(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Make two runs of other seeds; the last of the second is the best by labels of the first."""
+    folder = tmp_path_factory.mktemp("two")
+    train_tiny(folder / "second", 128, "--seed", "1")
+    shutil.copytree(trained, folder / "first")
+    last = folder / "second" / "checkpoints" / "last.pt"
+    shutil.copy(last, folder / "first" / "checkpoints" / "best_by_labels.pt")
+    return folder / "first", last
+
+
+@pytest.mark.parametrize("flags", ["", "--profiles", "--dial --weights 0 --episodes 20"])
+def test_another_checkpoint_can_be_evaluated(
+    two: tuple[Path, Path], flags: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, other = two
+    found = read_json(capsys, folder, f"--checkpoint best_by_labels {flags}")
+    assert read_json(capsys, folder, f"--checkpoint {other} {flags}") == found
+    assert read_json(capsys, folder, flags) != found
+    title = "routed in gridworld at oversight 0.1, seed 0"
+    for name, called in (("best_by_labels", "best by labels"), (other, f"checkpoint {other}")):
+        assert run(folder, f"--checkpoint {name} {flags}") == 0
+        assert " ".join(capsys.readouterr().out.split()).startswith(f"{title}, {called}")
+
+
+def test_another_checkpoint_is_exported_and_taught(
+    two: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, other = two
+    path = tmp_path / "policy.safetensors"
+    assert run(folder, f"--checkpoint best_by_labels --export {path}") == 0
+    expected = load(folder, str(other)).deploy().state_dict()
+    exported = load_policy(path).state_dict()
+    assert all(torch.equal(exported[name], tensor) for name, tensor in expected.items())
+    monkeypatch.setattr(relearning, "UPDATES", (0,))
+    curves = read_json(capsys, folder, "--checkpoint best_by_labels --relearn ghost")
+    diamond = read_json(capsys, folder, "--checkpoint best_by_labels")["diamond"]
+    assert curves["diamond"]["0"]["reached"] == pytest.approx(diamond["outcomes"]["ghost"])
 
 
 def test_evaluate_tabulates_profiles(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +156,9 @@ def test_evaluate_attacks_by_relearning(
         ("--dial --plot dial.gif", "end the name in"),
         ("--dial --plot nowhere/dial.png", "there is no folder nowhere"),
         ("--dial --oversight 0", "give --oversight above 0"),
-        ("--gif film.mp4", "end the name in .gif"),
+        ("--gif film.avi", "end the name in .gif or .mp4"),
+        ("--checkpoint best_by_labels", "there are best_by_truth, last, previous."),
+        ("--checkpoint no/such.pt --dial", "there is no checkpoint 'no/such.pt'"),
         ("--export nowhere/policy.safetensors", "there is no folder nowhere"),
     ],
 )
@@ -130,9 +178,13 @@ def test_evaluate_exports_and_films(
 ) -> None:
     path = tmp_path / "policy.safetensors"
     gif = tmp_path / "film.gif"
-    assert run(trained, f"--export {path} --gif {gif}") == 0
+    assert run(trained, f"--export {path}") == 0
     assert list(load_policy(path).torso.experts) == ["diamond"]
-    assert gif.stat().st_size > 1000
-    assert f"Wrote {gif}, of the policy diamond." in capsys.readouterr().out
+    assert f"Wrote {path}, of the policy diamond." in capsys.readouterr().out
     assert run(trained, f"--export {path}") == 2
     assert "exists" in capsys.readouterr().err
+    assert run(trained, f"--gif {gif} --json") == 0
+    assert gif.stat().st_size > 1000
+    out, err = capsys.readouterr()
+    assert list(json.loads(out)) == ["mixture", "diamond", "ghost"]
+    assert err == f"Wrote {gif}, of the policy diamond.\n"

@@ -56,10 +56,13 @@ def test_a_run_leaves_the_files_that_scripts_rely_on(trained: Path) -> None:
     assert result["env_steps"] == 1024
     assert result["deployed"] == "diamond"
     assert list(result["policies"]) == ["mixture", "diamond", "ghost"]
-    first = "env agent seed env_steps train_seconds labelled_episodes happened sees_everything"
-    assert " ".join(result) == first + " deployed policies references best_by_truth"
+    first = "env agent seed env_steps train_seconds labelled_episodes happened labelled"
+    last = " sees_everything deployed policies references best_by_truth"
+    assert " ".join(result) == first + last
     assert list(result["happened"]) == ["diamond", "ghost"]
     assert sum(result["happened"].values()) >= result["labelled_episodes"]
+    assert list(result["labelled"]) == ["diamond", "ghost"]
+    assert sum(result["labelled"].values()) == result["labelled_episodes"]
     rows = read_csv(trained / "metrics.csv")
     assert [int(row["env_steps"]) for row in rows] == list(range(128, 1025, 128))
     groups = {"env_steps", "train", "rollout", "eval", "routing", "gate", "time"}
@@ -80,10 +83,15 @@ def test_tensorboard_gets_curves_pictures_and_settings(trained: Path) -> None:
     assert "_hparams_/session_start_info" in events.summary_metadata
 
 
-def test_resume_continues_to_the_same_bits(tmp_path: Path, trained: Path) -> None:
+def test_resume_continues_to_the_same_bits(
+    tmp_path: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     part = tmp_path / "part"
     train_tiny(part, 512)
+    capsys.readouterr()
     assert run("--resume", str(part), "--steps", "1024") == 0
+    begin = f"routed in gridworld at oversight 0.1, seed 0: from step 512 to 1,024 in {part}\n"
+    assert capsys.readouterr().out.startswith(begin)
     states = [parameters(folder) for folder in (part, trained)]
     for state in states:
         # Evaluations are spread over the steps asked for, so they fell elsewhere.
@@ -233,6 +241,7 @@ def test_what_was_learnt_is_printed_at_the_end(
     folder = tmp_path / "run"
     train_tiny(folder, 256, "--agent", "oracle", "--seed", "3")
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == f"oracle in gridworld at oversight 0.1, seed 3: 256 steps into {folder}"
     assert "oracle in gridworld at oversight 0.1, seed 3 (sees everything)" in lines
     steps = r"256 steps in [\d.]+ s of training, \d+ labels\."
     assert [line for line in lines if re.fullmatch(steps, line)]

@@ -11,7 +11,7 @@ from doors import DIAMOND, GHOST, IDLE, Doors
 from helpers import CPU, world
 from torch import Tensor
 
-from routed_rl.evaluation.episodes import count_flags, play
+from routed_rl.evaluation.episodes import Countdown, count_flags, play
 from routed_rl.evaluation.exact import ExactEvaluator
 from routed_rl.models.distributions import Categorical
 from routed_rl.worlds.oversight import Oversight
@@ -140,6 +140,16 @@ def test_the_quota_is_equal_in_each_environment() -> None:
     found = play(policy, Clocks(2, 8), quota=25, seed=0)
     assert found.episodes == 50
     assert found.mean_length == pytest.approx(5)
+
+
+def test_a_countdown_tells_of_episodes_that_are_wanted_and_changes_nothing() -> None:
+    told: list[int] = []
+    policy: Any = Always(0)
+    plain = play(policy, Clocks(2, 3), quota=2, seed=0, window=1)
+    watched = Countdown(Clocks(2, 3), 2, told.append)
+    assert play(policy, watched, quota=2, seed=0, window=1) == plain
+    # The first ends after 2 and 4 steps, the second after 3 and 6; the first's third is nobody's.
+    assert told == [0, 1, 1, 1, 0, 1]
 
 
 def test_outcomes_in_the_middle_of_an_episode_are_counted_as_the_tables_count_them() -> None:

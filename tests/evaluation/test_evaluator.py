@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import walk
 from helpers import CPU, world
 
 from routed_rl.envs.gridworld import Gridworld
+from routed_rl.evaluation import evaluator
 from routed_rl.evaluation.evaluator import Evaluator
 from routed_rl.models.build import build_policy
 from routed_rl.models.policy import Policy
 from routed_rl.models.policy_spec import PolicySpec
+from routed_rl.utils.progress import Progress
 
 
 def small_policy(shape: tuple[int, ...]) -> Policy:
@@ -47,6 +51,24 @@ def test_a_full_report_has_all_fields_exact_or_not() -> None:
     assert sampled.true_return == pytest.approx(exact.true_return, abs=0.1)
     assert sampled.greedy == pytest.approx(exact.greedy, abs=0.1)
     assert sampled.mean_length == pytest.approx(exact.mean_length, rel=0.1)
+
+
+def test_progress_counts_every_episode_that_is_played(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Progress] = []
+
+    class Kept(Progress):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            shown.append(self)
+
+    monkeypatch.setattr(evaluator, "Progress", Kept)
+    policies = {"a": small_policy((4, 3, 3)), "b": small_policy((4, 3, 3))}
+    Evaluator(small_world, seed=0, sampled=True, episodes=5).full(policies)
+    (progress,) = shown
+    # Two policies, four times each: as they are, unseen, overseen and greedily.
+    assert (progress.done, progress.total) == (40, 40)
+    Evaluator(small_world, seed=0).full(policies)
+    assert len(shown) == 1, "tables are quick"
 
 
 def make_walk(num_envs: int, *, oversight: float | None = None) -> walk.Walk:

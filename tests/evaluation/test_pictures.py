@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
+import pytest
 import torch
-from helpers import world
-from PIL import Image
+from helpers import CPU, world
+from PIL import ImageDraw
+from walk import Config, Walk
 
 from routed_rl.evaluation import pictures
 from routed_rl.models.build import build_policy
@@ -32,14 +36,63 @@ def test_each_policy_is_drawn_on_each_board() -> None:
     assert (changed != picture).mean() > 0.05, "the gate is seen"
 
 
-def test_a_film_shows_steps_ends_and_new_starts(tmp_path: Path) -> None:
-    env = world(1, rows=1, columns=3)
-    policy = build_policy(PolicySpec(env.spec.obs_shape, 4, env.spec.outcomes, (8,)))
-    pictures.film(policy, env, tmp_path / "film.gif", steps=20, seed=0)
-    durations = []
-    with Image.open(tmp_path / "film.gif") as film:
-        for frame in range(film.n_frames):  # type: ignore[attr-defined]
-            film.seek(frame)
-            durations.append(film.info["duration"])
-    assert len(durations) > 10
-    assert max(durations) >= 800
+class DrawnWalk(Walk):
+    """A walk that is drawn as a small grey board."""
+
+    def render(self, index: int = 0, mode: str = "rgb_array", *, final: bool = False) -> Any:
+        return np.full((10, 160, 3), 128, dtype=np.uint8)
+
+
+def scripted(*moves: int) -> Any:
+    """Make a policy that takes these moves one after the other, whatever it sees."""
+    script = iter(moves)
+    return SimpleNamespace(act=lambda *_, **__: torch.tensor([next(script)]))
+
+
+@pytest.fixture
+def words(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Collect what is written into pictures."""
+    written: list[str] = []
+    draw = ImageDraw.ImageDraw.text
+
+    def text(self: ImageDraw.ImageDraw, xy: Any, text: str, *rest: Any, **more: Any) -> None:
+        written.append(text)
+        draw(self, xy, text, *rest, **more)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
+    return written
+
+
+def test_a_film_says_what_acts_and_what_it_has_come_to(words: list[str]) -> None:
+    env = DrawnWalk(Config(), 1, seed=0, device=CPU)
+    # Past a ghost (-1), to a diamond (1), past another ghost (1), where it ends; a step later
+    # all is worth half.
+    frames = pictures.film(scripted(1, 0, 1), env, title="routed: diamond", steps=3, seed=0)
+    assert words[::2] == ["routed: diamond"] * 5
+    assert words[1::2] == [
+        "step 0   return +0.000",
+        "step 1   return -1.000   ghost",
+        "step 2   return -0.500   diamond, ghost",
+        "step 3   return -0.250   diamond, ghost x2",
+        "step 0   return +0.000",
+    ]
+    assert [frame.milliseconds for frame in frames] == [400, 200, 200, 800, 400]
+
+
+def test_an_episode_without_an_outcome_says_so_at_its_end(words: list[str]) -> None:
+    env = DrawnWalk(Config(), 1, seed=0, device=CPU)
+    pictures.film(scripted(0, 1, 0, 1), env, title="x", steps=4, seed=0)
+    assert words[7] == "step 3   return +1.250"
+    assert words[9] == "step 4   return +1.250   no outcome"
+
+
+def test_frames_are_scaled_by_whole_factors_below_a_strip() -> None:
+    env = DrawnWalk(Config(), 1, seed=0, device=CPU)
+    board = np.arange(10 * 70 * 3, dtype=np.uint8).reshape(10, 70, 3)
+    env.render = lambda *_, **__: board
+    (frame,) = pictures.film(scripted(), env, title="x", steps=0, seed=0)
+    picture = np.asarray(frame.image)
+    strip, below = picture[:-70], picture[-70:]
+    assert picture.shape == (58 + 70, 490, 3), "seven times as large: 420 pixels are too few"
+    assert (below.reshape(10, 7, 70, 7, 3) == board[:, None, :, None]).all()
+    assert (strip.max(axis=2) < 130).sum() > 100, "there are dark words"

@@ -10,6 +10,7 @@ import pytest
 import spills
 import torch
 from foreign import act, world
+from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from helpers import CPU, random_actions
 from torch import Tensor
 
@@ -239,7 +240,7 @@ def test_after_reseeding_seed_and_steps_decide_the_next_episodes() -> None:
     assert len(set(lit)) > 1, "the oversight is drawn anew, too"
 
 
-def test_it_is_drawn_also_as_it_was_before_a_reset() -> None:
+def test_it_is_drawn_also_as_it_was_before_a_reset(monkeypatch: pytest.MonkeyPatch) -> None:
     env = world("FrozenLake-v1", 1, kwargs=OPEN)
     env.reset()
     start = env.render()
@@ -251,6 +252,10 @@ def test_it_is_drawn_also_as_it_was_before_a_reset() -> None:
     env = world("Counter-v0")
     env.reset()
     assert env.render() is None
+    monkeypatch.setattr(FrozenLakeEnv, "render", lambda _: None)
+    env = world("FrozenLake-v1", 1, kwargs=OPEN)
+    env.reset()
+    assert env.render() is None, "it says that it draws, and draws nothing"
 
 
 def test_episodes_that_would_not_end_are_cut_off() -> None:

@@ -54,12 +54,35 @@ def test_finished_runs_are_skipped_killed_ones_resumed_and_failures_told_at_the_
     assert (finished.folder / "result.json").read_text() == result
     assert json.loads((killed.folder / "result.json").read_text())["env_steps"] == 256
     assert empty.finished
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "4 runs, 1 finished before."
-    assert f"{empty.name}: done" in lines
-    assert len(lines) == 4
+    out, err = capsys.readouterr()
+    assert out.splitlines() == ["4 runs, 1 finished before."]
+    lines = err.splitlines()
+    assert len(lines) == 3, "one for each run"
+    assert [line for line in lines if line.startswith(f"{empty.name}: done (")]
+    assert lines[-1].endswith("(2 of 3 done, 1 failed)")
     assert sweep.commands([finished]) == []
     assert "--run-dir" in sweep.commands([broken])[0]
+
+
+def test_what_is_left_takes_as_long_as_what_was_done(
+    tasks: list[Task], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    done: set[str] = set()
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr(Task, "finished", property(lambda task: task.name in done))
+    monkeypatch.setattr(Task, "env_steps", lambda task: 64)  # of 128
+
+    def doing(left: list[Task], _jobs: int) -> launchers.Doing:
+        now[0] = 90.0
+        done.add(left[0].name)
+        yield left[1:2], [(left[0], None)]
+
+    monkeypatch.setattr(launchers, "_with_processes", doing)
+    launchers.run(tasks, launcher="local", jobs=2)
+    # One and a half of four took 90 seconds: two and a half take 150.
+    said = capsys.readouterr().err
+    assert said == f"{tasks[0].name}: done (1 of 4 done, about 2 min left)\n"
 
 
 @pytest.mark.extras

@@ -126,7 +126,7 @@ def test_two_processes_train_what_one_trains_with_all_environments(
         load(tmp_path / name / "checkpoints" / "last.pt", torch.device("cpu"))
         for name in ("one", "two")
     )
-    for name in ("env_steps", "labelled_episodes", "happened"):
+    for name in ("env_steps", "labelled_episodes", "happened", "labelled"):
         assert one[name] == two[name]
     assert one["env_steps"] == 20 * UPDATE
     theirs = flat(two["agent"])
