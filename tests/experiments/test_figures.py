@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
-from fake_runs import some_runs
+from fake_runs import fake_run, some_runs
 
 from routed_rl.experiments import figures, results
+from routed_rl.experiments.plots import plot_learning, start_figure
 from routed_rl.experiments.styles import COLOURS, STYLES, choose_looks
 
 OF_ONE_WORLD = {
@@ -54,6 +56,22 @@ def test_one_world_needs_no_folder(runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     figures.draw(results.load(runs)[0], out)
     assert names(out) == with_kinds(OF_ONE_WORLD) | {"tables.md", "tables.csv"}
+
+
+def test_against_labels_curves_begin_behind_the_start(tmp_path: Path) -> None:
+    fake_run(tmp_path / "runs" / "one", 0.8)
+    path = tmp_path / "runs" / "one" / "metrics.csv"
+    header, *rest = path.read_text().splitlines()
+    path.write_text("\n".join([header, "0,0,0.05", *rest]) + "\n")
+    runs, _ = results.load(tmp_path / "runs")
+    drawn = {}
+    for against in ("steps", "labels"):
+        _, axes = start_figure("", "", "")
+        plot_learning(axes, runs, against, choose_looks(runs))
+        (line,) = [line for line in axes.lines if line.get_label() == runs[0].method]
+        drawn[against] = np.array(line.get_xdata()).tolist(), axes.get_xscale()
+    assert drawn["steps"] == ([0, 100, 200], "linear")
+    assert drawn["labels"] == ([10, 30], "log")
 
 
 def test_an_agent_has_a_colour_and_its_variants_line_styles(runs: Path) -> None:
