@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from helpers import world
+from numpy.typing import NDArray
 from PIL import Image
 
 from routed_rl.evaluation import pictures
@@ -19,7 +21,13 @@ def test_each_policy_is_drawn_on_each_board() -> None:
     torch.manual_seed(0)
     policy = build_policy(PolicySpec((4, 5, 5), 4, env.spec.outcomes, (8,), gate=True))
     policies = {"mixture": policy, "diamond": ablate(policy, {"diamond": 1.0})}
-    picture = pictures.arrows(policies, env.scenes(), target="diamond")
+    scenes = env.scenes()
+
+    def drawn() -> NDArray[np.uint8]:
+        boards = pictures.draw(policies, scenes, target="diamond")
+        return pictures.sheet(boards, scenes, target="diamond")
+
+    picture = drawn()
     assert picture.dtype == "uint8"
     height, width, _ = picture.shape
     assert 400 < height < 700
@@ -28,8 +36,25 @@ def test_each_policy_is_drawn_on_each_board() -> None:
     assert len({tuple(colour) for colour in some}) > 5
     with torch.no_grad():
         policy.torso.gate.network[-1].bias += 9.0  # type: ignore[union-attr,index,operator]
-    changed = pictures.arrows(policies, env.scenes(), target="diamond")
+    changed = drawn()
     assert (changed != picture).mean() > 0.05, "the gate is seen"
+
+
+def test_a_card_has_two_boards_in_a_row_below_their_titles() -> None:
+    env = world(1)
+    policy = build_policy(PolicySpec((4, 5, 5), 4, env.spec.outcomes, (8,)))
+    scenes = env.scenes()
+    boards = pictures.draw({"policy": policy}, scenes, target="diamond")["policy"]
+    assert len(boards) == 4
+    card = pictures.card(boards, scenes)
+    side = 5 * scenes[0].tile
+    assert card.shape == (2 * (30 + side), 2 * side + 10, 3)
+    for number, board in enumerate(boards):
+        row, column = divmod(number, 2)
+        top, left = 30 + row * (30 + side), column * (side + 10)
+        assert (card[top : top + side, left : left + side] == np.asarray(board)).all()
+        assert card[top - 30 : top, left : left + side].min() < 100, "a title"
+    assert pictures.card(boards[:1], scenes[:1]).shape == (30 + side, side, 3)
 
 
 def test_a_film_shows_steps_ends_and_new_starts(tmp_path: Path) -> None:

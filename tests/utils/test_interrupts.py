@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from routed_rl.training.interrupts import stop_requests
+from routed_rl.utils.interrupts import stop_requests
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
