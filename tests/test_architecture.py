@@ -122,7 +122,7 @@ def test_folders_are_small_and_no_file_is_long() -> None:
 
 def test_one_importer_of_tensorboard() -> None:
     found = {p for p in MODULES.values() if "import SummaryWriter" in p.read_text()}
-    assert found == {PACKAGE / "training" / "logger.py"}
+    assert found == {PACKAGE / "training" / "logs" / "trackers.py"}
 
 
 def test_only_the_loader_of_a_persons_modules_changes_the_search_path() -> None:

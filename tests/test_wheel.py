@@ -72,9 +72,9 @@ def test_every_command_works_there(place: Path) -> None:
     listed = routed_rl(place, "train --list")
     assert "gridworld" in listed
     assert "reward_model" in listed
-    routed_rl(place, f"train --env gridworld --env.rows 3 --env.columns 3 {TINY}")
+    routed_rl(place, f"train --env gridworld --env.rows 3 --env.columns 3 --run-dir grid {TINY}")
     routed_rl(place, f"train --config board --env gridworld --run-dir board {TINY}")
-    reports = json.loads(routed_rl(place, "evaluate runs/gridworld-routed-0 --json"))
+    reports = json.loads(routed_rl(place, "evaluate grid --json"))
     assert list(reports) == ["mixture", "diamond", "ghost"]
     assert "gridworld keeps" in routed_rl(place, "check gridworld")
     assert "naive keeps" in routed_rl(place, "check --agent naive")
@@ -82,8 +82,8 @@ def test_every_command_works_there(place: Path) -> None:
     assert (work / "envs" / "mine.py").exists()
     assert "mine" in routed_rl(place, "train --list")
     routed_rl(place, "check mine")
-    routed_rl(place, f"train --env mine --agent naive {TINY}")
-    assert (work / "runs" / "mine-naive-0" / "result.json").exists()
+    routed_rl(place, f"train --env mine --agent naive --run-dir trained {TINY}")
+    assert (work / "trained" / "result.json").exists()
 
 
 def test_the_python_api_works_there(place: Path) -> None:

@@ -76,6 +76,11 @@ class Evaluator:
             states = torch.arange(len(model.start_probability), device=env.device)
             self._frames = model.observe(states)
 
+    @property
+    def exact(self) -> bool:
+        """Whether tables are used, and no episodes played."""
+        return self._exact is not None
+
     def returns(self, policies: Mapping[str, Policy]) -> Reports:
         """Evaluate what a learning curve shows: the return and the outcomes."""
         return {name: self._counted(self._quick(policy)) for name, policy in policies.items()}

@@ -58,6 +58,10 @@ class ExactEvaluator:
         num_ends = model.overseen_ends.shape[1]
         reaches = [model.outcome == k for k in range(num_ends + 1)]
         self._reach = torch.stack(reaches).double()  # (K + 1, S, A)
+        # Room that every evaluation writes over: fresh memory would cost half of its time.
+        states = len(self._reward)
+        self._values_room = self._reward.new_empty(horizon + 1, states)
+        self._ages_room = self._reward.new_empty(horizon, states)
         # A set of overseen ends is a binary number, one bit an outcome.
         powers = 2 ** torch.arange(num_ends, device=model.next_state.device)
         numbers = (model.overseen_ends * powers).sum(dim=1)
@@ -143,18 +147,20 @@ class ExactEvaluator:
         """Return V_n(s), the expected return with n steps left, for n = 0 ... H: (H + 1, S)."""
         transition = self._matrices.backward(self._discount * policy * self._goes_on)
         expected_reward = (policy * self._reward).sum(dim=1)  # (S,)
-        values = [torch.zeros_like(policy[:, 0])]
-        for _ in range(self._horizon):
-            values.append(expected_reward + transition @ values[-1])
-        return torch.stack(values)
+        values = self._values_room
+        values[0] = 0.0
+        for n in range(self._horizon):
+            torch.addmv(expected_reward, transition, values[n], out=values[n + 1])
+        return values
 
     def _occupancy(self, policy: Tensor) -> Tensor:
         """Return f_k(s), the probability to be in s at age k, for k = 0 ... H - 1: (H, S)."""
         transition = self._matrices.forward(policy * self._goes_on)
-        ages = [self.model.start_probability]
-        for _ in range(self._horizon - 1):
-            ages.append(transition @ ages[-1])
-        return torch.stack(ages)
+        ages = self._ages_room
+        ages[0] = self.model.start_probability
+        for k in range(self._horizon - 1):
+            ages[k + 1] = transition @ ages[k]
+        return ages
 
     def _by_condition(self, value: Tensor) -> dict[tuple[bool, ...], float]:
         """Average values of states (S,) over the starts of episodes under each condition."""

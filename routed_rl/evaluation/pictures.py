@@ -32,6 +32,8 @@ _SIDE = 84  # at the left, for the names of the policies
 _FOOT = 26  # below, for the legend
 _STRIP = 58  # above the frames of a film, for two lines of words
 _MARGIN = 12  # beside these words
+_CARD_HEAD = 30  # above each board of a card, for its title
+_CARD_FONT = 22
 
 # Milliseconds for which a frame of a film is shown.
 _STEP = 200
@@ -61,28 +63,32 @@ class _Grid(NamedTuple):
         return self.left(self.columns), self.top(self.rows) + _FOOT
 
 
-def arrows(
-    policies: Mapping[str, Policy], scenes: Sequence[Scene], *, target: str
-) -> NDArray[np.uint8]:
+Boards = Mapping[str, Sequence[Image.Image]]
+"""Name of a policy -> what it does on each scene."""
+
+
+def draw(policies: Mapping[str, Policy], scenes: Sequence[Scene], *, target: str) -> Boards:
     """Draw each policy as arrows over each scene.
 
     Args:
-        policies: a row of boards each.
-        scenes: a column each.
+        policies: by name.
+        scenes: the boards.
         target: the expert whose share the background shows, for a policy with a gate.
-
-    Returns:
-        The picture, (H, W, 3) uint8.
     """
-    boards = [
-        [draw_board(policy, scene, target) for scene in scenes] for policy in policies.values()
-    ]
-    width, height = boards[0][0].size
-    grid = _Grid(width, height, rows=len(policies), columns=len(scenes))
+    return {
+        name: [draw_board(policy, scene, target) for scene in scenes]
+        for name, policy in policies.items()
+    }
+
+
+def sheet(boards: Boards, scenes: Sequence[Scene], *, target: str) -> NDArray[np.uint8]:
+    """Put all boards into one picture (H, W, 3): a row for each policy, a column for each scene."""
+    width, height = next(iter(boards.values()))[0].size
+    grid = _Grid(width, height, rows=len(boards), columns=len(scenes))
     picture = Image.new("RGB", grid.size, "white")
-    _write_words(picture, grid, list(policies), [scene.title for scene in scenes])
+    _write_words(picture, grid, list(boards), [scene.title for scene in scenes])
     # After the words, so that a long name ends where the board begins.
-    for row, line in enumerate(boards):
+    for row, line in enumerate(boards.values()):
         for column, board in enumerate(line):
             picture.paste(board, (grid.left(column), grid.top(row)))
     legend = (
@@ -92,6 +98,26 @@ def arrows(
     # PIL takes the middle of a line; 3 pixels up make room for what hangs below it.
     foot = (_SIDE, picture.height - _FOOT / 2 - 3)
     ImageDraw.Draw(picture).text(foot, legend, _GREY, ImageFont.load_default(13), anchor="lm")
+    return np.asarray(picture)
+
+
+def card(boards: Sequence[Image.Image], scenes: Sequence[Scene]) -> NDArray[np.uint8]:
+    """Put one policy's boards into a picture (H, W, 3) that can be read where it is shown small.
+
+    TensorBoard makes pictures 350 pixels wide: there are two boards in a row, under large titles.
+    """
+    width, height = boards[0].size
+    columns = min(len(boards), 2)
+    across, down = width + _GAP, _CARD_HEAD + height
+    size = (columns * across - _GAP, -(-len(boards) // columns) * down)
+    picture = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(_CARD_FONT)
+    for number, (board, scene) in enumerate(zip(boards, scenes, strict=True)):
+        left, top = number % columns * across, number // columns * down
+        place = (left + width / 2, top + _CARD_HEAD / 2)
+        pen.text(place, scene.title, INK, font, anchor="mm")
+        picture.paste(board, (left, top + _CARD_HEAD))
     return np.asarray(picture)
 
 

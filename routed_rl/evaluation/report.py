@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from routed_rl.utils.settings import flatten
+
+HEADLINES = ("return", "unwatched")
+"""What a learning curve shows first."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
@@ -54,6 +59,21 @@ class Report:
                     dict(value) if isinstance(value, Mapping) else value
                 )
         return plain
+
+    def scalars(self, name: str) -> dict[str, float]:
+        """Return its numbers as tags of curves: first what one looks at, then the details.
+
+        Args:
+            name: of the policy.
+        """
+        numbers = flatten(self.to_json())
+        del numbers["exact"]
+        # A group of their own: TensorBoard orders the charts of a group by the alphabet.
+        details = {k: x for k, x in numbers.items() if k not in HEADLINES}
+        first = {f"eval/{name}/{k}": float(numbers[k]) for k in HEADLINES if k in numbers}
+        return first | {
+            f"eval_details/{name}/{k.replace('.', '/', 1)}": float(x) for k, x in details.items()
+        }
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Report:

@@ -74,7 +74,8 @@ def plot_learning(
     column = _STEPS if against == "steps" else _LABELS
     for method in sorted({result.method for result in results}):
         runs = [result for result in results if result.method == method]
-        curves = [run.curve for run in runs if len(run.curve)]
+        curves = [_behind_the_start(run.curve) if column == _LABELS else run.curve for run in runs]
+        curves = [curve for curve in curves if len(curve)]
         if not curves:
             continue
         # Runs that were evaluated more often than others are drawn as far as all go.
@@ -153,4 +154,10 @@ def _intervals(summaries: Sequence[Summary]) -> tuple[Array, Array, Array]:
 
 def _has_labels_at_once(result: Result) -> bool:
     """Return whether a run had labels at its first evaluation: a logarithm of 0 cannot be drawn."""
-    return len(result.curve) > 0 and result.curve[0, _LABELS] > 0
+    curve = _behind_the_start(result.curve)
+    return len(curve) > 0 and curve[0, _LABELS] > 0
+
+
+def _behind_the_start(curve: Array) -> Array:
+    """Leave out what was evaluated before the first step, when there are no labels yet."""
+    return curve[curve[:, _STEPS] > 0]

@@ -14,8 +14,8 @@ from routed_rl.experiments import results
 from routed_rl.experiments.summaries import summarise
 from routed_rl.pages import film, world
 from routed_rl.pages.html import RUN_SCRIPTS, page
-from routed_rl.training.board_log import ARROWS
 from routed_rl.training.builder import settings_of
+from routed_rl.training.logs.board_log import ARROWS
 from routed_rl.training.run import Run
 from routed_rl.utils.files import write_text
 from routed_rl.utils.settings import flatten

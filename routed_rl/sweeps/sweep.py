@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import re
 import shlex
 import shutil
 import sys
@@ -231,17 +230,5 @@ def _points(table: Flags) -> Iterator[Flags]:
 
 def _name(chosen: Flags, seed: int) -> str:
     """Name a run after what was chosen for it."""
-    words = [str(chosen["agent"])]
-    for flag, value in chosen.items():
-        if flag != "agent":
-            words.append(_word(flag.split(".")[-1], value))
-    return re.sub(r"[^\w.,=+-]+", "-", "_".join([*words, f"seed-{seed}"]))
-
-
-def _word(flag: str, value: Any) -> str:
-    """Write a flag and its value as a part of a name."""
-    if isinstance(value, bool):
-        return flag if value else f"no-{flag}"
-    if isinstance(value, list):
-        return f"{flag}-{'+'.join(map(str, value))}"
-    return f"{flag}-{value}"
+    flags = {flag: value for flag, value in chosen.items() if flag != "agent"}
+    return settings.to_name([str(chosen["agent"])], flags, seed)

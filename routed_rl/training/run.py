@@ -8,19 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from routed_rl.algorithms.agent import Agent
 from routed_rl.evaluation.evaluator import Evaluator, Reports
 from routed_rl.models.policy import Policy
 from routed_rl.rollouts.attribution import ContractError
 from routed_rl.training import builder, checkpoints
-from routed_rl.training.episode_log import EpisodeLog
-from routed_rl.training.logger import Logger
+from routed_rl.training.logs import trackers
+from routed_rl.training.logs.episode_log import EpisodeLog
+from routed_rl.training.logs.logger import Logger
 from routed_rl.training.run_folder import (
     BestCheckpoint,
     RunResult,
-    charts,
     describe,
     new_folder,
     read_result,
@@ -33,6 +33,10 @@ from routed_rl.utils import ranks, threads
 from routed_rl.utils.errors import UserError
 from routed_rl.utils.files import LOCK, locked
 from routed_rl.worlds.config import without_budget
+
+FEWEST_EPISODES = 20
+"""Of a point of a learning curve."""
+FEWEST_EVALUATIONS = 4
 
 
 def train(
@@ -98,7 +102,7 @@ def claim(setup: Setup, folder: str | Path | None) -> Path:
 def _new(setup: Setup, folder: str | Path | None) -> Path:
     """Make the folder of a new run."""
     if folder is None:
-        return new_folder(setup.config.names, setup.config.settings.seed)
+        return new_folder(setup.config)
     path = Path(folder)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(
@@ -220,6 +224,7 @@ class Run:
             raise UserError(
                 f"{self.folder} has its {start:,} steps: give more with --steps to go on."
             )
+        trackers.check(settings.track)
         num_envs = ranks.share(settings.num_envs, "num-envs")
         if ranks.count() > 1 and without_budget(self.setup.config.env) != self.setup.config.env:
             raise UserError("env.label-budget counts the labels of one process: leave it out.")
@@ -227,16 +232,19 @@ class Run:
         agent = self.setup.make_agent(env)
         if state is not None:
             self.setup.restore(agent, state, self._last)
-        episodes = _episodes(settings, env.spec.horizon, len(agent.policies()))
-        evaluator = self.setup.make_evaluator(**episodes)
+        plays = _Plays.of(settings, env.spec.horizon, len(agent.policies()))
+        evaluator = self.setup.make_evaluator(
+            episodes=plays.episodes, curve_episodes=plays.curve_episodes
+        )
+        evaluations = settings.evaluations if evaluator.exact else plays.evaluations
         path.unlink(missing_ok=True)  # it is of fewer steps
         plain = self.setup.config.to_plain()
         describe(folder, plain)
         if not ranks.index():
             print(self._headline(start), flush=True)
-        logger = Logger(folder, total=settings.steps, start=start)
-        logger.settings(plain)
-        logger.layout(charts(list(agent.policies())))
+        track = "" if ranks.index() else settings.track
+        logger = Logger(folder, total=settings.steps, start=start, track=track)
+        logger.settings(plain, self.setup.config.compared())
         log = None
         if settings.episode_log:
             log = EpisodeLog(folder / "episodes.csv", env.spec, up_to=start)
@@ -251,7 +259,7 @@ class Run:
             trainer.load(state)
         try:
             with threads.few_for(agent.policies()[agent.acting]):
-                stopped_by = trainer.run(settings.steps, evaluations=settings.evaluations)
+                stopped_by = trainer.run(settings.steps, evaluations=evaluations)
         finally:
             logger.close()
         if not stopped_by and not ranks.index():
@@ -309,15 +317,28 @@ class Run:
         return result | best
 
 
-def _episodes(settings: RunSettings, horizon: int, policies: int) -> dict[str, Any]:
-    """Say how many episodes to play, lest evaluation outlast training where a world is slow.
+class _Plays(NamedTuple):
+    """How much to play, lest evaluation outlast training where a world is slow."""
 
-    A play takes at most a tenth of the run's steps, and so does a whole learning curve, unless
-    these would be too few episodes to say anything.
-    """
-    tenth = settings.steps // (10 * horizon)
-    plays = max(settings.evaluations, 1) * policies
-    return {
-        "episodes": min(settings.episodes, max(tenth, 100)),
-        "curve_episodes": min(settings.episodes, max(tenth // plays, 20)),
-    }
+    episodes: int
+    """Of an evaluation."""
+    curve_episodes: int
+    """Of a point of the learning curve."""
+    evaluations: int
+    """Points of the curve behind the first."""
+
+    @classmethod
+    def of(cls, settings: RunSettings, horizon: int, policies: int) -> _Plays:
+        """Let a play take at most a tenth of the run's steps, and so a whole learning curve.
+
+        Unless these would be too few episodes, or points, to say anything.
+        """
+        tenth = settings.steps // (10 * horizon)
+        affordable = tenth // (FEWEST_EPISODES * policies) - 1
+        evaluations = min(settings.evaluations, max(affordable, FEWEST_EVALUATIONS))
+        points = policies * (evaluations + 1)
+        return cls(
+            episodes=min(settings.episodes, max(tenth, 100)),
+            curve_episodes=min(settings.episodes, max(tenth // points, FEWEST_EPISODES)),
+            evaluations=evaluations,
+        )

@@ -16,15 +16,18 @@ from typing import Any, NotRequired, TypedDict
 
 from routed_rl.evaluation.report import Report
 from routed_rl.training.checkpoint_selector import CHOICES
-from routed_rl.training.settings import RunNames
+from routed_rl.training.settings import RunConfig
 from routed_rl.utils.files import write_text
-from routed_rl.utils.settings import write_yaml
+from routed_rl.utils.imports import short_name
+from routed_rl.utils.settings import to_name, write_yaml
 
 PACKAGES = (
     *("torch", "numpy", "gymnasium", "stable-baselines3", "minigrid", "tensorboard"),
     "safetensors",
 )
 """Whose versions are noted."""
+LONGEST_NAME = 80
+"""Characters of a run's name."""
 
 
 class BestCheckpoint(TypedDict):
@@ -86,11 +89,35 @@ def _from_json(plain: Mapping[str, Any]) -> dict[str, Report]:
     return {name: Report.from_json(report) for name, report in plain.items()}
 
 
-def new_folder(names: RunNames, seed: int, parent: Path = Path("runs")) -> Path:
-    """Make a folder that was not there before: runs/ENV-AGENT-SEED, and a number if need be."""
-    base = f"{Path(names.env_title).name}-{names.agent}-{seed}"
+def run_name(config: RunConfig) -> str:
+    """Name a run after its agent, its environment, what was changed, and its seed.
+
+    Changes that would make the name too long are counted.
+    """
+    names = config.names
+    title = [_short(names.agent), _short(names.env)]
+    flags = {name: _short(value) for name, value in config.changed().items()}
+    name = to_name(title, flags, config.settings.seed)
+    kept = dict(flags)
+    while len(name) > LONGEST_NAME and kept:
+        kept.popitem()
+        more = {"more": len(flags) - len(kept)}
+        name = to_name(title, kept | more, config.settings.seed)
+    return name
+
+
+def _short(value: Any) -> Any:
+    """Write files among a setting's values without their folders."""
+    if isinstance(value, list):
+        return [_short(item) for item in value]
+    return Path(short_name(value)).name if isinstance(value, str) else value
+
+
+def new_folder(config: RunConfig, parent: Path = Path("runs")) -> Path:
+    """Make a folder that was not there before: runs/NAME, and a number if need be."""
+    base = run_name(config)
     for number in itertools.count(1):
-        folder = parent / (base if number == 1 else f"{base}-{number}")
+        folder = parent / (base if number == 1 else f"{base}_{number}")
         with contextlib.suppress(FileExistsError):
             folder.mkdir(parents=True)
             return folder
@@ -107,23 +134,6 @@ def describe(folder: Path, plain: Mapping[str, Any]) -> None:
     versions |= {package: metadata.version(package) for package in PACKAGES}
     lines = [f"{name} {version}\n" for name, version in versions.items()]
     (folder / "versions.txt").write_text("".join(lines))
-
-
-def charts(policies: list[str]) -> dict[str, dict[str, list[Any]]]:
-    """Arrange TensorBoard's custom charts: each measure with all policies in one chart."""
-    measures = {
-        "return": "return",
-        "paid_return": "paid return",
-        "bad_per_episode": "bad outcomes per episode",
-        "unwatched": "return unwatched",
-        "mean_length": "steps per episode",
-    }
-    return {
-        "policies": {
-            title: ["Multiline", [f"^eval/{name}/{tag}$" for name in policies]]
-            for tag, title in measures.items()
-        }
-    }
 
 
 def _commit() -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields, make_dataclass
+from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from functools import lru_cache
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, get_args
 
 from routed_rl.algorithms.config import LearnerConfig
 from routed_rl.utils import settings
@@ -28,6 +28,9 @@ FORMER = {
 """What settings were called before version 0.2: yaml files of older runs go on working."""
 
 
+Track = Literal["tensorboard", "wandb"]
+
+
 @dataclass(frozen=True)
 class RunSettings:
     """What a run needs beside its environment and its agent."""
@@ -40,8 +43,9 @@ class RunSettings:
     """Decides everything random: worlds, weights, actions, evaluation."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda, cuda:1, ..."""
-    evaluations: int = 5
-    """How many times to evaluate on the way, evenly spaced; the last is at the end."""
+    evaluations: int = 20
+    """How many times to evaluate on the way, evenly spaced, beside once before it; the last is at
+    the end. Where it cannot be exact fewer, but 4, if they could take over a tenth of the steps."""
     episodes: int = 1000
     """Episodes of an evaluation, where it cannot be exact; fewer if they could take over a tenth of
     the steps."""
@@ -49,6 +53,8 @@ class RunSettings:
     """Outcomes that are good, all others being bad; as the environment says unless given."""
     episode_log: bool = False
     """Write episodes.csv: each outcome and each end, with its label, route and gate."""
+    track: Track = "tensorboard"
+    """wandb: show the run in Weights & Biases too."""
 
     def __post_init__(self) -> None:
         least = {"steps": 1, "num_envs": 1, "episodes": 1, "seed": 0, "evaluations": 0}
@@ -57,6 +63,8 @@ class RunSettings:
             if value < bound:
                 flag = name.replace("_", "-")
                 raise ValueError(f"{flag} is {value}: it must be at least {bound}.")
+        if self.track not in get_args(Track):
+            raise ValueError(f"track is {self.track}: give one of {', '.join(get_args(Track))}.")
         if self.seed >= 2**63:
             raise ValueError(f"seed is {self.seed}: it must be below 2 to the power of 63.")
 
@@ -84,6 +92,10 @@ class RunNames:
         return short_name(self.env)
 
 
+_ASIDE = {"seed", "device", "evaluations", "episodes", "episode_log", "track"}
+"""Settings that change nothing of what is learnt, and the seed, which is no choice."""
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """All that a run is made from."""
@@ -108,6 +120,41 @@ class RunConfig:
         plain["agent"] = {"name": self.names.agent} | settings.to_plain(self.agent)
         plugins = {"plugins": list(self.names.plugins)} if self.names.plugins else {}
         return plain | plugins
+
+    def changed(self) -> dict[str, Any]:
+        """Return what sets the run apart: settings that are not as they would be by default.
+
+        Their names are flags without dashes in front. Those of `_ASIDE` are left out.
+        """
+        flat: dict[str, Any] = {}
+        for part, own in (("env", self.env), ("agent", self.agent)):
+            flat |= {f"{part}.{name}": x for name, x in _changed(own).items()}
+        flat |= {name: x for name, x in _changed(self.settings).items() if name not in _ASIDE}
+        return {name.replace("_", "-"): x for name, x in flat.items()}
+
+    def compared(self) -> dict[str, Any]:
+        """Return what runs are compared by: what every run has, then what was changed."""
+        first = {
+            "agent": self.names.agent,
+            "env": self.names.env_title,
+            "oversight": self.env.oversight,
+            "seed": self.settings.seed,
+        }
+        rest = {name: x for name, x in self.changed().items() if name != "env.oversight"}
+        return first | rest
+
+
+def _changed(config: Any) -> dict[str, Any]:
+    """Return the settings of a dataclass that differ from their defaults, with dots in names."""
+    usual: dict[str, Any] = {}
+    for item in fields(config):
+        if item.default is not MISSING:
+            usual[item.name] = item.default
+        elif item.default_factory is not MISSING:
+            usual[item.name] = item.default_factory()
+    flat = settings.flatten({name: settings.to_plain(x) for name, x in usual.items()})
+    there = settings.flatten(settings.to_plain(config))
+    return {name: x for name, x in there.items() if name not in flat or flat[name] != x}
 
 
 def flags_class(env: ModuleType, agent: ModuleType) -> type[RunSettings]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from routed_rl.evaluation.evaluator import Evaluator
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.attribution import ContractError
 from routed_rl.rollouts.checked_world import CheckedWorld
+from routed_rl.rollouts.episode_means import EpisodeMeans
 from routed_rl.rollouts.rollout import (
     Decision,
     Frames,
@@ -28,20 +30,22 @@ from routed_rl.rollouts.rollout import (
     from_all_ranks,
 )
 from routed_rl.training import checkpoints
-from routed_rl.training.board_log import BoardLog
 from routed_rl.training.checkpoint_selector import CheckpointSelector, RunningEpisodes
-from routed_rl.training.episode_log import EpisodeLog
-from routed_rl.training.logger import Logger, Value
+from routed_rl.training.logs.board_log import BoardLog
+from routed_rl.training.logs.episode_log import EpisodeLog
+from routed_rl.training.logs.logger import Logger, Value
 from routed_rl.utils import ranks
 from routed_rl.utils.errors import UserError
 from routed_rl.utils.interrupts import stop_requests
-from routed_rl.worlds.outcomes import NOTHING
 from routed_rl.worlds.vec_env import VecEnv
 
 OBSERVE_PERIOD = 20
 """A deployed policy that does not act in training acts for one step in so many: 5%."""
 SAVE_SECONDS = 60.0
 """A crash loses at most this much training."""
+PICTURES = 5
+"""Policies are drawn so often on the way: a picture takes half as long as an exact evaluation."""
+_LABELS = "routing/labelled_episodes"
 
 
 @dataclass
@@ -101,9 +105,10 @@ class Trainer:
         self._logger = logger
         self._config = config
         self._episode_log = episode_log
+        num_envs = env.num_envs * ranks.count()
+        self._episodes = EpisodeMeans(num_envs, env.device)
         running = None
         if agent.acting == agent.deployed and not env.spec.outcomes_end:
-            num_envs = env.num_envs * ranks.count()
             running = RunningEpisodes(num_envs, env.spec.discount, env.device)
         one_sided = env.spec.one_sided
         self.selector = CheckpointSelector(env.spec.discount, running, one_sided=one_sided)
@@ -126,6 +131,8 @@ class Trainer:
         if env is not None:
             self._env.load_state_dict(env)
             self._obs = obs
+            if "episodes" in state:  # not before version 0.4
+                self._episodes.load_state_dict(state["episodes"])
         else:
             print("No running episodes were saved: episodes begin anew.", file=sys.stderr)
             self.selector.begin_anew()
@@ -143,6 +150,7 @@ class Trainer:
             "agent": agent,
             "env": ranks.everyones(self._env.state_dict()) if episodes else None,
             "selector": self.selector.state_dict(),
+            "episodes": self._episodes.state_dict(),
             "generator": self._generator.get_state(),
             "obs": ranks.everyones(self._obs) if episodes else None,
         }
@@ -155,25 +163,29 @@ class Trainer:
         Args:
             total: environment steps; the last rollout may go past it.
             evaluations: how many times to evaluate, evenly spaced over the run; the last at its
-                end.
+                end. A new run is evaluated once more, before it has learnt anything.
 
         Returns:
             The number of the signal that stopped the run, 0 if it came to its end. It is saved in
             either case.
         """
         every = total / max(evaluations, 1)
+        drawn_every = max(every, total / PICTURES)
         new = not (self._config.folder / checkpoints.LAST).exists()
         if ranks.from_first(new):
             self.save()  # from here on there is something to resume
         stopped_by = 0
         with stop_requests() as asked_to_stop, self._rescued():
+            if evaluations and not self.progress.env_steps:
+                self._logger.log(0, self._evaluate(draw=True))
             while self.progress.env_steps < total and not stopped_by:
                 before = self.progress.env_steps
                 self._agent.set_progress(before / total)
                 metrics = self._update()
                 now = self.progress.env_steps
                 if evaluations and (now // every > before // every or now >= total):
-                    self._logger.log(now, metrics | self._evaluate())
+                    draw = now // drawn_every > before // drawn_every or now >= total
+                    self._logger.log(now, self._evaluate(draw=draw) | metrics)
                     self.save()
                 else:
                     self._logger.log(now, metrics)
@@ -224,7 +236,7 @@ class Trainer:
         with self._env.attributed_to_agent(self._agent, "update"):
             metrics = self._agent.update(rollout if self._agent.sees_everything else visible)
         before = self.progress.env_steps
-        self._count(rollout)
+        happened = self._count(rollout)
         if self._episode_log is not None:
             after = self.progress.env_steps
             self._episode_log.write(rollout, visible.label, self._agent, after)
@@ -232,15 +244,15 @@ class Trainer:
         ended = time.perf_counter()
         self.progress.train_seconds += ended - began
         speed: dict[str, Value] = {
-            "routing/labelled_episodes": float(self.progress.labelled_episodes),
+            _LABELS: float(self.progress.labelled_episodes),
             "time/steps_per_second": rollout.reward.numel() / (ended - began),
             "time/collect_share": (collected - began) / (ended - began),
             "time/train_seconds": self.progress.train_seconds,
         }
-        return {**metrics, **_describe(rollout, self._env.spec.outcomes), **speed}
+        return {**happened, **metrics, **speed}
 
-    def _count(self, rollout: Rollout) -> None:
-        """Go on from the end of a rollout."""
+    def _count(self, rollout: Rollout) -> dict[str, Tensor]:
+        """Go on from the end of a rollout; return what happened in it."""
         self._obs = ranks.own(rollout.last_obs)
         progress = self.progress
         kinds = 1 + len(self._env.spec.outcomes)
@@ -253,6 +265,7 @@ class Trainer:
         progress.labelled = list(map(add, progress.labelled or none, labelled))
         progress.labelled_episodes += sum(labelled)
         progress.env_steps += rollout.reward.numel()
+        return self._episodes.describe(rollout, self._env.spec.outcomes)
 
     def _observe_deployed(self, visible: VisibleRollout, before: int) -> None:
         """Let labels judge the deployed policy, now and then if it does not act in training."""
@@ -289,53 +302,27 @@ class Trainer:
         # It begins in the middle of episodes: where these are long, one horizon would hold none.
         return spec.horizon if spec.outcomes_end else 2 * spec.horizon
 
-    def _evaluate(self) -> dict[str, float]:
-        """Evaluate the agent's policies, draw them and show how it stands."""
+    def _evaluate(self, *, draw: bool) -> dict[str, Value]:
+        """Evaluate the agent's policies, draw them maybe, and show how it stands."""
         began = time.perf_counter()
         policies = self._agent.policies()
+        deployed = self._agent.deployed
         reports = self._evaluator.returns(policies)
         now = self.progress.env_steps
-        self._boards.show(policies, now)
-        # Evaluations may differ in their last bits, and all have to save the same.
-        truth = ranks.from_first(reports[self._agent.deployed].true_return)
-        for name in self.selector.consider(now, truth):
-            self.save(name)
+        self._boards.show(policies, deployed, now, picture=draw)
+        if now:  # what has learnt nothing is no checkpoint to choose
+            # Evaluations may differ in their last bits, and all have to save the same.
+            truth = ranks.from_first(reports[deployed].true_return)
+            for name in self.selector.consider(now, truth):
+                self.save(name)
         self.progress.evaluation_seconds += time.perf_counter() - began
         notes = [f"{name} {report.true_return:+.3f}" for name, report in reports.items()]
         self._logger.progress(now, "  ".join(notes))
-        scalars: dict[str, float] = {}
+        scalars = reports[deployed].scalars("deployed")
         for name, report in reports.items():
-            scalars |= _scalars(f"eval/{name}", report.to_json())
-        return scalars | {
-            "time/evaluation_seconds": self.progress.evaluation_seconds,
-            "eval/labelled_return": self.selector.score,
-        }
-
-
-def _describe(rollout: Rollout, outcomes: tuple[str, ...]) -> dict[str, Tensor]:
-    """Say what happened in a rollout: the laboratory's view, with the truth. No agent gets it."""
-    episodes = rollout.done.sum()
-    some = episodes.clamp(min=1)
-    happened = rollout.outcome != NOTHING
-    shares = {
-        f"rollout/{name}": (rollout.outcome == k + 1).sum() / some
-        for k, name in enumerate(outcomes)
-    }
-    return shares | {
-        "rollout/episodes": episodes,
-        "rollout/true_reward_per_episode": rollout.true_reward.sum() / some,
-        "rollout/paid_reward_per_episode": rollout.reward.sum() / some,
-        "rollout/steps_per_episode": rollout.reward.numel() / some,
-        "rollout/overseen": (rollout.overseen & happened).sum() / happened.sum().clamp(min=1),
-    }
-
-
-def _scalars(prefix: str, plain: Mapping[str, Any]) -> dict[str, float]:
-    """Return the numbers of a report as tags -> values."""
-    found: dict[str, float] = {}
-    for name, value in plain.items():
-        if isinstance(value, Mapping):
-            found |= _scalars(f"{prefix}/{name}", value)
-        elif not isinstance(value, bool):
-            found[f"{prefix}/{name}"] = float(value)
-    return found
+            scalars |= report.scalars(name)
+        if not math.isnan(self.selector.score):
+            scalars["eval/labelled_return"] = self.selector.score
+        labels = float(self.progress.labelled_episodes)
+        seconds = self.progress.evaluation_seconds
+        return {**scalars, _LABELS: labels, "time/evaluation_seconds": seconds}

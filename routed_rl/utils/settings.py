@@ -197,6 +197,27 @@ def to_flags(plain: Mapping[str, Any], prefix: str = "--") -> list[str]:
     return flags
 
 
+def to_name(title: Sequence[str], flags: Mapping[str, Any], seed: int) -> str:
+    """Name a run after what was chosen for it, so that a folder can be called so.
+
+    Args:
+        title: words that it begins with.
+        flags: names of flags, without dashes in front -> values.
+        seed: of the run.
+    """
+    words = [_word(flag.split(".")[-1], value) for flag, value in flags.items()]
+    return re.sub(r"[^\w.,=+-]+", "-", "_".join([*title, *words, f"seed-{seed}"]))
+
+
+def _word(flag: str, value: Any) -> str:
+    """Write a flag and its value as a part of a name."""
+    if isinstance(value, bool):
+        return flag if value else f"no-{flag}"
+    if isinstance(value, list):
+        return f"{flag}-{'+'.join(map(str, value))}"
+    return f"{flag}-{value}"
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a yaml file of settings.
 

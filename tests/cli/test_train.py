@@ -64,8 +64,8 @@ def test_a_run_leaves_the_files_that_scripts_rely_on(trained: Path) -> None:
     assert list(result["labelled"]) == ["diamond", "ghost"]
     assert sum(result["labelled"].values()) == result["labelled_episodes"]
     rows = read_csv(trained / "metrics.csv")
-    assert [int(row["env_steps"]) for row in rows] == list(range(128, 1025, 128))
-    groups = {"env_steps", "train", "rollout", "eval", "routing", "gate", "time"}
+    assert [int(row["env_steps"]) for row in rows] == list(range(0, 1025, 128))
+    groups = {"env_steps", "train", "rollout", "eval", "eval_details", "routing", "gate", "time"}
     assert {name.split("/")[0] for name in rows[-1]} == groups
     last = float(rows[-1]["eval/diamond/return"])
     assert last == pytest.approx(result["policies"]["diamond"]["return"], rel=1e-4)
@@ -78,8 +78,8 @@ def test_tensorboard_gets_curves_pictures_and_settings(trained: Path) -> None:
     tags = events.Tags()
     scalars = {"train/entropy", "rollout/diamond", "eval/ghost/return", "routing/diamond"}
     assert scalars | {"gate/accuracy"} <= set(tags["scalars"])
-    assert tags["images"] == ["policies"]
-    assert len(events.Images("policies")) == 2
+    assert set(tags["images"]) == {f"policies/{name}" for name in ("deployed", "mixture", "ghost")}
+    assert [image.step for image in events.Images("policies/deployed")] == [0, 512, 1024]
     assert "_hparams_/session_start_info" in events.summary_metadata
 
 
@@ -97,11 +97,11 @@ def test_resume_continues_to_the_same_bits(
         # Evaluations are spread over the steps asked for, so they fell elsewhere.
         del state["selector"]["best"]
     assert same(*states)
-    losses, others = (
-        [row["train/policy_loss"] for row in read_csv(folder / "metrics.csv")]
-        for folder in (part, trained)
-    )
-    assert losses == others
+    ours, others = (read_csv(folder / "metrics.csv") for folder in (part, trained))
+    for name in ("env_steps", "train/policy_loss", "rollout/ep_len_mean", "rollout/ep_rew_mean"):
+        assert [row[name] for row in ours] == [row[name] for row in others], name
+    evaluated = [row["env_steps"] for row in ours if row["eval/deployed/return"]]
+    assert evaluated == ["0", "256", "512", "1024"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -184,7 +184,7 @@ def test_bad_input_is_one_line_and_code_2_and_nothing_is_written(
     [
         (
             "--steps sixty",
-            "error: cannot read --steps sixty: give values of the kind that its help names.",
+            "error: --steps: 'sixty' is no whole number",
         ),
         ("--env.walls 0 1 2", "error: cannot read --env.walls 0 1 2: give values"),
         ("--num-envs 0", "error: num-envs is 0: it must be at least 1."),
@@ -284,10 +284,11 @@ def test_a_dropped_in_environment_is_found_and_trains(
     small = shlex.split("--num-envs 8 --steps 512 --agent.hidden 8")
     flags = ["--plugin", str(path), "--env", "tiny_world", *small]
     assert run(*flags) == 0
-    assert (tmp_path / "runs" / "tiny_world-routed-0" / "result.json").exists()
+    name = "routed_tiny_world_hidden-8_steps-512_num-envs-8_seed-0"
+    assert (tmp_path / "runs" / name / "result.json").exists()
     assert run(*flags) == 0, "without --run-dir a new folder is made each time"
-    assert (tmp_path / "runs" / "tiny_world-routed-0-2" / "result.json").exists()
-    assert run_command(evaluate, ["runs/tiny_world-routed-0"]) == 0
+    assert (tmp_path / "runs" / f"{name}_2" / "result.json").exists()
+    assert run_command(evaluate, [f"runs/{name}"]) == 0
 
 
 def test_a_run_that_died_before_its_result_gets_it_and_a_lost_best_is_left_out(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import CPU, world
+from numpy.typing import NDArray
 from PIL import ImageDraw
 from walk import Config, Walk
 
@@ -23,7 +24,13 @@ def test_each_policy_is_drawn_on_each_board() -> None:
     torch.manual_seed(0)
     policy = build_policy(PolicySpec((4, 5, 5), 4, env.spec.outcomes, (8,), gate=True))
     policies = {"mixture": policy, "diamond": ablate(policy, {"diamond": 1.0})}
-    picture = pictures.arrows(policies, env.scenes(), target="diamond")
+    scenes = env.scenes()
+
+    def drawn() -> NDArray[np.uint8]:
+        boards = pictures.draw(policies, scenes, target="diamond")
+        return pictures.sheet(boards, scenes, target="diamond")
+
+    picture = drawn()
     assert picture.dtype == "uint8"
     height, width, _ = picture.shape
     assert 400 < height < 700
@@ -32,7 +39,7 @@ def test_each_policy_is_drawn_on_each_board() -> None:
     assert len({tuple(colour) for colour in some}) > 5
     with torch.no_grad():
         policy.torso.gate.network[-1].bias += 9.0  # type: ignore[union-attr,index,operator]
-    changed = pictures.arrows(policies, env.scenes(), target="diamond")
+    changed = drawn()
     assert (changed != picture).mean() > 0.05, "the gate is seen"
 
 
@@ -96,3 +103,20 @@ def test_frames_are_scaled_by_whole_factors_below_a_strip() -> None:
     assert picture.shape == (58 + 70, 490, 3), "seven times as large: 420 pixels are too few"
     assert (below.reshape(10, 7, 70, 7, 3) == board[:, None, :, None]).all()
     assert (strip.max(axis=2) < 130).sum() > 100, "there are dark words"
+
+
+def test_a_card_has_two_boards_in_a_row_below_their_titles() -> None:
+    env = world(1)
+    policy = build_policy(PolicySpec((4, 5, 5), 4, env.spec.outcomes, (8,)))
+    scenes = env.scenes()
+    boards = pictures.draw({"policy": policy}, scenes, target="diamond")["policy"]
+    assert len(boards) == 4
+    card = pictures.card(boards, scenes)
+    side = 5 * scenes[0].tile
+    assert card.shape == (2 * (30 + side), 2 * side + 10, 3)
+    for number, board in enumerate(boards):
+        row, column = divmod(number, 2)
+        top, left = 30 + row * (30 + side), column * (side + 10)
+        assert (card[top : top + side, left : left + side] == np.asarray(board)).all()
+        assert card[top - 30 : top, left : left + side].min() < 100, "a title"
+    assert pictures.card(boards[:1], scenes[:1]).shape == (30 + side, side, 3)

@@ -6,13 +6,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fake_runs import fake_run, some_runs
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from routed_rl.experiments import figures, results
-from routed_rl.experiments.styles import badge_of
+from routed_rl.experiments.canvas import start_figure
+from routed_rl.experiments.plots import plot_learning
+from routed_rl.experiments.styles import badge_of, choose_looks
 
 OF_ONE_WORLD = {
     "return_against_oversight",
@@ -143,3 +146,19 @@ def test_variants_have_shades_of_their_agent(runs: Path) -> None:
     light, full = [line.get_color() for line in axes.lines if line.get_marker() == "v"]
     assert full == badge_of("naive").colour
     assert to_rgb(light) > to_rgb(full)
+
+
+def test_against_labels_curves_begin_behind_the_start(tmp_path: Path) -> None:
+    fake_run(tmp_path / "runs" / "one", 0.8)
+    path = tmp_path / "runs" / "one" / "metrics.csv"
+    header, *rest = path.read_text().splitlines()
+    path.write_text("\n".join([header, "0,0,0.05", *rest]) + "\n")
+    runs, _ = results.load(tmp_path / "runs")
+    drawn = {}
+    for against in ("steps", "labels"):
+        _, axes = start_figure("", "", "")
+        plot_learning(axes, runs, against, choose_looks([run.method for run in runs]))
+        (line,) = [line for line in axes.lines if line.get_label() == runs[0].method]
+        drawn[against] = np.array(line.get_xdata()).tolist(), axes.get_xscale()
+    assert drawn["steps"] == ([0, 100, 200], "linear")
+    assert drawn["labels"] == ([10, 30], "log")

@@ -46,7 +46,7 @@ def test_from_a_machine_that_does_not_the_files_come_back(tmp_path: Path) -> Non
     transfer.unpack(files, longer.folder)
     assert longer.finished
     rows = (longer.folder / "metrics.csv").read_text().splitlines()
-    assert [int(row.split(",")[0]) for row in rows[1:]] == [128, 256, 384, 512]
+    assert [int(row.split(",")[0]) for row in rows[1:]] == [0, 128, 256, 384, 512]
 
 
 def test_what_went_wrong_is_told_and_nothing_comes_back(tmp_path: Path) -> None:

@@ -78,7 +78,12 @@ def test_names_work_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     lake = Named("FrozenLake-v1", from_gym.Config(oversight=0.3, horizon=10))
     small = naive.Config(hidden=(4,), rollout_steps=8)
     run = train(lake, small, steps=64, num_envs=4, evaluations=1, episodes=8)
-    assert run.folder == tmp_path / "runs" / "FrozenLake-v1-naive-0"
+    assert (
+        run.folder
+        == tmp_path
+        / "runs"
+        / "naive_FrozenLake-v1_oversight-0.3_horizon-10_rollout-steps-8_more-3_seed-0"
+    )
     assert run.result["deployed"] == "policy"
     assert load(run.folder).setup.config == run.setup.config
 

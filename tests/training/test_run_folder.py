@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,16 @@ from typing import Any
 import pytest
 
 from routed_rl.evaluation.report import Report
+from routed_rl.training import builder
 from routed_rl.training.run_folder import (
     PACKAGES,
     RunResult,
-    charts,
     describe,
     new_folder,
     read_result,
+    run_name,
     write_result,
 )
-from routed_rl.training.settings import RunNames
 from routed_rl.utils.settings import read_yaml
 
 
@@ -80,11 +81,40 @@ def test_what_is_no_result_raises(tmp_path: Path, text: str | None, error: type[
 
 
 def test_a_new_folder_is_made_each_time(tmp_path: Path) -> None:
-    names = RunNames("envs/rooms.py", "naive")
-    folders = [new_folder(names, 7, tmp_path / "runs") for _ in range(3)]
-    wanted = ["rooms-naive-7", "rooms-naive-7-2", "rooms-naive-7-3"]
-    assert [folder.name for folder in folders] == wanted
+    config = builder.build(("--agent", "naive", "--seed", "7")).config
+    folders = [new_folder(config, tmp_path / "runs") for _ in range(3)]
+    name = "naive_gridworld_seed-7"
+    assert [folder.name for folder in folders] == [name, f"{name}_2", f"{name}_3"]
     assert all(folder.is_dir() for folder in folders)
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ("", "routed_gridworld_seed-0"),
+        ("--steps 800000 --device cpu --episode-log --evaluations 3", "routed_gridworld_seed-0"),
+        (
+            "--steps 2000 --env.oversight 0.3 --agent.no-gate --agent.hidden 8 4",
+            "routed_gridworld_oversight-0.3_hidden-8+4_no-gate_steps-2000_seed-0",
+        ),
+        (
+            "--env.where examples/sight.py:left_half --seed 3",
+            "routed_gridworld_where-sight-left_half_seed-3",
+        ),
+        (
+            "--env FrozenLake-v1 --env.kwargs is_slippery=False --agent naive",
+            "naive_FrozenLake-v1_kwargs-is_slippery=False_seed-0",
+        ),
+        (
+            "--config paper --agent.unflagged good --agent.weight-decay 0.5",
+            "routed_gridworld_algorithm-reinforce_learning-rate-5e-05_more-9_seed-0",
+        ),
+    ],
+)
+def test_a_run_is_named_after_what_was_changed(flags: str, name: str) -> None:
+    assert run_name(builder.build(flags.split()).config) == name
+    assert len(name) <= 80
+    assert re.fullmatch(r"[\w.,=+-]+", name)
 
 
 def test_settings_command_and_versions_are_noted(
@@ -102,16 +132,3 @@ def test_settings_command_and_versions_are_noted(
     assert set(versions) == {"python", "commit", *PACKAGES}
     assert versions["torch"] == metadata.version("torch")
     assert (tmp_path / "checkpoints").is_dir()
-
-
-def test_each_measure_has_a_chart_with_all_policies() -> None:
-    layout = charts(["mixture", "diamond"])["policies"]
-    assert list(layout) == [
-        *("return", "paid return", "bad outcomes per episode"),
-        *("return unwatched", "steps per episode"),
-    ]
-    kind, tags = layout["return"]
-    assert kind == "Multiline"
-    assert tags == ["^eval/mixture/return$", "^eval/diamond/return$"]
-    bad = layout["bad outcomes per episode"]
-    assert bad[1] == ["^eval/mixture/bad_per_episode$", "^eval/diamond/bad_per_episode$"]

@@ -73,6 +73,7 @@ def test_every_new_name_is_a_setting() -> None:
         ({"episodes": 0}, "episodes is 0"),
         ({"evaluations": -1}, "evaluations is -1: it must be at least 0"),
         ({"seed": -1}, "seed is -1"),
+        ({"track": "wanbd"}, "track is wanbd: give one of tensorboard, wandb"),
         ({"seed": 2**63}, "below 2 to the power of 63"),
     ],
 )

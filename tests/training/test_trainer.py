@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 import torch
 from helpers import CPU, TINY
 
+from routed_rl.evaluation.report import Report
 from routed_rl.rollouts.rollout import Rollout, VisibleRollout, collect
 from routed_rl.training import builder, checkpoints, trainer
 from routed_rl.training.trainer import Trainer, TrainerConfig
@@ -22,15 +23,16 @@ class Notes:
 
     def __init__(self) -> None:
         self.rows: dict[int, dict[str, Any]] = {}
-        self.pictures: list[int] = []
+        self.drawn: list[int] = []
 
     def log(self, env_steps: int, metrics: Mapping[str, Any]) -> None:
         self.rows[env_steps] = dict(metrics)
 
     def progress(self, env_steps: int, note: str | None = None) -> None: ...
 
-    def picture(self, name: str, image: Any, env_steps: int) -> None:
-        self.pictures.append(env_steps)
+    def pictures(self, env_steps: int, shown: Mapping[str, Any], *, kept: Any) -> None:
+        assert list(shown) == ["policies/mixture", "policies/deployed", "policies/ghost"]
+        self.drawn.append(env_steps)
 
 
 def make(folder: Path, *flags: str) -> tuple[Trainer, Notes]:
@@ -50,16 +52,77 @@ def start(folder: Path, *flags: str) -> tuple[Trainer, Notes]:
 
 @pytest.mark.parametrize(
     ("evaluations", "at"),
-    [(4, [128, 256, 384, 512]), (2, [256, 512]), (3, [256, 384, 512]), (1, [512]), (0, [])],
+    [(4, [0, 128, 256, 384, 512]), (2, [0, 256, 512]), (3, [0, 256, 384, 512]), (0, [])],
 )
-def test_evaluations_are_spread_and_the_last_is_at_the_end(
+def test_evaluations_are_spread_from_the_start_to_the_end(
     tmp_path: Path, evaluations: int, at: list[int]
 ) -> None:
     run, notes = make(tmp_path)
     assert run.run(512, evaluations=evaluations) == 0
-    assert list(notes.rows) == [128, 256, 384, 512]
+    assert [steps for steps in notes.rows if steps] == [128, 256, 384, 512]
     evaluated = [steps for steps, row in notes.rows.items() if "eval/diamond/return" in row]
-    assert evaluated == notes.pictures == at
+    assert evaluated == notes.drawn == at
+
+
+def test_policies_are_drawn_five_times_and_at_the_start(tmp_path: Path) -> None:
+    run, notes = make(tmp_path)
+    run.run(1280, evaluations=10)
+    assert list(notes.rows) == list(range(0, 1281, 128))
+    assert notes.drawn == [0, 256, 512, 768, 1024, 1280]
+
+
+@pytest.mark.parametrize("more", [(), ("--agent.normalize-obs",)])
+def test_evaluating_changes_nothing_of_what_is_learnt(tmp_path: Path, more: Sequence[str]) -> None:
+    states = []
+    for evaluations in (0, 2):
+        run, _ = make(tmp_path / str(evaluations), *more)
+        run.run(512, evaluations=evaluations)
+        state = checkpoints.load(tmp_path / str(evaluations) / "last.pt", CPU)
+        flat = settings.flatten({name: state[name] for name in ("agent", "env", "episodes")})
+        states.append([x for x in flat.values() if isinstance(x, torch.Tensor)])
+    assert len(states[0]) > 20
+    assert all(map(torch.equal, *states))
+
+
+def test_what_has_learnt_nothing_is_evaluated_but_never_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, notes = make(tmp_path)
+    truths = iter((0.9, 0.2, 0.1))
+
+    def falling(policies: Mapping[str, Any]) -> dict[str, Report]:
+        outcomes = {"diamond": 0.5, "ghost": 0.5, "none": 0.0}
+        report = Report(true_return=next(truths), exact=True, outcomes=outcomes, mean_length=2.0)
+        return dict.fromkeys(policies, report)
+
+    monkeypatch.setattr(run._evaluator, "returns", falling)
+    run.run(256, evaluations=2)
+    assert [row["eval/deployed/return"] for row in notes.rows.values()] == [0.9, 0.2, 0.1]
+    assert run.selector.best == {"best_by_truth": (0.2, 128)}
+
+
+def test_a_run_that_goes_on_does_not_begin_its_curve_again(tmp_path: Path) -> None:
+    run, _ = make(tmp_path)
+    run.run(256, evaluations=2)
+    again, notes = make(tmp_path)
+    again.load(checkpoints.load(tmp_path / "last.pt", CPU))
+    again.run(512, evaluations=4)
+    assert list(notes.rows) == [384, 512]
+
+
+def test_the_policy_to_deploy_has_curves_of_its_own_the_return_first(tmp_path: Path) -> None:
+    run, notes = make(tmp_path)
+    run.run(128, evaluations=1)
+    for row in notes.rows.values():
+        tags = [tag for tag in row if "/deployed/" in tag]
+        assert tags[:2] == ["eval/deployed/return", "eval/deployed/unwatched"]
+        assert {"eval_details/deployed/paid_return", "eval_details/deployed/outcomes/ghost"} < {
+            *tags
+        }
+        for tag in tags:
+            assert row[tag] == row[tag.replace("deployed", "diamond")]
+        assert not [tag for tag in row if tag.startswith("eval/") and tag.count("/") > 2]
+    assert notes.rows[0]["routing/labelled_episodes"] == 0, "curves are drawn against it"
 
 
 def test_the_agent_is_told_how_far_the_run_is(
@@ -123,9 +186,9 @@ def test_what_happened_is_described(tmp_path: Path) -> None:
     ended = row["rollout/diamond"] + row["rollout/ghost"]
     assert row["routing/labelled_episodes"] == pytest.approx(ended * row["rollout/episodes"])
     gained = row["rollout/diamond"] - row["rollout/ghost"]
-    assert row["rollout/true_reward_per_episode"] == pytest.approx(gained)
-    assert row["rollout/paid_reward_per_episode"] == pytest.approx(ended), "any end pays"
-    assert row["rollout/steps_per_episode"] == pytest.approx(128 / row["rollout/episodes"])
+    assert row["rollout/ep_true_rew_mean"] == pytest.approx(gained)
+    assert row["rollout/ep_rew_mean"] == pytest.approx(ended), "any end pays"
+    assert 1 <= row["rollout/ep_len_mean"] <= 8
 
 
 def test_where_the_deployed_policy_acts_every_rollout_judges_it(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from routed_rl.training.logger import Logger, MetricsFile
+from routed_rl.training.logs.logger import Logger, MetricsFile
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -50,7 +50,6 @@ def test_tensors_and_floats_reach_tensorboard_and_the_file(tmp_path: Path) -> No
         "time/s": 1.5,
     }
     values = logger.log(50, metrics)
-    logger.settings({"seed": 1, "env": {"name": "gridworld", "outcomes": ["diamond", "ghost"]}})
     logger.close()
     assert values == {"time/s": 1.5, "train/loss": 0.25, "rollout/episodes": 3.0}
     events = EventAccumulator(str(tmp_path)).Reload()
@@ -58,10 +57,19 @@ def test_tensors_and_floats_reach_tensorboard_and_the_file(tmp_path: Path) -> No
     assert rows(tmp_path / "metrics.csv")[0]["rollout/episodes"] == "3"
 
 
+def test_a_run_that_took_no_step_begins_its_file_anew(tmp_path: Path) -> None:
+    for value in (1.0, 2.0):
+        logger = Logger(tmp_path, total=100)
+        logger.log(0, {"a": value})
+        logger.close()
+    assert rows(tmp_path / "metrics.csv") == [{"env_steps": "0", "a": "2"}]
+
+
 def test_the_latest_picture_is_kept(tmp_path: Path) -> None:
     logger = Logger(tmp_path, total=100)
     for shade in (10, 200):
-        logger.picture("policies", np.full((4, 5, 3), shade, np.uint8), shade)
+        image = np.full((4, 5, 3), shade, np.uint8)
+        logger.pictures(shade, {"policies/deployed": image[:2]}, kept=image)
     logger.close()
     with Image.open(tmp_path / "policies.png") as picture:
         assert picture.size == (5, 4)

@@ -1,4 +1,4 @@
-"""Metrics -> TensorBoard, metrics.csv and the terminal. The only importer of tensorboard."""
+"""Metrics -> metrics.csv, the terminal, and wherever curves are looked at."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from routed_rl.training.logs import trackers
 from routed_rl.utils import ranks
 from routed_rl.utils.files import rows_until, write_text
-from routed_rl.utils.settings import flatten
 
 Value = Tensor | float
 
@@ -58,17 +56,19 @@ class MetricsFile:
 class Logger:
     """Where a run reports to."""
 
-    def __init__(self, folder: Path, *, total: int, start: int = 0) -> None:
+    def __init__(self, folder: Path, *, total: int, start: int = 0, track: str = "") -> None:
         """Write into a folder.
 
         Args:
             folder: of the run.
             total: environment steps of the run, for the bar.
             start: environment steps that a resumed run has already.
+            track: where to show it beside TensorBoard, if anywhere: "wandb".
         """
         self._folder = folder
-        self._file = MetricsFile(folder / "metrics.csv", up_to=start)
-        self._writer = SummaryWriter(str(folder), purge_step=start + 1 if start else None)
+        # What has taken no step yet is evaluated anew.
+        self._file = MetricsFile(folder / "metrics.csv", up_to=start or -1)
+        self._trackers = trackers.of(track, folder, start=start)
         self._total = total
         self._start = start
         self._began = time.monotonic()
@@ -89,8 +89,8 @@ class Logger:
         moved = torch.stack(list(tensors.values())).tolist() if tensors else []
         values = {name: float(x) for name, x in metrics.items() if not isinstance(x, Tensor)}
         values |= dict(zip(tensors, moved, strict=True))
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, env_steps)
+        for tracker in self._trackers:
+            tracker.scalars(values, env_steps)
         written = {name: f"{value:.6g}" for name, value in values.items()}
         self._file.append({"env_steps": env_steps} | written)
         return values
@@ -108,30 +108,22 @@ class Logger:
             done = f"{env_steps:>11,} / {self._total:,} steps  {rate:8,.0f} steps/s"
             print(f"{done}  {left} left  {note}", flush=True)
 
-    def picture(self, name: str, image: NDArray[np.uint8], env_steps: int) -> None:
-        """Show an image (H, W, 3) in TensorBoard, and keep the latest in the folder as NAME.png."""
-        self._writer.add_image(name, image, env_steps, dataformats="HWC")
-        Image.fromarray(image).save(self._folder / f"{name}.png")
+    def pictures(
+        self, env_steps: int, shown: Mapping[str, NDArray[np.uint8]], *, kept: NDArray[np.uint8]
+    ) -> None:
+        """Show images (H, W, 3), and keep another in the folder as policies.png."""
+        for tracker in self._trackers:
+            for name, image in shown.items():
+                tracker.picture(name, image, env_steps)
+        Image.fromarray(kept).save(self._folder / "policies.png")
 
-    def settings(self, plain: Mapping[str, Any]) -> None:
-        """Show the run's settings in TensorBoard, as text and as hyperparameters."""
-        from torch.utils.tensorboard.summary import hparams
-
-        text = yaml.safe_dump(dict(plain), sort_keys=False)
-        self._writer.add_text("config", f"```\n{text}\n```")
-        simple = {
-            name: value if isinstance(value, bool | str | float | int) else str(value)
-            for name, value in flatten(plain).items()
-        }
-        for summary in hparams(simple, {}):
-            assert self._writer.file_writer is not None
-            self._writer.file_writer.add_summary(summary)
-
-    def layout(self, layout: dict[str, dict[str, list[Any]]]) -> None:
-        """Arrange custom scalar charts in TensorBoard."""
-        self._writer.add_custom_scalars(layout)
+    def settings(self, plain: Mapping[str, Any], compared: Mapping[str, Any]) -> None:
+        """Show all of the run's settings, and those that runs are compared by."""
+        for tracker in self._trackers:
+            tracker.settings(plain, compared)
 
     def close(self) -> None:
         """Write out what is pending."""
         self._bar.close()
-        self._writer.close()
+        for tracker in self._trackers:
+            tracker.close()

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from PIL import Image
 
-from routed_rl.evaluation.pictures import arrows
+from routed_rl.evaluation import pictures
 from routed_rl.models.policy import Policy
-from routed_rl.training.logger import Logger
+from routed_rl.training.logs.logger import Logger
 from routed_rl.worlds.scene import Scene
 
 ARROWS = "arrows.jsonl"
@@ -43,12 +43,14 @@ class BoardLog:
         self._begun = False
 
     @torch.no_grad()
-    def show(self, policies: Mapping[str, Policy], env_steps: int) -> None:
-        """Draw what policies do now, and write it down."""
+    def show(
+        self, policies: Mapping[str, Policy], deployed: str, env_steps: int, *, picture: bool
+    ) -> None:
+        """Write down what policies do now, and draw it if there shall be a picture."""
         if not self._scenes:
             return
-        picture = arrows(policies, self._scenes, target=self._target)
-        self._logger.picture("policies", picture, env_steps)
+        if picture:
+            self._draw(policies, deployed, env_steps)
         if not self._begun:
             self._begin(env_steps)
         found = {
@@ -58,6 +60,19 @@ class BoardLog:
         with self._path.open("a") as file:
             line = {"env_steps": env_steps, "policies": found}
             file.write(json.dumps(line, separators=(",", ":")) + "\n")
+
+    def _draw(self, policies: Mapping[str, Policy], deployed: str, env_steps: int) -> None:
+        """Show a picture of each policy, that of the one to deploy under the name deployed."""
+        boards = pictures.draw(policies, self._scenes, target=self._target)
+        cards = {
+            "deployed" if name == deployed else name: pictures.card(own, self._scenes)
+            for name, own in boards.items()
+        }
+        self._logger.pictures(
+            env_steps,
+            {f"policies/{name}": picture for name, picture in cards.items()},
+            kept=pictures.sheet(boards, self._scenes, target=self._target),
+        )
 
     def _begin(self, env_steps: int) -> None:
         """Describe the boards, and keep what a run that is resumed wrote before this step."""

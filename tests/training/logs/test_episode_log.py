@@ -12,7 +12,7 @@ from helpers import BY_HAND, CPU, OPEN, by_hand, run, train_tiny, two_open_episo
 
 from routed_rl.agents import routed
 from routed_rl.rollouts import labels
-from routed_rl.training.episode_log import COLUMNS, EpisodeLog
+from routed_rl.training.logs.episode_log import COLUMNS, EpisodeLog
 
 
 def rows(folder: Path, name: str = "episodes.csv") -> list[dict[str, str]]:
@@ -26,7 +26,7 @@ def test_it_has_a_row_for_each_episode_and_survives_a_resume(tmp_path: Path) -> 
     assert run("--resume", str(folder), "--steps", "1024") == 0
     found = rows(folder)
     metrics = rows(folder, "metrics.csv")
-    assert len(found) == sum(float(row["rollout/episodes"]) for row in metrics)
+    assert len(found) == sum(float(row["rollout/episodes"] or 0) for row in metrics)
     steps = [int(row["env_steps"]) for row in found]
     assert steps == sorted(steps)
     assert steps[-1] <= 1024
