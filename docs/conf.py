@@ -43,6 +43,8 @@ nitpick_ignore_regex = [
 html_theme = "furo"
 html_title = "routed_rl"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 
 HERE = Path(__file__).parent
 NOTEBOOKS = ("tutorials/own_world", "sb3", "tutorials/language_model")

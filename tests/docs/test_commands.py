@@ -29,7 +29,7 @@ SCRIPTS = {"train.py", "evaluate.py", "sweep.py", "plot.py"}
 OTHERS = {"tensorboard --logdir runs", "source .venv/bin/activate"}
 
 
-class Read(Exception):
+class ReadError(Exception):
     """The flags were read."""
 
 
@@ -40,11 +40,11 @@ def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def then_stop(*args: Any, **kwargs: Any) -> NoReturn:
         parse(*args, **kwargs)
-        raise Read
+        raise ReadError
 
     def then_stop_too(*args: Any, **kwargs: Any) -> NoReturn:
         parse_args(*args, **kwargs)
-        raise Read
+        raise ReadError
 
     monkeypatch.setattr(settings, "parse", then_stop)
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", then_stop_too)
@@ -126,7 +126,7 @@ def test_a_command_is_read(
     monkeypatch.chdir(tmp_path)
     try:
         read(command, monkeypatch)
-    except Read:
+    except ReadError:
         pass
     except SystemExit as answered:
         assert "--help" in command and not answered.code

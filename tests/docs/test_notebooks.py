@@ -45,7 +45,9 @@ def test_a_page_as_cells() -> None:
     ]
 
 
-@pytest.mark.parametrize("page", ["sb3.md", "tutorials/own_world.md", "tutorials/language_model.md"])
+@pytest.mark.parametrize(
+    "page", ["sb3.md", "tutorials/own_world.md", "tutorials/language_model.md"]
+)
 def test_a_notebook_is_one_of_jupyter(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ EXTRA = (pytest.mark.extras, pytest.mark.filterwarnings("ignore"))
 NEEDS_TRL = {"docs/tutorials/language_model.md"}
 ELSEWHERE = {"docs/language_models.md": "tests/trl/test_tutorial.py"}
 """Its model is on a hub."""
-RUNNABLE = {b.page for b in BLOCKS if b.language == "python" and not b.is_fragment and not b.file}
+RUNNABLE = {block.page for block in BLOCKS if block.runs}
 OTHERS = sorted(RUNNABLE - NEEDS_TRL - set(ELSEWHERE) - {"README.md", "docs/sb3.md"})
 
 

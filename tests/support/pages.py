@@ -43,6 +43,11 @@ class Block:
         return bool(re.search(r"(^|# )\.\.\.|: \.\.\.$", self.code, re.MULTILINE))
 
     @property
+    def runs(self) -> bool:
+        """Whether it is Python to be run where it stands."""
+        return self.language == "python" and not self.file and not self.is_fragment
+
+    @property
     def commands(self) -> list[str]:
         """Its lines, where it is a shell's; one that goes on behind a backslash is one."""
         return [line for line in self.code.replace("\\\n", " ").splitlines() if line.strip()]
@@ -93,11 +98,9 @@ def run_python(page: str, folder: Path) -> dict[str, Any]:
     save_files(page, folder)
     names: dict[str, Any] = {"__name__": page}
     for block in BLOCKS:
-        if block.page == page and block.language == "python":
-            if not block.file and not block.is_fragment:
-                # Errors name the line of the page.
-                code = "\n" * block.line + shortened(block.code)
-                exec(compile(code, page, "exec", dont_inherit=True), names)
+        if block.page == page and block.runs:
+            code = "\n" * block.line + shortened(block.code)  # errors name the line of the page
+            exec(compile(code, page, "exec", dont_inherit=True), names)
     return names
 
 
