@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-SAVED = re.compile(r"[Ss]ave this as\s`([^`]+)`")
+SAVED = re.compile(r"[Ss]ave\s+this\s+as\s+`([^`]+)`")
 """What a paragraph says before a block that is a file."""
 
 

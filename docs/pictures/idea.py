@@ -64,7 +64,7 @@ def box(ax: Axes, x: float, y: float, text: str, colour: str, *, gone: bool = Fa
     ax.add_patch(
         FancyBboxPatch((x - 1.15, y - 0.3), 2.3, 0.6, ls=":" if gone else "-", **style, **faint)
     )
-    word(ax, x, y, text, colour, ha="center", **faint)
+    word(ax, x, y, text, colour, ha="center", size=11, **faint)
 
 
 def arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], colour: str) -> None:

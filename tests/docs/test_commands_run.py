@@ -17,18 +17,21 @@ from pages import BLOCKS, copy_of_checkout, somebodys_files
 
 pytestmark = [pytest.mark.slow, pytest.mark.extras]
 
-SHORT_TRAINING = "--num-envs 8 --evaluations 0 --episodes 8 --agent.hidden 8"
+TRAINING = r"(.*(?:train\.py|routed-rl train)\b(?!.*--(?:resume|list|help)).*)"
+SHORT = "--steps 1024 --num-envs 8 --evaluations 0 --episodes 8 --agent.hidden 8"
 SHORTER = (
     (r"^make train", r"python train.py"),
     (r"^make (\w+)", r"make --dry-run \1"),
     (r"(.*(?:train\.py|routed-rl train) --resume.*)", r"\1 --steps 2048"),
-    (r"(.*(?:train\.py|routed-rl train)\b(?!.*--(?:resume|list|help)).*)", rf"\1 {SHORT_TRAINING}"),
-    (r"(.*(?:train\.py|routed-rl train)\b(?!.*--(?:resume|list|help)).*)", r"\1 --steps 1024"),
+    (TRAINING, rf"\1 {SHORT}"),
     (r"(python sweep\.py .*)", r"\1 --print-commands"),
     (r"(python examples/sb3_ppo\.py.*)", r"\1 --steps 16384"),
 )
 """A pattern of a command, and what runs instead of it."""
-TOO_LONG = re.compile(r"python (?:benchmarks/|plot\.py|examples/(?!sb3))|pip |tensorboard |source ")
+TOO_LONG = re.compile(
+    r"python (?:benchmarks/|plot\.py|examples/(?!sb3)|evaluate\.py .*--relearn)"
+    r"|pip |tensorboard |source "
+)
 """They need the runs of a sweep, take minutes, are run at a tiny size by tests of their own, or
 would change the environment that tests run in."""
 COMMANDS = {

@@ -14,7 +14,7 @@ from helpers import ROOT
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES = [page for page in PAGES if "_build" not in page.parts]
 FENCE = re.compile(r"^( *)```([\w{}-]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-SAVED = re.compile(r"[Ss]ave this as\s`([^`]+)`")
+SAVED = re.compile(r"[Ss]ave\s+this\s+as\s+`([^`]+)`")
 SHORTER = (
     (r"\bsteps=[\d_]{5,}", "steps=2_000"),
     (r"\bmax_steps=\d+", "max_steps=2"),
