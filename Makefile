@@ -2,14 +2,17 @@
 # make test    run the tests
 # make check   formatting, lint and types
 # make slow    the tests that take minutes, and those that need the extras
+# make docs    this documentation as a site, in docs/_build; its own links are checked
+# make links   the links that lead elsewhere; needs the network
 # make bench   how fast it is, beside the machine's own limit
 PYTHON ?= python3
 TORCH_INDEX ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SPHINX := $(BIN)/python -m sphinx --quiet
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
-.PHONY: train test check slow bench clean
+.PHONY: train test check slow docs links bench clean
 
 train: .venv/installed
 	$(BIN)/python train.py $(FLAGS)
@@ -19,6 +22,13 @@ test: .venv/installed
 
 slow: .venv/extras
 	$(PYTEST) -m "slow or extras" $(FLAGS)
+
+docs: .venv/docs
+	$(SPHINX) --fresh-env --fail-on-warning --keep-going docs docs/_build
+	@echo "Open docs/_build/index.html"
+
+links: .venv/docs
+	$(SPHINX) --builder linkcheck docs docs/_build/links
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/bench.py $(FLAGS)
@@ -36,9 +46,13 @@ check: .venv/installed
 	$(PIP) --no-deps --editable .
 	@touch $@
 
-.venv/extras: .venv/installed requirements-extras.txt requirements-trl.txt
+.venv/extras: .venv/installed requirements-extras.txt requirements-trl.txt requirements-docs.txt
 	$(PIP) --requirement requirements-extras.txt
 	@touch $@
 
+.venv/docs: .venv/installed requirements-docs.txt
+	$(PIP) --requirement requirements-docs.txt
+	@touch $@
+
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache
+	rm -rf .venv .pytest_cache .ruff_cache docs/_build

@@ -110,7 +110,7 @@ def collect(
             given.
 
     Returns:
-        The rollout with the truth in it: `labels.hide` takes out what the overseer did not see.
+        The rollout with the truth in it; `labels.hide` takes out what the overseer did not see.
     """
     frames = frames or Frames.like(obs, steps)
     decisions: list[Decision] = []

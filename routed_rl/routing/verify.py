@@ -95,7 +95,7 @@ def verify(
         dtype: float32 for a model that makes such tensors itself; then small errors are not seen.
 
     Returns:
-        A row for each rule, one for all together, and one for no rule: if that is wrong, samples
+        A row for each rule, one for all together, and one for no rule. If that is wrong, samples
         are not independent of one another in this model.
     """
     model = copy.deepcopy(model).to(dtype).eval()
