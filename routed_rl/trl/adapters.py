@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from peft import LoraConfig, PeftModel, get_peft_model
+import torch
+from peft import LoraConfig, PeftModel, PeftType, get_peft_model
 from peft.tuners.lora import LoraLayer
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForCausalLM
 
@@ -25,10 +29,12 @@ QUARANTINE = "quarantine"
 """The adapter that is cut out."""
 BASE = "base"
 """What else of the model is trained, where the base is not frozen."""
+_BASE_FILE = "base.safetensors"
+"""Where a trained base lies, beside the adapters that were trained with it."""
 
 
 def quarantine(
-    model: nn.Module | str,
+    model: nn.Module | str | Path,
     config: LoraConfig | None = None,
     *,
     mlp_units: int = 0,
@@ -37,12 +43,14 @@ def quarantine(
     """Put a retain and a quarantine adapter on a model. Its outputs stay the same to the bit.
 
     Args:
-        model: of Hugging Face's, without adapters; or its name, or the folder where it is.
+        model: of Hugging Face's, without adapters; or its name, or the folder where it is. By name
+            it is loaded in float32, as TRL does it.
         config: of both adapters; without it, rank 16 and alpha 32 on all linear layers, or no LoRA
             if `mlp_units` is given.
         mlp_units: hidden units that either adapter adds to each gated MLP. Where `config` is given
             too, LoRA is put on what lies outside of these.
-        train_base: train the model's own parameters with the retain adapter, too.
+        train_base: train the model's own parameters with the retain adapter, too. They are saved
+            with the adapters, and `load` reads them; PEFT's own loading does not.
 
     Returns:
         A model of PEFT's with both adapters active.
@@ -51,7 +59,9 @@ def quarantine(
         ValueError: if there are adapters already, or no gated MLP for `mlp_units`, or if adapters
             of this kind do not add to what the base says.
     """
-    model = AutoModelForCausalLM.from_pretrained(model) if isinstance(model, str) else model
+    if not isinstance(mlp_units, int) or mlp_units < 0:
+        raise ValueError(f"mlp_units={mlp_units!r}: say how many, as a whole number; 0 for none.")
+    model = _plain_model(model)
     if isinstance(model, PeftModel) or any(isinstance(m, LoraLayer) for m in model.modules()):
         raise ValueError("the model has adapters already: merge them, or pass the plain model.")
     _refuse_what_does_not_add(config or LoraConfig())
@@ -62,25 +72,36 @@ def quarantine(
     peft_model.add_adapter(QUARANTINE, copy.deepcopy(config))
     activate(peft_model)
     if train_base:
-        for name, parameter in peft_model.named_parameters():
-            if region_of(name) == BASE:
-                parameter.requires_grad_(True)
+        _own_base(peft_model, trainable=True)
     return peft_model
 
 
-def load(model: nn.Module | str, folder: str | Path, *, trainable: bool = False) -> PeftModel:
+def load(
+    model: nn.Module | str | Path, folder: str | Path, *, trainable: bool = False
+) -> PeftModel:
     """Put adapters that `save_pretrained` or a trainer saved on their base again.
+
+    Args:
+        model: the plain base, as `quarantine` takes it. If it was trained, its numbers are replaced
+            by those that were saved.
+        folder: on this machine.
+        trainable: let what was trained before go on learning.
 
     Raises:
         ValueError: if the folder does not hold both.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder} is no folder here: save adapters there first, or, if they lie on the hub, "
+            "pass what huggingface_hub.snapshot_download returns."
+        )
     missing = [p for p in (folder, folder / QUARANTINE) if not (p / "adapter_config.json").exists()]
     if missing:
         raise ValueError(
             f"{missing[0]} holds no adapter_config.json: name a folder that was saved."
         )
-    model = AutoModelForCausalLM.from_pretrained(model) if isinstance(model, str) else model
+    model = _plain_model(model)
     saved = LoraConfig.from_pretrained(str(folder))
     assert isinstance(saved, LoraConfig)
     _register_mlps(model, saved)
@@ -89,7 +110,15 @@ def load(model: nn.Module | str, folder: str | Path, *, trainable: bool = False)
     )
     loaded.load_adapter(str(folder / QUARANTINE), QUARANTINE, is_trainable=trainable)
     activate(loaded, trainable=trainable)
+    if (folder / _BASE_FILE).exists():
+        load_base(loaded, folder)
+        _own_base(loaded, trainable=trainable)
     return loaded
+
+
+def load_base(model: nn.Module, folder: str | Path) -> None:
+    """Give a base the numbers that were saved beside adapters."""
+    model.load_state_dict(load_file(Path(folder) / _BASE_FILE), strict=False)
 
 
 def activate(model: PeftModel, *, trainable: bool = True) -> None:
@@ -111,7 +140,7 @@ def check_adapters(model: Any) -> None:
         found = ", ".join(model.peft_config)
         raise ValueError(
             f"the model has the adapters {found}, and {RETAIN} and {QUARANTINE} are needed: "
-            "pass model=quarantine(model), or load(model, folder)."
+            "pass what quarantine(model) or load(model, folder) returned, before ablate(model)."
         )
 
 
@@ -123,24 +152,63 @@ def region_of(name: str) -> str:
     return QUARANTINE if QUARANTINE in parts else RETAIN
 
 
+def _plain_model(model: nn.Module | str | Path) -> nn.Module:
+    """Return a model that may be given by its name.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if isinstance(model, str | Path):
+        return AutoModelForCausalLM.from_pretrained(str(model), dtype=torch.float32)
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model={model!r}: pass a model of Hugging Face's, or its name.")
+    return model
+
+
+def _own_base(model: PeftModel, *, trainable: bool) -> None:
+    """Let the base learn, and have it saved wherever the adapters are saved."""
+    for name, parameter in model.named_parameters():
+        if region_of(name) == BASE:
+            parameter.requires_grad_(trainable)
+    model.save_pretrained = partial(_save_with_base, model)  # type: ignore[method-assign]
+
+
+def _save_with_base(
+    model: PeftModel, save_directory: str, *args: Any, is_main_process: bool = True, **kwargs: Any
+) -> None:
+    PeftModel.save_pretrained(
+        model, save_directory, *args, is_main_process=is_main_process, **kwargs
+    )
+    if is_main_process:
+        named = model.named_parameters()
+        base = {n: p.detach().contiguous() for n, p in named if region_of(n) == BASE}
+        save_file(base, Path(save_directory) / _BASE_FILE)
+
+
 def _refuse_what_does_not_add(config: LoraConfig) -> None:
-    """Raise for adapters that change more than their own sum, which cannot be cut out.
+    """Raise for adapters that are no LoRA, or change more than what they add.
 
     Raises:
         ValueError: naming the setting.
     """
-    changed = {
+    if getattr(config, "peft_type", None) != PeftType.LORA:
+        kind = type(config).__name__
+        raise ValueError(f"a {kind} was given: pass a LoraConfig of PEFT's, or none.")
+    variants = [field.name for field in fields(config) if field.metadata.get("is_lora_variant")]
+    changed = {name: getattr(config, name) for name in variants} | {
         "use_dora": config.use_dora,
         "modules_to_save": config.modules_to_save,
         "bias": config.bias != "none",
+        "lora_bias": config.lora_bias,
+        "target_parameters": config.target_parameters,
         "trainable_token_indices": config.trainable_token_indices,
         "init_lora_weights": config.init_lora_weights not in (True, "gaussian"),
     }
     for name, is_changed in changed.items():
         if is_changed:
             raise ValueError(
-                f"{name}={getattr(config, name)!r} changes more than what an adapter adds, and "
-                "could not be cut out again: leave it out."
+                f"{name}={getattr(config, name)!r} is not supported: what it changes could not be "
+                "routed, or not be cut out again. Leave it out."
             )
 
 

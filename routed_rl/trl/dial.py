@@ -31,6 +31,25 @@ def dial(model: PeftModel, scale: float) -> None:
             module.set_scale(QUARANTINE, scale)
 
 
+def check_dial(model: PeftModel) -> None:
+    """Raise unless the quarantine speaks as trained: turned down, it would hardly learn.
+
+    Raises:
+        ValueError: with the scale that it has.
+    """
+    for module in model.modules():
+        if isinstance(module, LoraLayer) and QUARANTINE in module.scaling:
+            found = module.scaling[QUARANTINE]
+            module.set_scale(QUARANTINE, 1.0)
+            whole = module.scaling[QUARANTINE]
+            module.scaling[QUARANTINE] = found
+            if found != whole:
+                raise ValueError(
+                    f"the quarantine is dialled to {found / whole:g}, and would learn as it "
+                    "speaks: call dial(model, 1.0) before training."
+                )
+
+
 def ablate(model: PeftModel) -> None:
     """Cut the quarantine out for good; the retain adapter is left, and goes on as any does.
 
@@ -49,7 +68,7 @@ def export(model: PeftModel, folder: str | Path, tokenizer: Any = None) -> nn.Mo
     model itself stays as it is: what is merged is a copy, which has to fit in memory.
 
     Args:
-        model: with both adapters.
+        model: with both adapters, or with the retain adapter alone, after `ablate`.
         folder: is made if it does not exist.
         tokenizer: is saved beside the model.
 
@@ -60,7 +79,8 @@ def export(model: PeftModel, folder: str | Path, tokenizer: Any = None) -> nn.Mo
         ValueError: if the model has no quarantine, or its MLPs have become of several sizes.
         FileExistsError: if the folder holds something.
     """
-    check_adapters(model)
+    if not is_ablated(model):
+        check_adapters(model)
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty: name a new folder.")
@@ -71,11 +91,17 @@ def export(model: PeftModel, folder: str | Path, tokenizer: Any = None) -> nn.Mo
     return plain
 
 
+def is_ablated(model: Any) -> bool:
+    """Say whether the retain adapter is all that is left."""
+    return isinstance(model, PeftModel) and set(model.peft_config) == {RETAIN}
+
+
 @torch.no_grad()
 def merged(model: PeftModel) -> nn.Module:
     """Return a copy without adapters: the base with the retain adapter merged into it."""
     twin = copy.deepcopy(model)
-    ablate(twin)
+    if not is_ablated(twin):
+        ablate(twin)
     plain: Any = twin.merge_and_unload(safe_merge=True)
     sizes = mlp_sizes(plain)
     if len(sizes) > 1:

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -15,7 +18,14 @@ from routed_rl.trl.flags import FLAGS, Flag, as_flags, check_column
 from routed_rl.trl.seams import SeamError, check_seams, given, moved
 from routed_rl.trl.trainer import RoutedTrainer
 
-_SEAMS = ("_calculate_rewards", "_generate_and_score_completions", "training_step", "compute_loss")
+_SEAMS = (
+    "_calculate_rewards",
+    "_generate_and_score_completions",
+    "_log_completion_extra",
+    "_log_metric",
+    "training_step",
+    "compute_loss",
+)
 
 
 class RoutedGRPOTrainer(RoutedTrainer, GRPOTrainer):
@@ -25,7 +35,8 @@ class RoutedGRPOTrainer(RoutedTrainer, GRPOTrainer):
         model: what `quarantine` or `load` returned.
         *args: as `GRPOTrainer`'s.
         flag: `flag(prompts, completions, **columns)` says for each completion whether it is bad,
-            or how surely, 0 to 1. It is given what a reward function is. Or the name of a column.
+            or how surely, 0 to 1. It is given what a reward function is, and may be async, too. Or
+            the name of a column, which the sets for evaluation need as well.
         **kwargs: as `GRPOTrainer`'s, and `unflagged` and `measure_every` of `RoutedTrainer`.
 
     Raises:
@@ -41,7 +52,8 @@ class RoutedGRPOTrainer(RoutedTrainer, GRPOTrainer):
             raise ValueError(f"flag={flag!r}: pass a function, or the name of a column.")
         told = given(GRPOTrainer, model, args, kwargs)
         if isinstance(flag, str):
-            check_column(flag, getattr(told.get("train_dataset"), "column_names", None))
+            check_column(flag, told.get("train_dataset"))
+            check_column(flag, told.get("eval_dataset"))
         kind = getattr(told.get("args"), "multi_objective_aggregation", "sum_then_normalize")
         if kind != "sum_then_normalize":
             raise ValueError(
@@ -65,12 +77,20 @@ class RoutedGRPOTrainer(RoutedTrainer, GRPOTrainer):
 
     def _flags(self, inputs: Any, prompts: Any, completions: Any, ids: Any) -> Tensor:
         """Ask the detector."""
-        columns = [name for name in inputs[0] if name not in ("prompt", "completion")]
-        named: dict[str, list[Any]] = {name: [x[name] for x in inputs] for name in columns}
         if isinstance(self._flag, str):
-            check_column(self._flag, list(named))
-            return as_flags(named[self._flag], len(prompts), f"column {self._flag!r}")
+            check_column(self._flag, inputs)
+            said = [example[self._flag] for example in inputs]
+            return as_flags(said, len(prompts), f"column {self._flag!r}")
+        own = ("prompt", "completion", "completion_ids")
+        named: dict[str, Any] = {k: [x[k] for x in inputs] for k in inputs[0] if k not in own}
+        named |= {"trainer_state": self.state, "log_extra": self._log_completion_extra}
+        named |= {"log_metric": self._log_metric}
+        if self.environments is not None:
+            named["environments"] = self.environments
         answers = self._flag(prompts=prompts, completions=completions, completion_ids=ids, **named)
+        if inspect.iscoroutine(answers):
+            with ThreadPoolExecutor(1) as thread:  # a notebook has a loop running in this one
+                answers = thread.submit(asyncio.run, answers).result()
         return as_flags(answers, len(prompts), getattr(self._flag, "__name__", "flag"))
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:

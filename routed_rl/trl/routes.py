@@ -37,14 +37,16 @@ class Masked:
     mask: Tensor
     """(N,) or (N, T): bool, or float to multiply gradients by."""
 
-    def __init__(self, twins: Mapping[int, Tensor]) -> None:
+    def __init__(self, twins: Mapping[int, Tensor], names: Mapping[int, str]) -> None:
         """Begin.
 
         Args:
             twins: id of a parameter -> a leaf with its numbers, to which the gradient goes that it
                 would have without routes; where there is none, nobody asks for that.
+            names: id of a layer -> its name, for errors.
         """
         self._twins = twins
+        self._names = names
 
     def forward(
         self, module: LoraLayer, active_adapter: str, x: Tensor, result: Tensor, **_: Any
@@ -57,8 +59,8 @@ class Masked:
         leading = self.mask.shape
         if x.ndim <= self.mask.ndim or x.shape[: self.mask.ndim] != leading:
             raise ValueError(
-                f"a layer with an adapter is given {tuple(x.shape)} for flags {tuple(leading)}, "
-                "so that examples cannot be told apart: leave it out of target_modules."
+                f"{self._names[id(module)]} is given {tuple(x.shape)} for flags {tuple(leading)}, "
+                "so that examples cannot be told apart: name it in exclude_modules of a LoraConfig."
             )
         mask = self.mask.view(*leading, *(1,) * (x.ndim - self.mask.ndim))
         given = module.lora_dropout[active_adapter](x)
@@ -129,7 +131,8 @@ class AdapterRoutes:
         """
         self._model = model
         self._twins: dict[int, Tensor] = {}
-        self._variants = {name: Masked(self._twins) for name in (RETAIN, QUARANTINE)}
+        names = {id(module): name for name, module in model.named_modules()}
+        self._variants = {name: Masked(self._twins, names) for name in (RETAIN, QUARANTINE)}
         layers = [m for m in model.modules() if type(m) in (LoraLinear, MlpAdapter)]
         self._layers: list[tuple[Any, str]] = [
             (layer, name)

@@ -64,3 +64,19 @@ def check_arguments(args: Any) -> None:
     for name, why in refused.items():
         if getattr(args, name, None):
             raise ValueError(f"{name} is not supported with a quarantine: {why}. Leave it out.")
+
+
+def check_processes(kind: str) -> None:
+    """Raise unless processes hold whole models, as in DDP, or there is one alone.
+
+    Args:
+        kind: of accelerate's `DistributedType`, which the launcher may have chosen.
+
+    Raises:
+        ValueError: naming what it is.
+    """
+    if kind != "NO" and not kind.startswith("MULTI_"):
+        raise ValueError(
+            f"{kind} is not supported with a quarantine, which needs whole gradients in every "
+            "process: launch with torchrun, or accelerate launch --multi_gpu (DDP)."
+        )

@@ -9,26 +9,32 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
 from transformers import TrainerCallback
 
 from routed_rl.routing import gradient_mass
-from routed_rl.trl.adapters import BASE, QUARANTINE, RETAIN, activate, check_adapters, region_of
+from routed_rl.trl.adapters import (
+    BASE,
+    QUARANTINE,
+    RETAIN,
+    activate,
+    check_adapters,
+    load_base,
+    region_of,
+)
+from routed_rl.trl.dial import check_dial
 from routed_rl.trl.flags import FLAGS
 from routed_rl.trl.optimizer import SplitAdamW
 from routed_rl.trl.routes import AdapterRoutes
-from routed_rl.trl.seams import check_arguments, given
+from routed_rl.trl.seams import check_arguments, check_processes, given
 
 RETAINED = "retain"
 """The region of all that is kept: the retain adapter, and the base if it is trained."""
-_BASE_FILE = "base.safetensors"
 
 
 class RoutedTrainer:
@@ -68,19 +74,13 @@ class RoutedTrainer:
     ) -> None:
         """Check what was given, and let the trainer begin."""
         check_adapters(model)
-        if unflagged not in ("both", "retain"):
-            raise ValueError(f"unflagged={unflagged!r}: say 'both' or 'retain'.")
-        if routes not in ("flags", "none", "shuffled"):
-            raise ValueError(f"routes={routes!r}: say 'flags', 'none' or 'shuffled'.")
+        _check_choices(unflagged, routes, measure_every)
         arguments = given(self.trl_trainer, model, args, kwargs).get("args")
         check_arguments(arguments)
         self._trained = {name for name, p in model.named_parameters() if p.requires_grad}
         self._trains_base = any(region_of(name) == BASE for name in self._trained)
-        if self._trains_base and getattr(arguments, "beta", 0.0):
-            raise ValueError(
-                f"beta={arguments.beta} with a trainable base: the reference is the base, and "
-                "would move. Set beta=0.0, or leave train_base out."
-            )
+        if self._trains_base:
+            self._refuse_trained_base(arguments)
         self._unflagged = unflagged
         self._routes = routes
         self._splits = split_moment
@@ -89,6 +89,7 @@ class RoutedTrainer:
         self._step_blocks: ExitStack | None = None
         self._unrouted: dict[int, Tensor] = {}
         super().__init__(model, *args, **kwargs)  # pyright: ignore[reportCallIssue]
+        check_processes(self.accelerator.distributed_type.value)
         if "ref" in model.peft_config:  # TRL's copy: ours begin at 0, so the base is the reference
             model.delete_adapter("ref")
         self._wake(model)
@@ -101,6 +102,15 @@ class RoutedTrainer:
             raise ValueError("split_moment in several processes is not supported: leave it out.")
         self._adapters = AdapterRoutes(model, keeps_unrouted=split_moment)
         self.add_callback(_Untaught(self))  # type: ignore[attr-defined]
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Train, if the quarantine speaks as it is to learn.
+
+        Raises:
+            ValueError: if it is dialled to something else than 1.
+        """
+        check_dial(self.model)
+        return super().train(*args, **kwargs)  # type: ignore[misc]
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         """Do a step whose forward and backward pass are routed."""
@@ -117,7 +127,10 @@ class RoutedTrainer:
         inputs = {name: value for name, value in inputs.items() if name != FLAGS}
         if self._step_blocks is not None:
             if flagged is None:
-                raise ValueError("the batch has no flags: keep the trainer's own data collator.")
+                raise ValueError(
+                    "the batch has no flags: keep the column in the dataset, and the trainer's own "
+                    "data collator."
+                )
             if self._routes == "shuffled":
                 flagged = flagged[torch.randperm(len(flagged)).to(flagged.device)]
             self._note(flagged)
@@ -223,25 +236,29 @@ class RoutedTrainer:
         self.optimizer = SplitAdamW(groups, self._unrouted)
         return self.optimizer
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Save adapters as ever, and the base beside them if it is trained."""
-        super()._save(output_dir, state_dict)  # type: ignore[misc]
-        if self._trains_base:
-            folder = Path(output_dir or self.args.output_dir)  # type: ignore[attr-defined]
-            save_file(self._base_state(), folder / _BASE_FILE)
+    def _refuse_trained_base(self, arguments: Any) -> None:
+        """Raise if the loss looks at a reference, which is the base.
+
+        Raises:
+            ValueError: naming the setting.
+        """
+        if getattr(arguments, "beta", 0.0):
+            raise ValueError(
+                f"beta={arguments.beta} with a trainable base: the reference is the base, and "
+                "would move. Set beta=0.0, or leave train_base out."
+            )
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """Load adapters, which leaves one of them active, and wake the other."""
+        """Load both adapters, and the base if it is trained."""
+        self.model.base_model.set_adapter(RETAIN)  # transformers warns of two that are active
         super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
         if self._trains_base:
-            saved = load_file(Path(resume_from_checkpoint) / _BASE_FILE)
-            self.model.load_state_dict(saved, strict=False)
+            load_base(self.model, resume_from_checkpoint)
         self._wake(self.model)
 
     def _load_best_model(self) -> None:
-        """Load the best checkpoint, with both adapters active."""
-        super()._load_best_model()  # type: ignore[misc]
-        self._wake(self.model)
+        """Load all of the best checkpoint: transformers' own would load one adapter."""
+        self._load_from_checkpoint(self.state.best_model_checkpoint)
 
     def _wake(self, model: Any) -> None:
         """Activate both adapters; what was frozen when training began stays so."""
@@ -249,13 +266,14 @@ class RoutedTrainer:
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in self._trained)
 
-    def _base_state(self) -> dict[str, Tensor]:
-        own = self.model.named_parameters()
-        return {
-            name: parameter.detach().contiguous()
-            for name, parameter in own
-            if name in self._trained and region_of(name) == BASE
-        }
+
+def _check_choices(unflagged: str, routes: str, measure_every: int) -> None:
+    if unflagged not in ("both", "retain"):
+        raise ValueError(f"unflagged={unflagged!r}: say 'both' or 'retain'.")
+    if routes not in ("flags", "none", "shuffled"):
+        raise ValueError(f"routes={routes!r}: say 'flags', 'none' or 'shuffled'.")
+    if not isinstance(measure_every, int) or measure_every < 0:
+        raise ValueError(f"measure_every={measure_every!r}: say how many steps; 0 for never.")
 
 
 class _Untaught(TrainerCallback):

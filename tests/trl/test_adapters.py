@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import given, settings, strategies
-from peft import LoraConfig
+from peft import LoHaConfig, LoraConfig
 from peft.tuners.lora import LoraLayer
 from tiny_language import llama, stir, texts, tokenizer
 
@@ -257,9 +257,18 @@ def test_what_does_not_fit_is_told() -> None:
     inside = LoraConfig(target_modules=["q_proj", "up_proj"])
     with pytest.raises(ValueError, match="reaches into MLPs"):
         quarantine(llama(), inside, mlp_units=4)
-    for setting, value in {"use_dora": True, "bias": "all", "init_lora_weights": "pissa"}.items():
-        with pytest.raises(ValueError, match=f"{setting}=.* could not be cut out"):
+    refused = {"use_dora": True, "bias": "all", "init_lora_weights": "pissa", "lora_bias": True}
+    refused |= {"alora_invocation_tokens": [1], "target_parameters": ["weight"]}
+    for setting, value in refused.items():
+        with pytest.raises(ValueError, match=f"{setting}=.* is not supported"):
             quarantine(llama(), LoraConfig(**{setting: value}))
+    with pytest.raises(ValueError, match="a LoHaConfig was given: pass a LoraConfig"):
+        quarantine(llama(), LoHaConfig(r=2))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="model=None: pass a model"):
+        quarantine(None)  # type: ignore[arg-type]
+    for units in (0.5, "64", -1):
+        with pytest.raises(ValueError, match=f"mlp_units={units!r}: say how many"):
+            quarantine(llama(), mlp_units=units)  # type: ignore[arg-type]
     tied = llama()
     tied.lm_head.weight = tied.model.embed_tokens.weight
     with pytest.raises(ValueError, match="embed_tokens shares its weight"):
@@ -273,6 +282,54 @@ def test_what_does_not_fit_is_told() -> None:
 def test_what_cannot_be_loaded_or_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no adapter_config"):
         load(llama(), tmp_path)
+    with pytest.raises(ValueError, match=r"me/adapter is no folder here: .*snapshot_download"):
+        load(llama(), "me/adapter")
     (tmp_path / "mine").write_text("")
     with pytest.raises(FileExistsError, match="name a new folder"):
         export(made("lora"), tmp_path)
+
+
+def test_a_trained_base_is_saved_and_loaded_with_its_adapters(tmp_path: Path) -> None:
+    model = made("base")
+    stir(model)
+    with torch.no_grad():
+        model.get_parameter("base_model.model.model.norm.weight").mul_(2.0)
+    for turn in ("trained", "loaded"):
+        folder = tmp_path / turn
+        model.save_pretrained(str(folder))
+        again = load(llama(dtype=torch.float64), folder, trainable=turn == "trained")
+        assert torch.equal(again(IDS).logits, model(IDS).logits)
+        assert all(p.requires_grad == (turn == "trained") for p in again.parameters())
+        model = again
+    dial(model, 0.0)
+    plain = export(load(llama(dtype=torch.float64), tmp_path / "loaded"), tmp_path / "out")
+    torch.testing.assert_close(plain(IDS).logits, model(IDS).logits, atol=1e-12, rtol=1e-12)
+
+
+def test_an_ablated_model_is_exported_too(tmp_path: Path) -> None:
+    model = made("mlp")
+    stir(model)
+    whole = export(model, tmp_path / "whole")(IDS).logits
+    ablate(model)
+    assert torch.equal(export(model, tmp_path / "ablated")(IDS).logits, whole)
+    with pytest.raises(ValueError, match=r"has the adapters default, .* before ablate"):
+        dial(model, 0.0)
+
+
+def test_a_model_given_by_name_is_in_float32_as_with_trl(tmp_path: Path) -> None:
+    llama(dtype=torch.bfloat16).save_pretrained(str(tmp_path / "base"))
+    model = quarantine(str(tmp_path / "base"), train_base=True)
+    model.save_pretrained(str(tmp_path / "adapters"))
+    for one in (model, load(tmp_path / "base", tmp_path / "adapters")):
+        assert {parameter.dtype for parameter in one.parameters()} == {torch.float32}
+
+
+def test_a_layer_that_cannot_tell_examples_apart_is_named() -> None:
+    model = made("attention")
+    wanted = model.base_model.model.model.layers[1].self_attn.v_proj
+    wanted.register_forward_pre_hook(lambda _, given: (given[0].flatten(0, 1), *given[1:]))
+    with (
+        pytest.raises(ValueError, match=r"layers\.1\.self_attn\.v_proj is given \(35, 16\)"),
+        AdapterRoutes(model).routed({"default": torch.ones(5, dtype=torch.bool)}),
+    ):
+        model(IDS)

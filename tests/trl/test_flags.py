@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,17 +17,25 @@ def test_bools_stay_bools_and_numbers_are_how_sure() -> None:
     assert torch.equal(as_flags([True, False], 2, "f"), torch.tensor([True, False]))
     assert as_flags([True, 0.25], 2, "f").tolist() == [1.0, 0.25]
     assert as_flags(torch.tensor([True, False]), 2, "f").dtype == torch.bool
+    for scores in (np.array([0.75, 0.25]), torch.tensor([0.75, 0.25])):
+        assert as_flags([s > 0.5 for s in scores], 2, "f").dtype == torch.bool
+        assert as_flags(list(scores), 2, "f").tolist() == [0.75, 0.25]
 
 
 @pytest.mark.parametrize("answers", [[True], [0.5, 1.5], [0.5, float("nan")], ["yes", True], None])
 def test_other_answers_are_refused(answers: Any) -> None:
-    with pytest.raises(ValueError, match="detector returned"):
+    with pytest.raises(ValueError, match="detector gave"):
         as_flags(answers, 2, "detector")
 
 
 def test_a_misspelt_column_is_told() -> None:
+    good, bad = [{"prompt": "a", "flagged": True}], [{"prompt": "a"}]
+    check_column("flagged", {"one": good, "two": good})
+    check_column("flagged", None)
     with pytest.raises(ValueError, match="Did you mean 'flagged'"):
-        check_column("flaged", ["prompt", "flagged"])
+        check_column("flaged", good)
+    with pytest.raises(ValueError, match=r"no column 'flagged' with flags. There are: prompt\."):
+        check_column("flagged", {"one": good, "two": bad})
 
 
 def padded(examples: list[dict[str, Any]]) -> dict[str, Any]:
@@ -45,4 +54,28 @@ def test_flags_of_examples_and_of_tokens() -> None:
     with pytest.raises(ValueError, match="for 3 tokens"):
         collate([{"input_ids": [5, 6, 7], "bad": [1]}, {"input_ids": [5, 6], "bad": [1, 1]}])
     with pytest.raises(ValueError, match="None"):
-        collate([{"input_ids": [5]}])
+        collate([{"input_ids": [5], "bad": None}])
+    assert FLAGS not in collate([{"input_ids": [5]}])  # an evaluation's
+
+
+def test_flags_of_tokens_are_cut_as_their_text_was() -> None:
+    flags = [1, 1, 0, 0, 1, 0]
+    texts = {"start": slice(4), "end": slice(-4, None)}
+    rows = {
+        kept: FlagCollator(padded, "bad", texts[kept])([{"input_ids": [5] * 4, "bad": flags}])
+        for kept in texts
+    }
+    assert rows["start"][FLAGS].tolist() == [[True, False, False, False]]  # of 1, 1, 0, 0
+    assert rows["end"][FLAGS].tolist() == [[False, True, False, False]]  # of 0, 0, 1, 0
+    with pytest.raises(ValueError, match="has 6 flags for 3 tokens"):  # nothing was cut of this
+        FlagCollator(padded, "bad", slice(4))([{"input_ids": [5] * 3, "bad": flags}])
+
+
+def test_what_is_no_flag_is_told() -> None:
+    collate = FlagCollator(padded, "bad")
+    with pytest.raises(ValueError, match="column 'bad' gave 'yes'"):
+        collate([{"input_ids": [5, 6, 7], "bad": "yes"}])
+    with pytest.raises(ValueError, match="flags of tokens are for SFT"):
+        collate.flags_of({"prompt_ids": [5], "bad": [True]})
+    with pytest.raises(ValueError, match="lists for some examples and none for others"):
+        collate([{"input_ids": [5], "bad": [1]}, {"input_ids": [5], "bad": True}])

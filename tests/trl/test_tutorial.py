@@ -1,4 +1,4 @@
-"""The scripts of docs/language_models.md run, on a small model and data in place of the hub's."""
+"""The scripts of docs/language_models.md run; those of the hub, on a small model and data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tiny_language import SUMS, llama, tokenizer
 pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
 
 PAGE = (ROOT / "docs" / "language_models.md").read_text()
-PLAIN, ROUTED, AFTERWARDS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+PLAIN, ROUTED, AFTERWARDS, *OFFLINE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 MODEL = "Qwen/Qwen2.5-0.5B-Instruct"
 
 
@@ -50,3 +50,18 @@ def test_both_scripts_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     ids = torch.tensor([[2, 3, 4]])
     theirs = said["trainer"].model(input_ids=ids).logits
     torch.testing.assert_close(plain(ids).logits, theirs.to(plain.dtype), atol=1e-4, rtol=1e-4)
+
+
+def test_the_blocks_without_a_hub_run_one_after_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    session: dict[str, Any] = {}
+    steps = []
+    for block in OFFLINE:
+        exec(block, session)
+        steps += [session["trainer"].state.global_step] if "trainer.train(" in block else []
+    assert steps == [4, 4, 4, 4, 6]  # GRPO, SFT, DPO, flags of tokens, and SFT resumed
+    plain = transformers.AutoModelForCausalLM.from_pretrained(str(tmp_path / "runs" / "deployed"))
+    ids = torch.tensor([[2, 3, 4]])
+    torch.testing.assert_close(plain(ids).logits, session["model"](ids).logits)
