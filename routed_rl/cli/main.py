@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import select
@@ -13,6 +14,9 @@ from routed_rl.utils.errors import UserError, nearest
 
 Command = Callable[[Sequence[str], str], int]
 """(flags, name of the program) -> exit code."""
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+"""What a disk answers that is full, or may not be written to."""
 
 COMMANDS = {
     "train": "Train an agent in an environment, or continue a run.",
@@ -63,7 +67,17 @@ def run_command(command: Command, args: Sequence[str], program: str = "train.py"
     except KeyboardInterrupt:
         print("stopped.", file=sys.stderr)
         return 130
-    except BrokenPipeError:
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            where = error.filename or "a file"
+            return _fail(
+                UserError(
+                    f"cannot write {where}: {error.strerror}. What was saved before is whole: "
+                    "make room, then go on with --resume."
+                )
+            )
+        if not isinstance(error, BrokenPipeError):
+            raise
         if not _nobody_reads():  # it was another pipe, such as one to an environment's process
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

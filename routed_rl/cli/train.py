@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from routed_rl.registry import Kind, Registry
@@ -34,9 +35,12 @@ def _run(args: Sequence[str], wanted: Wanted, flags: Sequence[str], prog: str) -
         return _resume(Path(wanted.resume), wanted, flags)
     setup = builder.build(args, prog)  # answers --help, before what only a training needs
 
-    from routed_rl.training.run import Run, claim
+    from routed_rl.training.run import Run
+    from routed_rl.training.run_folder import claim
 
-    return _train(Run(setup, claim(setup, wanted.run_dir)), resume=False, page=not wanted.no_page)
+    return _train(
+        Run(setup, claim(setup.config, wanted.run_dir)), resume=False, page=not wanted.no_page
+    )
 
 
 def _resume(folder: Path, wanted: Wanted, flags: Sequence[str]) -> int:
@@ -65,7 +69,9 @@ def _train(run: Run, *, resume: bool, page: bool) -> int:
     folder = run.folder
     if stopped_by:
         name = signal.Signals(stopped_by).name
-        print(f"stopped by {name}, saved. Go on with: python train.py --resume {folder}")
+        print(
+            f"stopped by {name}, saved. Go on with: python train.py --resume {quote(str(folder))}"
+        )
         return 128 + stopped_by
     if ranks.index():
         return 0
@@ -79,8 +85,8 @@ def _train(run: Run, *, resume: bool, page: bool) -> int:
     print(f"Saved in {folder}")
     if page:
         _write_page(run)
-    print(f"Curves: tensorboard --logdir {folder.parent}")
-    print(f"More: python evaluate.py {folder} --help")
+    print(f"Curves: tensorboard --logdir {quote(str(folder.parent))}")
+    print(f"More: python evaluate.py {quote(str(folder))} --help")
     return 0
 
 

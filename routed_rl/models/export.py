@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
@@ -11,13 +12,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from routed_rl.models.build import build_policy
 from routed_rl.models.policy import Policy
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.utils.errors import UserError
+from routed_rl.utils.files import write_whole
 
 FORMER = {"dropped_plane": "dropped_channel", "told": "conditioned"}
 """Names that fields of a spec had in files of before version 0.2."""
@@ -43,11 +45,15 @@ def export(policy: Policy, path: str | Path) -> None:
     if path.suffix == ".safetensors":
         state = policy.state_dict().items()
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state}
-        save_file(tensors, path, metadata={"policy_spec": json.dumps(asdict(policy.spec))})
+        data = save(tensors, metadata={"policy_spec": json.dumps(asdict(policy.spec))})
     elif path.suffix == ".pt2":
-        torch.export.save(_program(policy), path)
+        packed = io.BytesIO()
+        torch.export.save(_program(policy), packed)
+        data = packed.getvalue()
     else:
         raise UserError(f"cannot export to {path.name!r}: end the name in .safetensors or .pt2.")
+    # Not by the libraries themselves: their files are the owner's alone, whatever the umask says.
+    write_whole(path, lambda file: file.write(data)).replace(path)
 
 
 def load_policy(path: str | Path) -> Policy:

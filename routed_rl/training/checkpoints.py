@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,9 +26,18 @@ def save(path: Path, state: dict[str, Any]) -> None:
     Whatever interrupts it, the file is the old one or the new. A last.pt that was there stays
     beside it as previous.pt.
     """
-    temporary = write_whole(path, lambda file: torch.save(state, file))
+    packed = io.BytesIO()  # torch answers a full disk with a failure of its own
+    torch.save(state, packed)
+    temporary = write_whole(path, lambda file: file.write(packed.getbuffer()))
     if path.name == LAST and path.exists():
-        path.replace(path.with_name(PREVIOUS))
+        # A second name first: at no moment is there no last.pt.
+        second = path.with_name(PREVIOUS + ".tmp")
+        second.unlink(missing_ok=True)
+        try:
+            second.hardlink_to(path)
+        except OSError:  # a file system without them
+            shutil.copyfile(path, second)
+        second.replace(path.with_name(PREVIOUS))
     temporary.replace(path)
 
 

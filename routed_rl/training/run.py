@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 from routed_rl.algorithms.agent import Agent
@@ -21,9 +19,11 @@ from routed_rl.training.logs.logger import Logger
 from routed_rl.training.run_folder import (
     BestCheckpoint,
     RunResult,
+    claim,
     describe,
-    new_folder,
     read_result,
+    release,
+    to_write_into,
     write_result,
 )
 from routed_rl.training.settings import DEFAULT_AGENT, RunSettings
@@ -31,7 +31,6 @@ from routed_rl.training.setup import Setup
 from routed_rl.training.trainer import Trainer, TrainerConfig
 from routed_rl.utils import ranks, threads
 from routed_rl.utils.errors import UserError
-from routed_rl.utils.files import LOCK, locked
 from routed_rl.worlds.config import without_budget
 
 FEWEST_EPISODES = 20
@@ -68,7 +67,7 @@ def train(
     """
     own = builder.run_settings(steps=steps, seed=seed, **settings)
     setup = builder.from_configs(env, agent, own)
-    run = Run(setup, claim(setup, folder).resolve())
+    run = Run(setup, claim(setup.config, folder).resolve())
     if run.train():
         raise KeyboardInterrupt(f"stopped and saved: go on with load({str(run.folder)!r}).resume()")
     return run
@@ -88,46 +87,6 @@ def load(folder: str | Path, checkpoint: str = "last") -> Run:
     run = Run(builder.reopen(Path(folder)), Path(folder).resolve())
     run.checkpoint = checkpoints.find(run.checkpoint.parent, checkpoint)
     return run
-
-
-def claim(setup: Setup, folder: str | Path | None) -> Path:
-    """Make the folder of a new run, one for all processes that train it together.
-
-    Raises:
-        UserError: if it holds something already.
-    """
-    return ranks.from_first(Path() if ranks.index() else _new(setup, folder))
-
-
-def _new(setup: Setup, folder: str | Path | None) -> Path:
-    """Make the folder of a new run."""
-    if folder is None:
-        return new_folder(setup.config)
-    path = Path(folder)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError(
-            f"{path} exists already: give a new --run-dir, or go on with --resume {path}."
-        )
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-@contextmanager
-def _to_write_into(folder: Path) -> Iterator[Path]:
-    """Hold a run's folder; of several processes that train, all others get one to throw away."""
-    if ranks.index():
-        with tempfile.TemporaryDirectory() as own:
-            yield Path(own)
-    else:
-        with locked(folder):
-            yield folder
-
-
-def release(folder: Path) -> None:
-    """Remove the folder of a run that wrote nothing into it."""
-    if [path.name for path in folder.iterdir()] == [LOCK]:
-        (folder / LOCK).unlink()
-        folder.rmdir()
 
 
 class Run:
@@ -200,14 +159,18 @@ class Run:
         Raises:
             UserError: if there is nothing to resume, or nothing left to do.
         """
-        with _to_write_into(self.folder) as folder:
+        with to_write_into(self.folder) as folder:
             if not resume and self._last.exists():
                 raise UserError(
                     f"{self.folder} has a run already: go on with --resume, or resume()."
                 )
             self.__dict__.pop("agent", None)  # the one of an earlier checkpoint
             self.checkpoint = self._last
-            state = checkpoints.load(self._last, self.setup.device) if resume else None
+            state = None
+            if resume and (self._last.exists() or self._has_result):
+                state = checkpoints.load(self._last, self.setup.device)
+            elif resume:
+                print(f"{self.folder} has no checkpoint yet: it begins anew.", file=sys.stderr)
             try:
                 return self._train(state, folder)
             except UserError:
@@ -280,8 +243,9 @@ class Run:
             return self._result(agent, evaluator, trainer)
         except ContractError as error:
             steps = trainer.progress.env_steps
+            go_on = f"--resume {quote(str(self.folder))}"
             raise UserError(
-                f"{error} The run is saved at step {steps:,}: go on with --resume {self.folder}."
+                f"{error} The run is saved at step {steps:,}: go on with {go_on}."
             ) from error
 
     def _result(self, agent: Agent[Any], evaluator: Evaluator, trainer: Trainer) -> RunResult:

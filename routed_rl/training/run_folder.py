@@ -9,7 +9,8 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -17,7 +18,9 @@ from typing import Any, NotRequired, TypedDict
 from routed_rl.evaluation.report import Report
 from routed_rl.training.checkpoint_selector import CHOICES
 from routed_rl.training.settings import RunConfig
-from routed_rl.utils.files import write_text
+from routed_rl.utils import ranks
+from routed_rl.utils.errors import UserError
+from routed_rl.utils.files import LOCK, locked, write_text
 from routed_rl.utils.imports import short_name
 from routed_rl.utils.settings import to_name, write_yaml
 
@@ -122,6 +125,53 @@ def new_folder(config: RunConfig, parent: Path = Path("runs")) -> Path:
             folder.mkdir(parents=True)
             return folder
     raise AssertionError("unreachable")
+
+
+def claim(config: RunConfig, folder: str | Path | None) -> Path:
+    """Make the folder of a new run, one for all processes that train it together.
+
+    Raises:
+        UserError: if it holds something already.
+    """
+    return ranks.from_first(Path() if ranks.index() else _new(config, folder))
+
+
+def _new(config: RunConfig, folder: str | Path | None) -> Path:
+    """Make the folder of a new run."""
+    if folder is None:
+        return new_folder(config)
+    path = Path(folder)
+    try:
+        # A run that was killed before it wrote anything has left its lock.
+        if path.exists() and (not path.is_dir() or {one.name for one in path.iterdir()} - {LOCK}):
+            raise UserError(
+                f"{path} exists already: give a new --run-dir, or go on with "
+                f"--resume {shlex.quote(str(path))}."
+            )
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make the folder {str(path)[:200]} ({error.strerror}): give another --run-dir."
+        ) from None
+    return path
+
+
+@contextlib.contextmanager
+def to_write_into(folder: Path) -> Iterator[Path]:
+    """Hold a run's folder; of several processes that train, all others get one to throw away."""
+    if ranks.index():
+        with tempfile.TemporaryDirectory() as own:
+            yield Path(own)
+    else:
+        with locked(folder):
+            yield folder
+
+
+def release(folder: Path) -> None:
+    """Remove the folder of a run that wrote nothing into it."""
+    if [path.name for path in folder.iterdir()] == [LOCK]:
+        (folder / LOCK).unlink()
+        folder.rmdir()
 
 
 def describe(folder: Path, plain: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import add
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -219,7 +220,7 @@ class Trainer:
     @property
     def _remedy(self) -> str:
         """What to do when the run has broken off."""
-        return f"go on with --resume {self._config.run_folder}."
+        return f"go on with --resume {quote(str(self._config.run_folder))}."
 
     def _update(self) -> dict[str, Value]:
         """Collect a rollout and learn from it."""

@@ -20,6 +20,7 @@ import tyro
 import yaml
 
 from routed_rl.utils.errors import UserError, nearest
+from routed_rl.utils.files import write_text
 
 Settings = TypeVar("Settings")
 
@@ -239,7 +240,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def write_yaml(path: Path, plain: Mapping[str, Any]) -> None:
     """Write settings as yaml, in the order they have."""
-    path.write_text(yaml.safe_dump(dict(plain), sort_keys=False))
+    write_text(path, yaml.safe_dump(dict(plain), sort_keys=False))
 
 
 def _leaves(items: Iterable[Any]) -> list[str]:

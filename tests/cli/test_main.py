@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
 from helpers import ROOT, run
@@ -87,3 +90,22 @@ def test_a_reader_that_has_read_enough_is_no_error(reader: str, read: str) -> No
     done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == read
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_full_disk_is_one_line(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    def fills(args: Sequence[str], prog: str) -> int:
+        raise OSError(number, os.strerror(number), "/runs/x/checkpoints/last.pt")
+
+    assert run_command(fills, []) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: cannot write /runs/x/checkpoints/last.pt: ")
+    assert line.endswith("go on with --resume.")
+
+
+def test_another_fault_of_a_file_is_not_hidden() -> None:
+    def fails(args: Sequence[str], prog: str) -> int:
+        raise OSError(errno.EBADF, "bad descriptor")
+
+    with pytest.raises(OSError, match="bad descriptor"):
+        run_command(fails, [])

@@ -146,6 +146,8 @@ def wrong_input(trained: Path, tmp_path: Path) -> dict[str, tuple[list[str], str
         "small grid": (small_grid, "make the grid larger"),
         "existing folder": (["--run-dir", str(trained)], "exists already"),
         "a file for a folder": (["--run-dir", str(trained / "config.yaml")], "exists already"),
+        "under a file": (["--run-dir", str(trained / "config.yaml" / "x")], "cannot make"),
+        "too long": (["--run-dir", str(tmp_path / ("x" * 300))], "File name too long"),
         "device": (["--device", "cuda:77", *new], "no device 'cuda:77'"),
         "nonsense device": (["--device", "abacus", *new], "no device 'abacus'"),
         "no steps": (["--steps", "0", *new], "steps is 0"),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import struct
 from dataclasses import asdict
 from pathlib import Path
@@ -88,3 +90,14 @@ def test_the_pt2_program_gives_the_same_logits_for_any_batch(
     for n in (1, 7):
         obs = torch.rand(n, 4, 5, 5)
         assert torch.allclose(program(obs), ablated(obs).actions, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "pt2"])
+def test_a_file_has_the_mode_that_the_umask_says(tmp_path: Path, kind: str) -> None:
+    before = os.umask(0o027)
+    try:
+        export(policy(), tmp_path / f"policy.{kind}")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / f"policy.{kind}").stat().st_mode) == 0o640
+    assert [path.name for path in tmp_path.iterdir()] == [f"policy.{kind}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -81,3 +82,42 @@ def test_parts_of_an_older_checkpoint_get_their_names_of_now(tmp_path: Path) -> 
     assert list(found["env"]) == ["cells", "overseen_ends"]
     torch.save(older | {"env": None}, tmp_path / "last.pt")
     assert checkpoints.load(tmp_path / "last.pt", CPU)["env"] is None
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_killed_at_any_file_operation_there_is_a_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool
+) -> None:
+    path = tmp_path / "last.pt"
+    calls = [0, 0]  # how many so far, and which one is the last
+
+    class Killed(BaseException):
+        """Ends the process: nothing of ours catches it."""
+
+    def watched(name: str) -> None:
+        real = getattr(Path, name)
+
+        def call(self: Path, *args: Any, **kwargs: Any) -> Any:
+            calls[0] += 1
+            if calls[0] == calls[1]:
+                raise Killed
+            if name == "hardlink_to" and not linked:
+                raise PermissionError("a file system without links")
+            return real(self, *args, **kwargs)
+
+        monkeypatch.setattr(Path, name, call)
+
+    checkpoints.save(path, STATE)
+    for name in ("replace", "hardlink_to", "unlink", "open"):
+        watched(name)
+    for at in range(1, 20):
+        calls[:] = [0, at]
+        try:
+            checkpoints.save(path, STATE | {"env_steps": 6})
+        except Killed:
+            assert checkpoints.load(path, CPU)["env_steps"] in (5, 6)
+            continue
+        break
+    assert at > 4, "it went through several operations"
+    assert checkpoints.load(path, CPU)["env_steps"] == 6
+    assert checkpoints.load(tmp_path / "previous.pt", CPU)["env_steps"] in (5, 6)

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from routed_rl.training.builder import build
 from routed_rl.training.checkpoints import load
-from routed_rl.training.run import Run, claim
+from routed_rl.training.run import Run
+from routed_rl.training.run_folder import claim
 from routed_rl.training.setup import Setup
 from routed_rl.worlds.tables import TabularMDP
 from routed_rl.worlds.vec_env import Step, VecEnv
@@ -98,7 +99,7 @@ def alone(folder: Path, flags: list[str]) -> None:
             return SideBySide(*(make(num_envs // 2, seed=own) for own in (seed, second)))
 
     setup.__class__ = Both
-    Run(setup, claim(setup, folder)).train()
+    Run(setup, claim(setup.config, folder)).train()
 
 
 def flat(state: Any, prefix: str = "") -> dict[str, Any]:

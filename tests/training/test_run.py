@@ -121,3 +121,24 @@ def test_a_run_that_was_stopped_says_how_to_go_on(
     with pytest.raises(UserError, match=r"has no readable result\.json"):
         _ = stopped.result
     assert stopped.resume().result["env_steps"] == 512
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_can_begin(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".lock").touch()  # what is left of the first instant
+    whole = train(WORLD, AGENT, folder=folder, steps=256)
+    weights = whole.deploy().state_dict()
+    for path in (*folder.glob("checkpoints/*"), folder / "result.json"):
+        path.unlink()  # what is left of the first second
+    again = load(folder).resume()
+    for name, weight in again.deploy().state_dict().items():
+        assert torch.equal(weight, weights[name])
+    assert [row for row in (folder / "metrics.csv").read_text().splitlines() if row[:2] == "0,"]
+
+
+def test_a_folder_that_holds_anything_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="exists already"):
+        train(WORLD, AGENT, folder=tmp_path)
