@@ -126,7 +126,7 @@ def _seed(probe: AgentProbe) -> Iterator[str]:
     """Draw everything from Agent()'s seed, and nothing from torch's global generator."""
     ends = []
     for disturbance in (1, 2):
-        torch.manual_seed(disturbance)
+        torch.default_generator.manual_seed(disturbance)
         env = probe.make_env()
         agent = probe.make(env)
         probe.train(agent, env, 2)
