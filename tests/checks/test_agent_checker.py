@@ -49,7 +49,7 @@ OWN: dict[str, list[dict[str, Any]]] = {
     ],
 }
 SWITCHES = [(name, settings) for name in MODULES for settings in (*SHARED, *OWN.get(name, ()))]
-HONEST = [(name, settings) for name, settings in SWITCHES if name != "oracle"]
+LONGER = [(name, settings) for name in MODULES for settings in ({}, *OWN.get(name, ()))]
 
 
 def failed(results: Sequence[CheckResult]) -> dict[str, str]:
@@ -214,8 +214,8 @@ FAULTS: dict[str, tuple[Callable[..., Any], str, str]] = {
     "one value": (OneValue, "decisions", "value is (1,) for 16 observations"),
     "no distribution": (NoDistribution, "decisions", "log_prob or value is not finite"),
     "likelier": (Likelier, "ratio 1 at first", "a ratio of probabilities is 0.095 from 1"),
-    "idle": (Idle, "learning", "three updates changed nothing"),
-    "explodes": (Explodes, "learning", "a parameter is not finite after three updates"),
+    "idle": (Idle, "learning", "4 updates changed nothing"),
+    "explodes": (Explodes, "learning", "a parameter is not finite after 4 updates"),
     "no group": (reporting("loss", torch.tensor(1.0)), "learning", "'loss' has no group"),
     "a number": (reporting("a/b", 1.0), "learning", "a/b is no detached scalar tensor"),
     "a row": (reporting("a/b", torch.ones(2)), "learning", "a/b is no detached scalar tensor"),
@@ -249,13 +249,12 @@ def test_each_fault_fails_its_point(fault: str) -> None:
     found = check(agent)
     assert point in found, found
     assert words in found[point]
+    if fault in ("silent", "likelier", "liar", "forgetful", "divides"):
+        assert list(found) == [point], "and no other point"
 
 
 def test_every_point_is_failed_by_some_agent() -> None:
     assert {point for _, point, _ in FAULTS.values()} == set(POINTS)
-    for fault in ("silent", "likelier", "liar", "forgetful", "divides"):
-        agent, point, _ = FAULTS[fault]
-        assert list(check(agent)) == [point], "and no other point is"
 
 
 def test_a_config_that_can_change_is_told() -> None:
@@ -278,7 +277,9 @@ def spoiled(rollout: Rollout, spec: EnvSpec) -> Rollout:
     return replace(rollout, outcome=flipped, true_reward=true_reward)
 
 
-@pytest.mark.parametrize(("name", "settings"), HONEST)
+@pytest.mark.parametrize(
+    ("name", "settings"), [case for case in LONGER if case[0] != "oracle"]
+)
 def test_hidden_labels_are_hidden_for_longer(name: str, settings: dict[str, Any]) -> None:
     ends = []
     for spoil in (False, True):
