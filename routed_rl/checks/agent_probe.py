@@ -18,8 +18,8 @@ from routed_rl.worlds.outcomes import NOTHING, Label
 from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.vec_env import VecEnv
 
-NUM_ENVS = 16
-STEPS = 8
+NUM_ENVS = 32
+STEPS = 4
 """Of a rollout."""
 UPDATES = 4
 Metrics = dict[str, Tensor]

@@ -30,9 +30,8 @@ MODULES = {name: Registry().load("agents", name) for name in Registry().names("a
 SMALL = {"hidden": (16, 16), "batch_size": 128, "rollout_steps": 8}
 SHARED: list[dict[str, Any]] = [
     {},
-    {"hide_oversight": True},
     {"algorithm": "reinforce"},
-    {"normalize_obs": True, "normalize_reward": True},
+    {"hide_oversight": True, "normalize_obs": True, "normalize_reward": True},
 ]
 OWN: dict[str, list[dict[str, Any]]] = {
     "routed": [{"routes": "none"}, {"routes": "random"}, {"gate": False}],
@@ -211,7 +210,7 @@ FAULTS: dict[str, tuple[Callable[..., Any], str, str]] = {
     "silent": (Silent, "declarations", "remark is empty"),
     "no steps": (NeverCollects, "declarations", "rollout_steps is 0"),
     "no policy": (DeploysNobody, "declarations", "'nobody' is none of the policies policy"),
-    "one value": (OneValue, "decisions", "value is (1,) for 16 observations"),
+    "one value": (OneValue, "decisions", "value is (1,) for 32 observations"),
     "no distribution": (NoDistribution, "decisions", "log_prob or value is not finite"),
     "likelier": (Likelier, "ratio 1 at first", "a ratio of probabilities is 0.095 from 1"),
     "idle": (Idle, "learning", "4 updates changed nothing"),
@@ -232,7 +231,7 @@ FAULTS: dict[str, tuple[Callable[..., Any], str, str]] = {
     "divides": (
         DividesByLabels,
         "edges",
-        "metric routing/mean is nan at oversight 0, 16 environments and 8 steps",
+        "metric routing/mean is nan at oversight 0, 32 environments and 4 steps",
     ),
 }
 """A broken agent, the point that it fails, and words of what is said."""
@@ -277,9 +276,7 @@ def spoiled(rollout: Rollout, spec: EnvSpec) -> Rollout:
     return replace(rollout, outcome=flipped, true_reward=true_reward)
 
 
-@pytest.mark.parametrize(
-    ("name", "settings"), [case for case in LONGER if case[0] != "oracle"]
-)
+@pytest.mark.parametrize(("name", "settings"), [case for case in LONGER if case[0] != "oracle"])
 def test_hidden_labels_are_hidden_for_longer(name: str, settings: dict[str, Any]) -> None:
     ends = []
     for spoil in (False, True):
