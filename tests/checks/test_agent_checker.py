@@ -280,11 +280,11 @@ def spoiled(rollout: Rollout, spec: EnvSpec) -> Rollout:
 def test_hidden_labels_are_hidden_for_longer(name: str, settings: dict[str, Any]) -> None:
     ends = []
     for spoil in (False, True):
-        env = world(32, oversight=0.2)
+        env = world(64, oversight=0.2)
         agent = make(name, env, **settings)
         obs = env.reset()
         for _ in range(6):
-            rollout = collect(env, agent.act, obs, 8)
+            rollout = collect(env, agent.act, obs, 4)
             obs = rollout.last_obs
             rollout = spoiled(rollout, env.spec) if spoil else rollout
             agent.update(labels.hide(rollout, env.spec))
@@ -294,10 +294,10 @@ def test_hidden_labels_are_hidden_for_longer(name: str, settings: dict[str, Any]
 
 EDGES: list[tuple[dict[str, Any], int, int]] = [
     ({}, 16, 1),
-    ({"horizon": 1}, 16, 8),
-    ({"rows": 1, "columns": 3}, 16, 8),
-    ({"outcomes": ("diamond",)}, 16, 8),
-    ({"outcomes": ("diamond", "ghost", "bat", "pit")}, 16, 8),
+    ({"horizon": 1}, 32, 4),
+    ({"rows": 1, "columns": 3}, 32, 4),
+    ({"outcomes": ("diamond",)}, 32, 4),
+    ({"outcomes": ("diamond", "ghost", "bat", "pit")}, 32, 4),
 ]
 """Settings of the gridworld, environments, and steps of a rollout."""
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 import faulthandler
-import os
-import socket
 
 import torch
 from torch import Tensor, nn
@@ -43,8 +41,6 @@ def one_of_two_processes(rank: int, folder: str) -> None:
     import torch.distributed as dist
 
     faulthandler.dump_traceback_later(100, exit=True)  # rather than to wait for ever
-    if "lo" in dict(map(reversed, socket.if_nameindex())):
-        os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # no name is to be looked up
     dist.init_process_group(
         "gloo",
         init_method=f"file://{folder}/meeting",
