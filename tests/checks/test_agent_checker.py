@@ -37,10 +37,9 @@ OWN: dict[str, list[dict[str, Any]]] = {
     "routed": [{"routes": "none"}, {"routes": "random"}, {"gate": False}],
     "absorbing": [
         {"routes": "label"},
-        {"routes": "inferred"},
+        {"routes": "inferred", "model_frames": 3},
         {"routes": "random"},
         {"conditioned": True},
-        {"model_frames": 3},
     ],
     "reward_model": [
         {"model_by_cell": True},
