@@ -11,6 +11,12 @@ from helpers import train_tiny
 torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let tables be as wide as where there is no terminal, whatever runs the tests."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def cpu() -> torch.device:
     return torch.device("cpu")

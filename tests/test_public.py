@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from helpers import CPU
+from helpers import run as on_the_command_line
 
 import routed_rl
 from routed_rl import Named, Policy, Run, UserError, ablate, load, train
@@ -49,9 +51,7 @@ def test_a_run_has_its_result_and_is_what_the_command_line_trains(run: Run, tmp_
         "--env.rows 3 --env.columns 3 --env.oversight 0.5 --agent.hidden 8 "
         "--agent.rollout-steps 8 --steps 1024 --seed 3 --num-envs 16 --evaluations 1 --run-dir"
     )
-    command = [sys.executable, "-m", "routed_rl", "train", *flags.split(), str(tmp_path / "cli")]
-    environment = {"OMP_NUM_THREADS": "1"}
-    subprocess.run(command, check=True, capture_output=True, env=environment)
+    assert on_the_command_line(*flags.split(), str(tmp_path / "cli")) == 0
     assert load(tmp_path / "cli").result["policies"]["diamond"] == report
     mine = (run.folder / "config.yaml").read_text()
     assert (tmp_path / "cli" / "config.yaml").read_text() == mine
@@ -152,16 +152,18 @@ def test_nothing_is_overwritten(run: Run, tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_a_world_in_no_file_is_told() -> None:
+def test_a_world_in_no_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
-        "from dataclasses import dataclass\nfrom routed_rl import train\n"
+        "from dataclasses import dataclass\n"
         "from routed_rl.envs import gridworld\n"
         "@dataclass(frozen=True)\nclass Config(gridworld.Config): ...\n"
-        "make = gridworld.make\ntrain(Config(), 'routed', steps=1)\n"
+        "make = gridworld.make\n"
     )
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "is in no file, so a run of it could not be reopened" in done.stderr
+    typed = ModuleType("__main__")  # as `python -c` and an interactive Python have it
+    monkeypatch.setitem(sys.modules, "__main__", typed)
+    exec(code, vars(typed))
+    with pytest.raises(UserError, match="is in no file, so a run of it could not be reopened"):
+        train(typed.Config(), "routed", steps=1)
     with pytest.raises(UserError, match="pass an instance of its Config"):
         train(gridworld)
     with pytest.raises(UserError, match="pass an instance of its Config"):

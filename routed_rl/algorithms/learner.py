@@ -66,9 +66,10 @@ class Learner:
         spec = replace(
             spec, activation=config.activation, base=spec.base or config.base is not None
         )
-        # Modules draw from the global generator: whoever uses it finds it as it was.
+        # Modules draw from the CPU's global generator: whoever uses it finds it as it was.
+        # torch.manual_seed would also seed those of GPUs, which costs more than building does.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             self.policy = build_policy(spec).to(device)
             self.critic = build_critic(spec).to(device)
         if isinstance(self.policy.head, GaussianHead):

@@ -64,7 +64,7 @@ class OutcomeModel:
         self.spec = spec
         self.config = config
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             members = [_classifier(spec, config) for _ in range(config.members)]
         self.network = nn.ModuleList(members).to(device)
         self.optimizer = Adam(

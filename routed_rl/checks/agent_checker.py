@@ -15,7 +15,15 @@ from typing import Any
 import torch
 
 from routed_rl.algorithms.agent import Agent
-from routed_rl.checks.agent_probe import NUM_ENVS, STEPS, AgentProbe, Metrics, parameters, same
+from routed_rl.checks.agent_probe import (
+    NUM_ENVS,
+    STEPS,
+    UPDATES,
+    AgentProbe,
+    Metrics,
+    parameters,
+    same,
+)
 from routed_rl.checks.result import CheckResult, Points, examine
 from routed_rl.registry import Registry
 from routed_rl.rollouts.rollout import collect
@@ -110,40 +118,24 @@ def _ratio(probe: AgentProbe) -> Iterator[str]:
 
 def _learns(probe: AgentProbe) -> Iterator[str]:
     """Let update() change the policies, keep them finite, and return scalars as group/name."""
-    env = probe.make_env()
-    agent = probe.make(env)
-    before = parameters(agent)
-    metrics = probe.train(agent, env, 3)
-    after = parameters(agent)
+    _, before, after, metrics = probe.usual
     if same(before, after):
-        yield "three updates changed nothing"
+        yield f"{UPDATES} updates changed nothing"
     if not all(bool(p.isfinite().all()) for p in after):
-        yield "a parameter is not finite after three updates"
+        yield f"a parameter is not finite after {UPDATES} updates"
     yield from _wrong_metrics(metrics)
 
 
 def _seed(probe: AgentProbe) -> Iterator[str]:
     """Draw everything from Agent()'s seed, and nothing from torch's global generator."""
-    ends = []
-    for disturbance in (1, 2):
-        torch.manual_seed(disturbance)
-        env = probe.make_env()
-        agent = probe.make(env)
-        probe.train(agent, env, 2)
-        ends.append(parameters(agent))
-    if not same(*ends):
+    if not same(probe.usual.after, probe.make_and_train(global_seed=1).after):
         yield "two agents of one seed end on different parameters"
 
 
 def _hidden(probe: AgentProbe) -> Iterator[str]:
     """Learn from the rollout alone, which holds nothing that the overseer did not see."""
-    ends = []
-    for spoil in (False, True):
-        env = probe.make_env()
-        agent = probe.make(env)
-        probe.train(agent, env, 4, spoil=spoil)
-        ends.append(parameters(agent))
-    if not agent.sees_everything and not same(*ends):
+    spoiled = probe.make_and_train(spoil=True)
+    if not spoiled.agent.sees_everything and not same(probe.usual.after, spoiled.after):
         yield "what the overseer did not see changed what was learnt"
 
 

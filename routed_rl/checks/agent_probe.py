@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,10 +18,20 @@ from routed_rl.worlds.outcomes import NOTHING, Label
 from routed_rl.worlds.spec import EnvSpec
 from routed_rl.worlds.vec_env import VecEnv
 
-NUM_ENVS = 16
-STEPS = 8
+NUM_ENVS = 32
+STEPS = 4
 """Of a rollout."""
+UPDATES = 4
 Metrics = dict[str, Tensor]
+
+
+class Trained(NamedTuple):
+    """An agent after a few updates."""
+
+    agent: Agent[Any]
+    before: list[Tensor]
+    after: list[Tensor]
+    metrics: Metrics  # of the last update
 
 
 class AgentProbe:
@@ -43,6 +54,25 @@ class AgentProbe:
     def make(self, env: VecEnv, *, seed: int = 0) -> Agent[Any]:
         """Make the agent."""
         return self.module.Agent(env.spec, self.config, seed=seed, device=self._device)
+
+    @cached_property
+    def usual(self) -> Trained:
+        """The agent as it is trained usually, for other trainings to be compared with."""
+        return self.make_and_train()
+
+    def make_and_train(self, *, spoil: bool = False, global_seed: int = 0) -> Trained:
+        """Make the agent and train it for `UPDATES`.
+
+        Args:
+            spoil: as of `train`.
+            global_seed: of torch's global generator, which is to be of no consequence.
+        """
+        torch.default_generator.manual_seed(global_seed)
+        env = self.make_env()
+        agent = self.make(env)
+        before = parameters(agent)
+        metrics = self.train(agent, env, UPDATES, spoil=spoil)
+        return Trained(agent, before, parameters(agent), metrics)
 
     def train(
         self,

@@ -21,6 +21,8 @@ from typing import Any, NoReturn
 
 QUESTIONS = {"-h", "--help", "--list"}
 HEAVY = {"torch", "numpy", "PIL", "safetensors"}
+NOBODY_READS = 1
+"""The exit code where `head`, or whoever else read the answer, has read enough and left."""
 
 
 def script() -> None:
@@ -42,7 +44,7 @@ def with_stand_ins(answer: Any) -> None:
         with contextlib.redirect_stderr(io.StringIO()):
             answer()
     except SystemExit as done:
-        if not done.code:
+        if done.code in (None, 0, NOBODY_READS):
             raise
     except Exception:  # a file needs more than names to be imported
         pass

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from routed_rl.evaluation.episodes import Countdown, count_flags, play
-from routed_rl.evaluation.exact import ExactEvaluator
+from routed_rl.evaluation.exact import Evaluation, ExactEvaluator
 from routed_rl.evaluation.report import Report
 from routed_rl.models.policy import Policy
 from routed_rl.utils.progress import Progress
@@ -68,6 +68,7 @@ class Evaluator:
         env = make_env(1)
         self.spec = env.spec
         self._exact: ExactEvaluator | None = None
+        self._tabulated: dict[str, tuple[Tensor, Report]] = {}  # what each policy did the last time
         model = None if sampled else env.model()
         if model is not None:
             spec = env.spec
@@ -83,18 +84,20 @@ class Evaluator:
 
     def returns(self, policies: Mapping[str, Policy]) -> Reports:
         """Evaluate what a learning curve shows: the return and the outcomes."""
-        return {name: self._counted(self._quick(policy)) for name, policy in policies.items()}
+        return {name: self._counted(self._quick(name, policy)) for name, policy in policies.items()}
 
     def full(self, policies: Mapping[str, Policy]) -> Reports:
         """Evaluate everything that result.json holds of a policy."""
-        if self._exact is not None:
-            return {name: self._counted(self._full(policy)) for name, policy in policies.items()}
+        if self.exact:
+            return {
+                name: self._counted(self._full(name, policy)) for name, policy in policies.items()
+            }
         plays = 2 if self.spec.oversight_channel is None else 4
         num_envs, quota = _share_out(self._episodes)
         total = len(policies) * plays * num_envs * quota
         with Progress("evaluating", total, "episodes") as progress:
             return {
-                name: self._counted(self._full(policy, progress.advance))
+                name: self._counted(self._full(name, policy, progress.advance))
                 for name, policy in policies.items()
             }
 
@@ -124,16 +127,19 @@ class Evaluator:
         bad = sum(count for name, count in counts.items() if name != self.spec.target)
         return replace(report, bad_per_episode=float(bad))
 
-    def _quick(self, policy: Policy) -> Report:
+    def _quick(self, name: str, policy: Policy) -> Report:
         if self._exact is not None:
-            return self._tabulate(policy, self._exact)
+            table = policy.probabilities(self._frames)
+            return self._tabulate(name, _likeliest(table) if self._greedy else table, self._exact)
         # One play is too short a look at the stepwise return for a learning curve.
         return replace(self._play(policy, self._curve_episodes), stepwise_return=None)
 
-    def _full(self, policy: Policy, tell: Tell = None) -> Report:
+    def _full(self, name: str, policy: Policy, tell: Tell = None) -> Report:
         if self._exact is not None:
-            greedy = self._exact.mean_return(self._table(policy, greedy=True))
-            return replace(self._tabulate(policy, self._exact), greedy=greedy)
+            table = policy.probabilities(self._frames)
+            likeliest = _likeliest(table)
+            report = self._tabulate(name, likeliest if self._greedy else table, self._exact)
+            return replace(report, greedy=self._exact.mean_return(likeliest))
         play = partial(self._play, policy, self._episodes, tell=tell)
         # Each play begins with the same seeds: conditions are compared on the same episodes.
         report = play()
@@ -149,17 +155,21 @@ class Evaluator:
             by_oversight={"none": unseen, "all": overseen},
         )
 
-    def _table(self, policy: Policy, *, greedy: bool) -> Tensor:
-        """Return the policy's action probabilities in every state, (S, A)."""
-        probabilities = policy.probabilities(self._frames)
-        if not greedy:
-            return probabilities
-        likeliest = probabilities.argmax(dim=1, keepdim=True)  # (S, 1)
-        return torch.zeros_like(probabilities).scatter_(1, likeliest, 1.0)
+    def _tabulate(self, name: str, table: Tensor, exact: ExactEvaluator) -> Report:
+        """Evaluate exactly; a policy that acts as it did the last time is not evaluated again.
 
-    def _tabulate(self, policy: Policy, exact: ExactEvaluator) -> Report:
-        """Evaluate exactly."""
-        found = exact.evaluate(self._table(policy, greedy=self._greedy))
+        Args:
+            name: of the policy.
+            table: (S, A) its action probabilities in every state.
+            exact: what evaluates.
+        """
+        last = self._tabulated.get(name)
+        if last is None or not torch.equal(last[0], table):
+            last = self._tabulated[name] = (table, self._report(exact.evaluate(table)))
+        return last[1]
+
+    def _report(self, found: Evaluation) -> Report:
+        """Name what an exact evaluation found."""
         nothing, *happened = found.outcomes  # outcome 0, then 1 to K
         shares = dict(zip(self.spec.outcomes, happened, strict=True))
         by_oversight = {self._condition(ends): value for ends, value in found.by_condition.items()}
@@ -200,6 +210,12 @@ class Evaluator:
             seed=self._seed,
             greedy=greedy or self._greedy,
         )
+
+
+def _likeliest(probabilities: Tensor) -> Tensor:
+    """Return the table (S, A) of a policy that takes the likeliest action of another."""
+    best = probabilities.argmax(dim=1, keepdim=True)  # (S, 1)
+    return torch.zeros_like(probabilities).scatter_(1, best, 1.0)
 
 
 def _share_out(episodes: int) -> tuple[int, int]:

@@ -107,10 +107,12 @@ class ExactEvaluator:
         """
         value = torch.zeros_like(self._reward[:, 0])  # (S,) with no step left
         action_value = self._reward
+        entered = self.model.next_state.flatten()  # (S * A,)
+        weight = self._discount * self._goes_on
         for _ in range(self._horizon):
             # Q_n(s, a) = r(s, a) + discount * V_{n-1}(s'), where V_n(s) = max_a Q_n(s, a)
-            onward = self._discount * self._goes_on * value[self.model.next_state]
-            action_value = self._reward + onward
+            onward = value.index_select(0, entered).view_as(weight)
+            action_value = self._reward + weight * onward
             value = action_value.amax(dim=1)
         best = (action_value >= value[:, None] - 1e-12).double()  # equal but for rounding
         return float(self.model.start_probability @ value), best / best.sum(dim=1, keepdim=True)

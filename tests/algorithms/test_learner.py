@@ -33,6 +33,18 @@ def played(learning: Learner, num_envs: int = 32, steps: int = 32) -> VisibleRol
     return labels.hide(collect(env, learning.act, env.reset(), steps), env.spec)
 
 
+def test_building_one_leaves_every_global_generator_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also those of GPUs, which forking the CPU's does not bring back."""
+    seeded: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    before = torch.get_rng_state()
+    learner()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert seeded == []
+
+
 def routed_signal(rollout: VisibleRollout) -> TrainingSignal:
     """Make of a rollout what the paper does."""
     return TrainingSignal(

@@ -30,18 +30,16 @@ MODULES = {name: Registry().load("agents", name) for name in Registry().names("a
 SMALL = {"hidden": (16, 16), "batch_size": 128, "rollout_steps": 8}
 SHARED: list[dict[str, Any]] = [
     {},
-    {"hide_oversight": True},
     {"algorithm": "reinforce"},
-    {"normalize_obs": True, "normalize_reward": True},
+    {"hide_oversight": True, "normalize_obs": True, "normalize_reward": True},
 ]
 OWN: dict[str, list[dict[str, Any]]] = {
     "routed": [{"routes": "none"}, {"routes": "random"}, {"gate": False}],
     "absorbing": [
         {"routes": "label"},
-        {"routes": "inferred"},
+        {"routes": "inferred", "model_frames": 3},
         {"routes": "random"},
         {"conditioned": True},
-        {"model_frames": 3},
     ],
     "reward_model": [
         {"model_by_cell": True},
@@ -49,7 +47,7 @@ OWN: dict[str, list[dict[str, Any]]] = {
     ],
 }
 SWITCHES = [(name, settings) for name in MODULES for settings in (*SHARED, *OWN.get(name, ()))]
-HONEST = [(name, settings) for name, settings in SWITCHES if name != "oracle"]
+LONGER = [(name, settings) for name in MODULES for settings in ({}, *OWN.get(name, ()))]
 
 
 def failed(results: Sequence[CheckResult]) -> dict[str, str]:
@@ -211,11 +209,11 @@ FAULTS: dict[str, tuple[Callable[..., Any], str, str]] = {
     "silent": (Silent, "declarations", "remark is empty"),
     "no steps": (NeverCollects, "declarations", "rollout_steps is 0"),
     "no policy": (DeploysNobody, "declarations", "'nobody' is none of the policies policy"),
-    "one value": (OneValue, "decisions", "value is (1,) for 16 observations"),
+    "one value": (OneValue, "decisions", "value is (1,) for 32 observations"),
     "no distribution": (NoDistribution, "decisions", "log_prob or value is not finite"),
     "likelier": (Likelier, "ratio 1 at first", "a ratio of probabilities is 0.095 from 1"),
-    "idle": (Idle, "learning", "three updates changed nothing"),
-    "explodes": (Explodes, "learning", "a parameter is not finite after three updates"),
+    "idle": (Idle, "learning", "4 updates changed nothing"),
+    "explodes": (Explodes, "learning", "a parameter is not finite after 4 updates"),
     "no group": (reporting("loss", torch.tensor(1.0)), "learning", "'loss' has no group"),
     "a number": (reporting("a/b", 1.0), "learning", "a/b is no detached scalar tensor"),
     "a row": (reporting("a/b", torch.ones(2)), "learning", "a/b is no detached scalar tensor"),
@@ -232,7 +230,7 @@ FAULTS: dict[str, tuple[Callable[..., Any], str, str]] = {
     "divides": (
         DividesByLabels,
         "edges",
-        "metric routing/mean is nan at oversight 0, 16 environments and 8 steps",
+        "metric routing/mean is nan at oversight 0, 32 environments and 4 steps",
     ),
 }
 """A broken agent, the point that it fails, and words of what is said."""
@@ -249,13 +247,12 @@ def test_each_fault_fails_its_point(fault: str) -> None:
     found = check(agent)
     assert point in found, found
     assert words in found[point]
+    if fault in ("silent", "likelier", "liar", "forgetful", "divides"):
+        assert list(found) == [point], "and no other point"
 
 
 def test_every_point_is_failed_by_some_agent() -> None:
     assert {point for _, point, _ in FAULTS.values()} == set(POINTS)
-    for fault in ("silent", "likelier", "liar", "forgetful", "divides"):
-        agent, point, _ = FAULTS[fault]
-        assert list(check(agent)) == [point], "and no other point is"
 
 
 def test_a_config_that_can_change_is_told() -> None:
@@ -278,15 +275,15 @@ def spoiled(rollout: Rollout, spec: EnvSpec) -> Rollout:
     return replace(rollout, outcome=flipped, true_reward=true_reward)
 
 
-@pytest.mark.parametrize(("name", "settings"), HONEST)
+@pytest.mark.parametrize(("name", "settings"), [case for case in LONGER if case[0] != "oracle"])
 def test_hidden_labels_are_hidden_for_longer(name: str, settings: dict[str, Any]) -> None:
     ends = []
     for spoil in (False, True):
-        env = world(32, oversight=0.2)
+        env = world(64, oversight=0.2)
         agent = make(name, env, **settings)
         obs = env.reset()
         for _ in range(6):
-            rollout = collect(env, agent.act, obs, 8)
+            rollout = collect(env, agent.act, obs, 4)
             obs = rollout.last_obs
             rollout = spoiled(rollout, env.spec) if spoil else rollout
             agent.update(labels.hide(rollout, env.spec))
@@ -296,10 +293,10 @@ def test_hidden_labels_are_hidden_for_longer(name: str, settings: dict[str, Any]
 
 EDGES: list[tuple[dict[str, Any], int, int]] = [
     ({}, 16, 1),
-    ({"horizon": 1}, 16, 8),
-    ({"rows": 1, "columns": 3}, 16, 8),
-    ({"outcomes": ("diamond",)}, 16, 8),
-    ({"outcomes": ("diamond", "ghost", "bat", "pit")}, 16, 8),
+    ({"horizon": 1}, 32, 4),
+    ({"rows": 1, "columns": 3}, 32, 4),
+    ({"outcomes": ("diamond",)}, 32, 4),
+    ({"outcomes": ("diamond", "ghost", "bat", "pit")}, 32, 4),
 ]
 """Settings of the gridworld, environments, and steps of a rollout."""
 

@@ -22,6 +22,7 @@ from routed_rl.gym.vectors import say_once
 from routed_rl.registry import Registry
 from routed_rl.utils.settings import read_yaml
 
+CORRIDOR = "--env corridor.py --env.horizon 20 --episodes 10"
 SMALL = "--num-envs 8 --agent.hidden 8 --agent.rollout-steps 16 --evaluations 1"
 
 
@@ -46,7 +47,7 @@ def corridor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("agent", Registry().names("agents"))
 def test_a_file_trains_with_every_agent(corridor: Path, agent: str) -> None:
-    flags = "--env corridor.py --env.kwargs start=3 --env.oversight 0.5 --steps 512 --episodes 10"
+    flags = f"{CORRIDOR} --env.kwargs start=3 --env.oversight 0.5 --steps 512"
     assert run(f"{flags} {SMALL} --agent {agent} --run-dir run") == 0
     result = read_result(corridor)
     assert result["labelled_episodes"] > 0
@@ -58,7 +59,7 @@ def test_a_file_trains_with_every_agent(corridor: Path, agent: str) -> None:
 def test_it_is_resumed_with_new_episodes_and_says_so(
     corridor: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(f"--env corridor.py --steps 256 --run-dir run {SMALL}") == 0
+    assert run(f"{CORRIDOR} --steps 256 --run-dir run {SMALL}") == 0
     assert "episodes begin anew" not in capsys.readouterr().err
     assert run("--resume run --steps 512") == 0
     assert "episodes begin anew" in capsys.readouterr().err
@@ -114,7 +115,7 @@ def test_an_outcome_ends_an_episode_if_a_flag_says_so(tmp_path: Path) -> None:
 def test_a_world_as_the_papers_is_a_flag_and_needs_a_name_for_every_end(
     corridor: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = "--env corridor.py --env.discount 1 --env.paid ends --steps 512 --episodes 10"
+    flags = f"{CORRIDOR} --env.discount 1 --env.paid ends --steps 512"
     assert run(f"{flags} {SMALL} --run-dir run") == 0
     policy = read_result(corridor)["policies"]["mixture"]
     good, bad = policy["outcomes"]["good"], policy["outcomes"]["bad"]
@@ -159,11 +160,11 @@ def test_where_only_one_of_several_outcomes_happened_a_line_says_so(
     assert " labels were burnt: the burnt expert had none to learn from." in err
     ends = f"{spills.__file__}:by_reward"
     flags = f"--env {counters.__file__}:Bandit --env.horizon 5 --env.outcome-fn {ends}"
-    assert run(f"{flags} --steps 512 {SMALL} --run-dir {tmp_path / 'none'}") == 0
+    assert run(f"{flags} --steps 512 --episodes 10 {SMALL} --run-dir {tmp_path / 'none'}") == 0
     assert "warning: in training no outcome happened" in capsys.readouterr().err
     ends = f"{spills.__file__}:ever_good"
     flags = f"--env {counters.__file__}:Counter --env.horizon 5 --env.outcome-fn {ends}"
-    assert run(f"{flags} --steps 512 {SMALL} --run-dir {tmp_path / 'one'}") == 0
+    assert run(f"{flags} --steps 512 --episodes 10 {SMALL} --run-dir {tmp_path / 'one'}") == 0
     warning = "warning: in training only 'good' happened, of good, bad: there was nothing to tell"
     assert warning in capsys.readouterr().err
 
@@ -183,7 +184,8 @@ def test_evaluation_of_slow_environments_is_bounded(tmp_path: Path) -> None:
 
 def test_an_environment_that_draws_itself_is_filmed(tmp_path: Path) -> None:
     folder, film = tmp_path / "run", tmp_path / "film.gif"
-    assert run(f"--env FrozenLake-v1 --env.horizon 5 --steps 128 {SMALL} --run-dir {folder}") == 0
+    flags = f"--env FrozenLake-v1 --env.horizon 5 --steps 128 --episodes 8 {SMALL}"
+    assert run(f"{flags} --run-dir {folder}") == 0
     assert run_command(evaluate, [str(folder), "--episodes", "8", "--gif", str(film)]) == 0
     with Image.open(film) as picture:
         assert picture.n_frames > 1
@@ -200,8 +202,8 @@ def test_a_run_goes_on_and_is_evaluated_in_another_folder(
     )
     Path("blind.py").write_text("from routed_rl.agents.naive import Agent, Config\n")
     flags = "--env corridor.py:Corridor --env.outcome-fn ends.py:outcome --plugin blind.py"
-    assert run(f"{flags} --agent blind --steps 256 {SMALL}") == 0
-    (folder,) = (tmp_path / "runs").glob("blind_corridor-Corridor_outcome-fn-ends-outcome_*")
+    assert run(f"{flags} --agent blind --steps 256 --episodes 10 {SMALL}") == 0
+    (folder,) = (tmp_path / "runs").glob("blind_corridor-Corridor_*")
     assert read_result(folder)["env"] == "corridor:Corridor"
     assert "blind in corridor:Corridor at oversight" in capsys.readouterr().out
     (tmp_path / "elsewhere").mkdir()

@@ -8,10 +8,12 @@ import pytest
 import torch
 import walk
 from helpers import CPU, world
+from torch import Tensor
 
 from routed_rl.envs.gridworld import Gridworld
 from routed_rl.evaluation import evaluator
 from routed_rl.evaluation.evaluator import Evaluator
+from routed_rl.evaluation.exact import Evaluation, ExactEvaluator
 from routed_rl.models.build import build_policy
 from routed_rl.models.policy import Policy
 from routed_rl.models.policy_spec import PolicySpec
@@ -117,6 +119,32 @@ def test_an_evaluator_can_be_greedy() -> None:
     for sampled in (False, True):
         evaluator = Evaluator(small_world, seed=0, greedy=True, sampled=sampled, episodes=2000)
         assert evaluator.returns(policies)["mixture"].true_return == pytest.approx(wanted, abs=0.1)
+
+
+def test_a_policy_is_evaluated_anew_if_and_only_if_it_acts_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    evaluations: list[Evaluation] = []
+    evaluate = ExactEvaluator.evaluate
+
+    def counted(self: ExactEvaluator, policy: Tensor) -> Evaluation:
+        evaluations.append(evaluate(self, policy))
+        return evaluations[-1]
+
+    monkeypatch.setattr(ExactEvaluator, "evaluate", counted)
+    policy = small_policy((4, 3, 3))
+    policies = {"one": policy, "other": policy}
+    evaluator = Evaluator(small_world, seed=0)
+    curve = evaluator.returns(policies)
+    assert len(evaluations) == 2
+    full = evaluator.full(policies)
+    assert len(evaluations) == 2
+    assert full == Evaluator(small_world, seed=0).full(policies), "to the bit"
+    with torch.no_grad():
+        policy.head.bias[0] += 0.1  # type: ignore[index]
+    later = evaluator.returns(policies)
+    assert later["one"].true_return != curve["one"].true_return
+    assert later == Evaluator(small_world, seed=0).returns(policies)
 
 
 def test_policies_meet_the_same_episodes() -> None:

@@ -32,11 +32,11 @@ def policy() -> Policy:
 def test_a_policy_can_be_taught_the_other_end_and_is_left_as_it_was(policy: Policy) -> None:
     before = [p.clone() for p in policy.parameters()]
     evaluator = Evaluator(ghosts, seed=0)
-    curve = relearn(Pupil(policy), ghosts(64), evaluator, seed=0, updates=(0, 60))
-    assert list(curve) == [0, 60]
+    curve = relearn(Pupil(policy), ghosts(64), evaluator, seed=0, updates=(0, 20))
+    assert list(curve) == [0, 20]
     report = evaluator.returns({"": policy})[""]
     assert curve[0] == {"reached": report.outcomes["ghost"], "return": report.true_return}
-    assert curve[60]["return"] > curve[0]["return"] + 0.2
+    assert curve[20]["return"] > curve[0]["return"] + 0.2
     assert all(map(torch.equal, before, policy.parameters()))
     fresh = Pupil(policy, fresh=True)
     assert relearn(fresh, ghosts(64), evaluator, seed=1, updates=(0,))[0] != curve[0]
