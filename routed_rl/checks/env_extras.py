@@ -32,7 +32,7 @@ def model(probe: EnvProbe) -> Iterator[str]:
     for frame in _bytes(probe.rollout.obs[0]):
         if not any(model.start_probability[number] > 0 for number in showing.get(frame, [])):
             yield "an episode starts in a state whose start_probability is 0"
-    for played in set(_played(probe.rollout)):
+    for played in dict.fromkeys(_played(probe.rollout)):  # each once, in order
         after = set(showing.get(played.after, []))
         if not any(_agrees(model, s, played, after) for s in showing.get(played.before, [])):
             yield (
