@@ -18,6 +18,7 @@ from .models.export import load_policy as load_policy
 from .models.policy import Policy as Policy
 from .models.policy_spec import PolicySpec as PolicySpec
 from .models.steering import ablate as ablate
+from .pages.report import report as report
 from .registry import Named as Named
 from .rollouts.labels import hide as hide
 from .rollouts.rollout import Decision as Decision

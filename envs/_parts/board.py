@@ -7,6 +7,7 @@ for the world to say. Cells are counted row by row.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from .gridworld_art import (
     paint_diamond,
     paint_ground,
     paint_wall,
+    painted,
 )
 
 WALL = "#"
@@ -97,13 +99,21 @@ def draw(lines: Sequence[str], mode: str, *, overseen: bool) -> Picture | str:
     if mode != "rgb_array":
         raise ValueError(f"render mode {mode!r} is unknown: choose rgb_array or ansi.")
 
-    def paint(tile: Tile, pixels: Pixels, row: int, column: int) -> None:
-        letter = lines[row][column]
+    return by_tiles(
+        len(lines), len(lines[0]), lambda row, column: _cell(lines[row][column], overseen)
+    )
+
+
+@cache
+def _cell(letter: str, overseen: bool) -> Picture:
+    """Paint one cell. A film shows the same few again and again."""
+
+    def paint(tile: Tile, pixels: Pixels) -> None:
         paint_ground(tile, pixels, OVERSEEN if overseen and letter != WALL else PAPER)
         if letter != FREE:
             _DRAWINGS[letter](tile, pixels)
 
-    return by_tiles(len(lines), len(lines[0]), paint)
+    return painted(paint)
 
 
 def _arrow(down: int, right: int) -> Paint:

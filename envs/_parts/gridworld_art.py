@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -94,25 +95,26 @@ def _cue_line(glow: Mask | None) -> str:
     return "\nlit" if glow.any() else "\ndark"
 
 
-def by_tiles(height: int, width: int, paint: Callable[[Tile, Pixels, int, int], None]) -> Picture:
-    """Paint each cell at three times its size and average down, which smooths the edges.
+def by_tiles(height: int, width: int, tile_of: Callable[[int, int], Picture]) -> Picture:
+    """Put a picture (height * TILE, width * TILE, 3) together from that of each row and column."""
+    picture = np.empty((height * TILE, width * TILE, 3), dtype=np.uint8)
+    for row, column in np.ndindex(height, width):
+        rows = slice(row * TILE, (row + 1) * TILE)
+        picture[rows, column * TILE : (column + 1) * TILE] = tile_of(row, column)
+    return picture
 
-    Args:
-        height: rows of cells.
-        width: columns of cells.
-        paint: paints a tile, given its pixels, row and column.
+
+def painted(paint: Callable[[Tile, Pixels], None]) -> Picture:
+    """Paint a cell at three times its size and average down, which smooths the edges.
 
     Returns:
-        (height * TILE, width * TILE, 3).
+        (TILE, TILE, 3).
     """
     side = TILE * _OVERSAMPLING
-    pixels = Pixels.of(side)
-    picture = np.empty((height * side, width * side, 3), dtype=np.float32)
-    for row, column in np.ndindex(height, width):
-        tile = picture[row * side : (row + 1) * side, column * side : (column + 1) * side]
-        paint(tile, pixels, row, column)
-    # (H * TILE, 3, W * TILE, 3, 3): axes 1 and 3 are the small pixels of a final one.
-    blocks = picture.reshape(height * TILE, _OVERSAMPLING, width * TILE, _OVERSAMPLING, 3)
+    tile = np.empty((side, side, 3), dtype=np.float32)
+    paint(tile, Pixels.of(side))
+    # (TILE, 3, TILE, 3, 3): axes 1 and 3 are the small pixels of a final one.
+    blocks = tile.reshape(TILE, _OVERSAMPLING, TILE, _OVERSAMPLING, 3)
     return blocks.mean(axis=(1, 3)).round().astype(np.uint8)
 
 
@@ -142,30 +144,38 @@ def _paint_glow(tile: Tile, pixels: Pixels) -> None:
 
 def _draw(cells: Mask, spec: EnvSpec, glow: Mask | None) -> Picture:
     """Paint a board from its channels (C, H, W), with a cue in some cells (H, W)."""
+    good = spec.outcomes.index(spec.target)
 
-    def paint(tile: Tile, pixels: Pixels, row: int, column: int) -> None:
+    def tile_of(row: int, column: int) -> Picture:
         lit = glow is not None and bool(glow[row, column])
-        _paint_cell(tile, pixels, cells[:, row, column], spec, lit=lit)
+        return _cell(tuple(cells[:, row, column].tolist()), len(spec.outcomes), good, lit=lit)
 
-    return by_tiles(cells.shape[1], cells.shape[2], paint)
+    return by_tiles(cells.shape[1], cells.shape[2], tile_of)
 
 
-def _paint_cell(tile: Tile, pixels: Pixels, here: Mask, spec: EnvSpec, *, lit: bool) -> None:
-    """Paint what is in one cell: `here` (C,) says which channels are marked."""
-    ends = len(spec.outcomes)
-    ground = _LIT if lit else PAPER
-    paint_ground(tile, pixels, OVERSEEN if here[1 + ends] else ground)
-    if lit:
-        _paint_glow(tile, pixels)
-    if len(here) > 2 + ends and here[2 + ends]:
-        paint_wall(tile, pixels)
-    for k in np.flatnonzero(here[1 : 1 + ends]):
-        if spec.outcomes[k] == spec.target:
-            paint_diamond(tile, pixels)
-        else:
-            _paint_ghost(tile, pixels, _OTHERS[(k - 1) % len(_OTHERS)])
-    if here[0]:
-        paint_agent(tile, pixels)
+@lru_cache(maxsize=256)
+def _cell(here: tuple[bool, ...], ends: int, good: int, *, lit: bool) -> Picture:
+    """Paint what is in one cell: `here` (C,) says which channels are marked.
+
+    A film shows the same few cells again and again, and to paint one takes a millisecond.
+    """
+
+    def paint(tile: Tile, pixels: Pixels) -> None:
+        ground = _LIT if lit else PAPER
+        paint_ground(tile, pixels, OVERSEEN if here[1 + ends] else ground)
+        if lit:
+            _paint_glow(tile, pixels)
+        if len(here) > 2 + ends and here[2 + ends]:
+            paint_wall(tile, pixels)
+        for k in np.flatnonzero(here[1 : 1 + ends]):
+            if k == good:
+                paint_diamond(tile, pixels)
+            else:
+                _paint_ghost(tile, pixels, _OTHERS[(k - 1) % len(_OTHERS)])
+        if here[0]:
+            paint_agent(tile, pixels)
+
+    return painted(paint)
 
 
 def paint_diamond(tile: Tile, pixels: Pixels) -> None:

@@ -20,18 +20,10 @@ def report(args: Sequence[str], prog: str = "report") -> int:
     folder, flags = split_path(args)
     description = f"Write a page that shows a run, or a folder of runs.\n\nusage: {prog} FOLDER"
     settings.parse(ReportSettings, flags, prog=prog, description=description)
-    if folder is None or not folder.is_dir():
-        wrong = "no folder was given" if folder is None else f"there is no folder {folder}"
-        raise UserError(f"{wrong}: give a run, or a folder with runs in it.")
+    if folder is None:
+        raise UserError(f"no folder was given: {prog} FOLDER.")
 
-    from routed_rl.pages import dial_page, folder_page, run_page  # scipy takes a second
-    from routed_rl.training.run import load
+    from routed_rl.pages.report import report as write  # scipy takes a second
 
-    if (folder / "config.yaml").exists():
-        path = run_page.write(load(folder))
-    elif dial_page.files_in(folder):
-        path = dial_page.write(folder)
-    else:
-        path = folder_page.write(folder)
-    print(f"Wrote {path}: open it in a browser.")
+    print(f"Wrote {write(folder)}: open it in a browser.")
     return 0

@@ -10,11 +10,10 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from routed_rl.registry import Kind, Registry
-from routed_rl.rollouts.attribution import ContractError
 from routed_rl.training import builder
 from routed_rl.training.builder import Wanted
 from routed_rl.utils import ranks
-from routed_rl.utils.errors import UserError
+from routed_rl.utils.errors import UserError, one_line
 
 if TYPE_CHECKING:  # a run needs TensorBoard and more, which questions can do without
     from routed_rl.training.run import Run
@@ -97,8 +96,8 @@ def _write_page(run: Run) -> None:
     try:
         page = run_page.write(run, rivals=run_page.has_few_neighbours(run.folder))
         print(f"Look at it: {page}")
-    except (UserError, ContractError, OSError) as error:
-        print(f"no report.html: {error}", file=sys.stderr)
+    except Exception as error:  # whatever a foreign world does: the run is whole without a page
+        print(f"no report.html: {one_line(error)}", file=sys.stderr)
 
 
 def _list(registry: Registry) -> int:

@@ -29,7 +29,8 @@ def write(folder: Path) -> Path:
     if not runs:
         raise UserError(f"{folder} has no finished run: give a run, or a folder with runs in it.")
     path = folder / NAME
-    title = f"{len(runs)} runs in {folder.resolve().name}"
+    count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    title = f"{count} in {folder.resolve().name}"
     write_text(
         path, page(f"{title} · routed_rl", _describe(title, folder, runs, left_out), FOLDER_SCRIPTS)
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
+import shlex
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from routed_rl.experiments.summaries import summarise
 from routed_rl.pages import film, world
 from routed_rl.pages.html import RUN_SCRIPTS, page
 from routed_rl.training.builder import settings_of
-from routed_rl.training.logs.board_log import ARROWS
+from routed_rl.training.logs.board_log import ARROWS, whole_lines
 from routed_rl.training.run import Run
-from routed_rl.utils.files import write_text
+from routed_rl.utils.files import read_rows, write_text
 from routed_rl.utils.settings import flatten
 
 NAME = "report.html"
@@ -71,7 +70,7 @@ def describe(run: Run, *, rivals: bool) -> dict[str, Any]:
         "arrows": _arrows(run.folder / ARROWS),
         "rivals": _rivals(run) if rivals else [],
         "settings": {name: str(value) for name, value in flatten(settings_of(run.folder)).items()},
-        "command": _command(run.folder / "command.txt"),
+        "commands": _commands(run.folder / "command.txt"),
         "world": found,
         "film": {} if found else _film(run),
     }
@@ -105,22 +104,26 @@ def _plain(report: Report) -> dict[str, Any]:
 
 
 def _curve(path: Path, policies: list[str]) -> dict[str, Any]:
-    """Read the return of each policy at each evaluation."""
+    """Read the return of each policy at each evaluation, and how many episodes a point rests on."""
     steps: list[int] = []
     returns: dict[str, list[float | None]] = {name: [] for name in policies}
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            values = [row.get(f"eval/{name}/return") for name in policies]
-            if any(values):  # empty between evaluations
-                steps.append(int(row["env_steps"]))
-                for name, value in zip(policies, values, strict=True):
-                    returns[name].append(_number(value))
-    return {"env_steps": steps, "returns": returns}
+    played: float | None = None
+    for row in read_rows(path):
+        values = [row.get(f"eval/{name}/return") for name in policies]
+        if any(values):  # empty between evaluations
+            steps.append(int(row["env_steps"]))
+            played = _number(row.get("eval_details/deployed/episodes"))
+            for name, value in zip(policies, values, strict=True):
+                returns[name].append(_number(value))
+    return {"env_steps": steps, "returns": returns, "episodes": played}
 
 
 def _number(text: str | None) -> float | None:
     """Read a number; None where there is none, or none that is finite."""
-    value = float(text) if text else math.nan
+    try:
+        value = float(text) if text else math.nan
+    except ValueError:  # a file that was cut
+        value = math.nan
     return value if math.isfinite(value) else None
 
 
@@ -128,7 +131,7 @@ def _arrows(path: Path) -> dict[str, Any]:
     """Read what the policies did on a few boards at each evaluation."""
     if not path.exists():
         return {}
-    scenes, *moments = (json.loads(line) for line in path.read_text().splitlines())
+    scenes, *moments = whole_lines(path) or [[]]
     return {"scenes": scenes, "moments": moments} if moments else {}
 
 
@@ -139,15 +142,18 @@ def _rivals(run: Run) -> list[dict[str, Any]]:
     if own is None:
         return []
     values: dict[str, dict[int, float]] = defaultdict(dict)
+    steps: dict[str, int] = {}
     for one in found:
         if (one.world, one.oversight) == (own.world, own.oversight):
             values[one.method][one.seed] = one.reports["policies"].true_return
+            steps[one.method] = one.steps
     table = []
     for method, by_seed in values.items():
         summary = summarise(list(by_seed.values()))
         table.append(
             {
                 "method": method,
+                "steps": steps[method],
                 "own": method == own.method,
                 "seeds": by_seed,
                 "mean": summary.mean,
@@ -158,12 +164,20 @@ def _rivals(run: Run) -> list[dict[str, Any]]:
     return sorted(table, key=lambda row: (not row["own"], -row["mean"]))
 
 
-def _command(path: Path) -> str:
-    """Return the command that the run was last trained by."""
+def _commands(path: Path) -> list[str]:
+    """Return the commands that the run was trained by, the first one and those it went on with."""
     lines = path.read_text().splitlines() if path.exists() else []
-    if not lines:
-        return ""
-    return f"python {lines[-1]}" if lines[-1].split()[0].endswith(".py") else lines[-1]
+    return [_portable(line) for line in lines if line.strip()]
+
+
+def _portable(line: str) -> str:
+    """Write a command as it is typed: without the folder of its program."""
+    try:
+        program, *rest = shlex.split(line)
+    except ValueError:  # a line that was cut
+        return line
+    name = Path(program).name
+    return shlex.join([*(["python"] if name.endswith(".py") else []), name, *rest])
 
 
 def _film(run: Run) -> dict[str, Any]:

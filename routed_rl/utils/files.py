@@ -44,10 +44,16 @@ def rows_until(path: Path, env_steps: int) -> list[dict[str, str]]:
 
     A run that goes on from a checkpoint forgets what it logged behind it.
     """
+    return [row for row in read_rows(path) if int(row["env_steps"]) <= env_steps]
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read the rows of a csv file that were written whole; none if there is no file."""
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if int(row["env_steps"]) <= env_steps]
+        rows = csv.DictReader(file)
+        return [row for row in rows if row["env_steps"].isdecimal() and None not in row.values()]
 
 
 LOCK = ".lock"

@@ -14,6 +14,7 @@ import torch
 from fake_runs import some_runs
 from helpers import train_tiny
 
+from routed_rl import report
 from routed_rl.cli.main import main
 from routed_rl.pages import film, folder_page, html, run_page
 from routed_rl.training.run import load
@@ -189,3 +190,25 @@ def test_a_folder_of_dials_has_their_curves(tmp_path: Path) -> None:
         "measures": {"seen": [0.0, 1.0], "solved": [0.5, 0.5]},
     }
     assert arms["penalty"]["scales"] == [1.0]
+
+
+@pytest.mark.parametrize("name", ["arrows.jsonl", "metrics.csv", "command.txt", "episodes.csv"])
+@pytest.mark.parametrize("kept", [0, 0.3, 0.9, None])
+def test_a_page_can_do_without_what_was_cut(
+    trained: Path, tmp_path: Path, name: str, kept: float | None
+) -> None:
+    shutil.copytree(trained, tmp_path / "one")
+    path = tmp_path / "one" / name
+    if kept is None:
+        path.unlink(missing_ok=True)
+    elif path.exists():
+        path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    assert data_of(report(tmp_path / "one"))["deployed"] == "diamond"
+
+
+def test_a_resumed_run_shows_both_commands(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "one")
+    lines = ["/home/me/.venv/bin/routed-rl train --seed 1", "", "train.py --resume 'a b'", "it's"]
+    (tmp_path / "one" / "command.txt").write_text("\n".join(lines))
+    commands = data_of(report(str(tmp_path / "one")))["commands"]
+    assert commands == ["routed-rl train --seed 1", "python train.py --resume 'a b'", "it's"]

@@ -1,7 +1,7 @@
 // Charts: returns as points in rows, curves over time, and bars of shares.
 
 // As wide as the page lets them be, so that their words stay legible on a phone.
-const WIDE = Math.min(760, document.documentElement.clientWidth - 60);
+const WIDE = Math.min(940, document.documentElement.clientWidth - 60);
 const LEFT = WIDE < 500 ? 118 : 160; // for names
 const RIGHT = 24;
 
@@ -49,7 +49,7 @@ function dotPlot(rows, lines, label) {
     const y = top + 26 * k + 15;
     const group = svg("g", { class: row.strong ? "strong" : "" });
     group.append(fitted(row.name, LEFT - 12, y + 4));
-    if (row.points.length > 1) {
+    if (row.high > row.low) {
       group.append(svg("line", { x1: x(row.low), x2: x(row.high), y1: y, y2: y, class: "interval" }));
     }
     for (const value of row.points) group.append(svg("circle", { cx: x(value), cy: y, r: 4, class: "point" }));
@@ -64,7 +64,7 @@ function dotPlot(rows, lines, label) {
 
 /** A name that ends at x, cut where it is too long; whole in its title. */
 function fitted(name, x, y) {
-  const most = Math.floor(LEFT / 6.8);
+  const most = Math.floor((LEFT - 12) / 7.6);
   const cut = name.length > most ? `${name.slice(0, most - 1)}\u2026` : name;
   return svg("text", { x, y, "text-anchor": "end" }, cut, svg("title", {}, name));
 }
@@ -96,13 +96,15 @@ function curves(steps, series, label, title = "environment steps") {
   const ends = [];
   Object.entries(series).forEach(([name, row], k) => {
     const known = row.map((value, i) => [steps[i], value]).filter(([, value]) => Number.isFinite(value));
+    if (!known.length) return;
     const points = known.map(([step, value]) => `${x(step)},${y(value)}`).join(" ");
     const look = `curve line-${tone(name)} dash${tone(name) === "none" ? k % 4 : 0}`;
     node.append(svg("polyline", { points, class: look }));
     ends.push({ name, y: y(known[known.length - 1][1]) });
   });
   apart(ends, 14).forEach(({ name, y: place }) =>
-    node.append(svg("text", { x: x(last) + 8, y: place + 4, class: `text-${tone(name)}` }, name)));
+    node.append(svg("text", { x: x(last) + 8, y: place + 4, class: `text-${tone(name)}` },
+      name.length > 11 ? `${name.slice(0, 10)}\u2026` : name, svg("title", {}, name))));
   const line = svg("line", { y1: 12, y2: bottom, class: "scrub" });
   node.append(line);
   const mark = (index) => {

@@ -41,6 +41,9 @@ const percent = (share) => `${(100 * Math.max(share, 0)).toFixed(1)}%`;
 const decimal = (value) => value.toFixed(3).replace("-", "\u2212");
 const whole = (value) => Math.round(value).toLocaleString("en");
 
+/** A weight by its name; a name such as "constructor" is no more than a name. */
+const weightOf = (weights, name) => (Object.hasOwn(weights, name) ? weights[name] : 0);
+
 /** The class that colours what belongs to an outcome: the wanted one's, another's, or none's. */
 function tone(name) {
   if (name === DATA.target) return "good";

@@ -18,7 +18,10 @@ function runTable() {
   let rows = [...DATA.runs];
   const write = () => body.replaceChildren(...rows.map((run) => el("tr", {}, ...shown.map(([key]) => cell(run, key)))));
   const sort = (key, head) => {
-    const up = head.getAttribute("aria-sort") === "descending";
+    // Words from A on first, numbers from the largest.
+    const words = typeof DATA.runs[0][key] === "string";
+    const before = head.getAttribute("aria-sort");
+    const up = before === "none" ? words : before === "descending";
     heads.forEach((one) => one.setAttribute("aria-sort", "none"));
     head.setAttribute("aria-sort", up ? "ascending" : "descending");
     const order = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : `${a ?? ""}`.localeCompare(`${b ?? ""}`));
@@ -32,7 +35,7 @@ function runTable() {
 /** One number or word of a run. */
 function cell(run, key) {
   const value = run[key];
-  if (key === "run" && run.page) return el("td", {}, el("a", { href: encodeURI(run.page) }, value));
+  if (key === "run" && run.page) return el("td", {}, el("a", { href: run.page.split("/").map(encodeURIComponent).join("/").replace(/^/, "./") }, value));
   const digits = { return: 3, unwatched: 3, "bad outcomes": 3, steps: 1 }[key];
   if (typeof value !== "number") return el("td", { class: "word" }, value ?? "");
   return el("td", {}, digits ? value.toFixed(digits).replace("-", "\u2212") : key === "labels" ? whole(value) : `${value}`);

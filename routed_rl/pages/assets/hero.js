@@ -16,6 +16,9 @@ function role(name) {
   return name === DATA.acting ? "acted in training" : "cut out at deployment";
 }
 
+/** The same as a mark beside its name. */
+const badge = (name) => el("span", { class: name === DATA.deployed ? "badge" : "soft" }, role(name));
+
 /** A button that starts and stops something that ticks. */
 function clock(tick, period) {
   let timer = null;
@@ -39,7 +42,7 @@ function hero(world) {
     const start = world.startAt(random());
     players.forEach((one) => one.begin(start));
     [step, rest] = [0, 0];
-    note.textContent = `Episode ${played + 1}: every board has the same start and the same random numbers.`;
+    note.textContent = `Episode ${played + 1}: every board has the same start and the same random numbers. Yellow: an end that the overseer would see.`;
   };
   const tick = () => {
     if (players.every((one) => one.over)) {
@@ -72,7 +75,7 @@ function player(world, name) {
   const names = Object.keys(tally);
   const count = () => {
     const total = names.reduce((sum, outcome) => sum + tally[outcome], 0);
-    words.textContent = names.filter((n) => n !== "none" || tally.none).map((n) => `${n === "none" ? "nothing" : n} ${tally[n]}`).join(" · ");
+    words.textContent = "So far: " + names.filter((n) => n !== "none" || tally.none).map((n) => `${n === "none" ? "nothing" : n} ${tally[n]}`).join(" · ");
     bar.replaceChildren(shareBar(names, names.map((n) => tally[n] / Math.max(total, 1))));
   };
   self.begin = (start) => {
@@ -101,8 +104,7 @@ function player(world, name) {
     board.showAgent(cells[0]);
   };
   count();
-  const mark = name === DATA.deployed ? el("span", { class: "badge" }, role(name)) : el("span", { class: "soft" }, role(name));
-  self.node = el("figure", {}, el("figcaption", {}, el("b", {}, name), " ", mark), board.node, bar, words,
+  self.node = el("figure", {}, el("figcaption", {}, el("b", {}, name), " ", badge(name)), board.node, bar, words,
     el("p", { class: "soft" }, exact));
   return self;
 }
@@ -152,6 +154,7 @@ function films(recorded) {
   const players = shown.map((name) => {
     const { frames, outcome, paid, step } = recorded[name];
     const picture = el("img", { alt: `${name} in its episode`, class: "film" });
+    picture.addEventListener("load", () => picture.classList.toggle("small", picture.naturalWidth < 200));
     const words = el("p", { class: "tally" });
     const report = DATA.reports[name];
     const many = report ? `In ${report.exact ? "all" : report.episodes} episodes: ${inWords(Object.keys(report.outcomes), Object.values(report.outcomes))}.` : "";
@@ -160,7 +163,7 @@ function films(recorded) {
       picture.src = frames[k];
       words.textContent = `step ${step[k]}, paid ${decimal(paid[k])}${outcome[k] ? `, ${outcome[k]}` : ""}`;
     };
-    const node = el("figure", {}, el("figcaption", {}, el("b", {}, name), " ", el("span", { class: "soft" }, role(name))),
+    const node = el("figure", {}, el("figcaption", {}, el("b", {}, name), " ", badge(name)),
       picture, words, el("p", { class: "soft" }, many));
     return { show, node };
   });

@@ -42,7 +42,7 @@ class World {
     const heads = this.heads.length;
     const row = new Float64Array(heads);
     for (let e = 0; e < heads; e++) {
-      row[e] = weights ? weights[this.heads[e]] || 0 : this.gate[state * heads + e] / 65535;
+      row[e] = weights ? weightOf(weights, this.heads[e]) : this.gate[state * heads + e] / 65535;
     }
     return row;
   }

@@ -80,23 +80,29 @@ function play(world) {
   };
 
   const drag = (event, node, number) => {
+    if (event.button !== 0) return;
     event.preventDefault();
     const move = (moved) => {
       const [x, y] = pointOf(board, moved);
       node.style.transform = `translate(${x}px, ${y}px)`;
     };
-    const drop = (dropped) => {
+    const stop = () => {
       removeEventListener("pointermove", move);
       removeEventListener("pointerup", drop);
+      removeEventListener("pointercancel", stop);
+      node.style.transform = "";
+      place();
+    };
+    const drop = (dropped) => {
+      stop();
       const [x, y] = pointOf(board, dropped);
       const [row, column] = [Math.floor(y / SIDE), Math.floor(x / SIDE)];
-      node.style.transform = "";
       const inside = row >= 0 && row < world.rows && column >= 0 && column < world.columns;
       if (inside) put(number, row * world.columns + column);
-      else place();
     };
     addEventListener("pointermove", move);
     addEventListener("pointerup", drop);
+    addEventListener("pointercancel", stop);
   };
 
   /** Show a start of another episode. */
@@ -117,7 +123,9 @@ function play(world) {
   return [el("div", { class: "play" },
     el("figure", {}, board.node, bar, words, trouble),
     el("div", { class: "controls" }, ...dials(world, choose), el("h3", {}, "The board"), el("div", { class: "buttons" }, another), toggles,
-      el("p", { class: "soft" }, "Drag what is on the board, the agent's start too. At the foot of each cell: what becomes of a start there.")))];
+      el("p", { class: "soft" }, "Drag what is on the board, the agent's start too. An arrow is as long as its action is probable. At the foot of each cell: what becomes of a start there."),
+      world.gate ? el("p", { class: "soft" }, `Blue-green: the gate chooses the ${DATA.target} expert; violet: another.`) : null,
+      world.whole ? null : el("p", { class: "soft" }, "This world has more boards than the page can hold: it has some of them.")))];
 }
 
 /** The states with the agent on each cell, all else as it is: [cell, state] each. */
@@ -178,7 +186,7 @@ function dials(world, choose) {
   });
   const press = (pressed) => [...presets.children].forEach((one) => one.setAttribute("aria-pressed", one === pressed));
   const tell = (weights) => sliders.forEach(({ name, input, output }) => {
-    if (weights) input.value = weights[name] || 0;
+    if (weights) input.value = weightOf(weights, name);
     output.textContent = weights ? Number(input.value).toFixed(2) : "the gate decides";
   });
   for (const [name, weights] of Object.entries(world.weights)) {
@@ -209,7 +217,7 @@ function dials(world, choose) {
 function presetName(world, name) {
   const weights = world.weights[name];
   const experts = world.heads.slice(0, world.experts);
-  if (!weights || experts.length < 2 || !(name in weights)) return name;
-  const gone = experts.filter((expert) => !weights[expert]);
+  if (!weights || experts.length < 2 || !Object.hasOwn(weights, name)) return name;
+  const gone = experts.filter((expert) => !weightOf(weights, expert));
   return gone.length ? `${name} (ablate ${gone.join(", ")})` : name;
 }

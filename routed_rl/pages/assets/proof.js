@@ -8,7 +8,7 @@ function returns() {
     return { name, points: [value], mean: value, low: value - error, high: value + error, strong: name === DATA.deployed };
   });
   const others = DATA.rivals.filter((row) => !row.own || Object.keys(row.seeds).length > 1).map((row) => ({
-    ...row, name: row.own ? `${row.method} (all seeds)` : row.method, points: Object.values(row.seeds), strong: row.own,
+    ...row, name: (row.own ? `${row.method} (all seeds)` : row.method) + (row.steps === DATA.about.env_steps ? "" : `, ${whole(row.steps)} steps`), points: Object.values(row.seeds), strong: row.own,
   }));
   const chart = dotPlot([...rows, ...others], DATA.references, "returns of policies and rivals; the numbers are in the table");
   const note = others.length
@@ -17,6 +17,9 @@ function returns() {
   return [chart, el("p", { class: "soft" }, note), reportTable(others)];
 }
 
+/** The standard error of a return that was played and not computed. */
+const errorOf = (report, key) => (key === "return" && report.standard_error ? ` \u00b1${report.standard_error.toFixed(3)}` : "");
+
 function reportTable(others) {
   const names = Object.keys(Object.values(DATA.reports)[0].outcomes);
   const known = (key) => Object.values(DATA.reports).some((report) => report[key] !== undefined);
@@ -24,7 +27,7 @@ function reportTable(others) {
   const head = ["policy", ...columns.map(([, title]) => title), ...names.map((n) => (n === "none" ? "nothing" : n)), "steps"];
   const body = Object.entries(DATA.reports).map(([name, report]) => [
     name === DATA.deployed ? `${name} (deployed)` : name,
-    ...columns.map(([key]) => (report[key] === undefined ? "" : decimal(report[key]))),
+    ...columns.map(([key]) => (report[key] === undefined ? "" : decimal(report[key]) + errorOf(report, key))),
     ...names.map((n) => percent(report.outcomes[n])), report.mean_length.toFixed(1)]);
   const rest = others.map((row) => [row.name, `${decimal(row.mean)} (${decimal(row.low)} to ${decimal(row.high)})`]);
   const table = (rows) => el("table", {}, el("thead", {}, el("tr", {}, ...head.map((text) => el("th", { scope: "col" }, text)))),
@@ -51,7 +54,9 @@ function learning() {
   slider.addEventListener("input", show);
   boards.changed = show;
   show();
-  return [chart.node, slider, words, ...boards.nodes];
+  const few = DATA.curve.episodes
+    ? el("p", { class: "soft" }, `A point of a curve rests on ${DATA.curve.episodes} episodes, so it is noisier than the returns above.`) : null;
+  return [chart.node, slider, words, few, ...boards.nodes].filter(Boolean);
 }
 
 /** Boards with the arrows of one policy at one evaluation. */
@@ -102,6 +107,6 @@ function labels() {
 /** The command, and every setting. */
 function settings() {
   const rows = Object.entries(DATA.settings).map(([name, value]) => el("tr", {}, el("td", {}, name), el("td", {}, value)));
-  return [el("pre", {}, el("code", {}, DATA.command)),
+  return [el("pre", {}, el("code", {}, DATA.commands.join("\n"))),
     el("details", {}, el("summary", {}, "All settings"), el("div", { class: "wide" }, el("table", {}, el("tbody", {}, ...rows))))];
 }

@@ -12,10 +12,15 @@ function verdict() {
     return "In its evaluation no outcome happened: there was nothing that an overseer could have told apart.";
   }
   const bad = DATA.outcomes.filter((name) => name !== target);
-  const share = (report) => bad.map((name) => `${name} ${percent(report.outcomes[name] || 0)}`).join(", ");
+  const often = (report, name) => {
+    const [share, count] = [report.outcomes[name] || 0, report.outcomes_per_episode?.[name] ?? 0];
+    return count > share + 1e-3 ? `${count.toFixed(1)} times an episode` : percent(share);
+  };
+  const share = (report) => bad.map((name) => `${name} ${often(report, name)}`).join(", ");
   const before = acting !== deployed && reports[acting];
-  const text = `Deployed is the policy ${deployed}: ${target} in ${percent(found.outcomes[target] || 0)} of episodes, ${share(found)}`;
-  return before ? `${text}. The policy that acted in training: ${target} ${percent(before.outcomes[target] || 0)}, ${share(before)}.` : `${text}.`;
+  const who = DATA.policies.length > 1 ? `Deployed is the policy ${deployed}` : "What it does in an episode";
+  const text = `${who}: ${target} ${often(found, target)}, ${share(found)}`;
+  return before ? `${text}. The policy that acted in training: ${target} ${often(before, target)}, ${share(before)}.` : `${text}.`;
 }
 
 function heading() {
@@ -31,11 +36,11 @@ async function show() {
   const parts = [heading()];
   if (world) {
     parts.push(section("The same episodes", "", ...hero(world)));
-    parts.push(section("Play", "Give the experts other weights, move things, let things be overseen. Arrows, the gate's colours and the shares are computed anew, exactly.", ...play(world)));
+    parts.push(section("Play", `${world.experts > 1 ? "Give the experts other weights, move" : "Move"} things, let things be overseen. Arrows and shares are computed anew, exactly.`, ...play(world)));
   } else if (DATA.film.policies && Object.keys(DATA.film.policies).length) {
     parts.push(section("The same episodes", "One recorded episode of each policy, from the same start and with the same random numbers.", ...films(DATA.film.policies)));
-  } else if (DATA.film.failed) {
-    parts.push(section("No film", `The environment could not be drawn: ${DATA.film.failed}`));
+  } else {
+    parts.push(section("No film", `The environment could not be drawn: ${DATA.film.failed || "give it a render() that returns a picture"}.`));
   }
   parts.push(section("Returns", DATA.remark, ...returns()));
   const curve = learning();

@@ -7,6 +7,7 @@ moves through it.
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from PIL import Image
 from routed_rl.evaluation import pictures
 from routed_rl.models.policy import Policy
 from routed_rl.training.logs.logger import Logger
+from routed_rl.utils.files import write_text
 from routed_rl.worlds.scene import Scene
 
 ARROWS = "arrows.jsonl"
@@ -76,12 +78,11 @@ class BoardLog:
 
     def _begin(self, env_steps: int) -> None:
         """Describe the boards, and keep what a run that is resumed wrote before this step."""
-        kept: list[str] = []
-        if self._path.exists():
-            lines = self._path.read_text().splitlines()[1:]
-            kept = [line for line in lines if json.loads(line)["env_steps"] < env_steps]
-        boards = json.dumps([_describe(scene) for scene in self._scenes])
-        self._path.write_text("\n".join((boards, *kept)) + "\n")
+        _, *moments = whole_lines(self._path) or [[]]
+        kept = [moment for moment in moments if moment["env_steps"] < env_steps]
+        boards = [_describe(scene) for scene in self._scenes]
+        lines = [json.dumps(line, separators=(",", ":")) for line in (boards, *kept)]
+        write_text(self._path, "\n".join(lines) + "\n")
         self._begun = True
 
     def _look(self, policy: Policy, scene: Scene) -> dict[str, Any]:
@@ -92,6 +93,15 @@ class BoardLog:
             index = policy.spec.experts.index(self._target)
             seen["gate"] = _percent(logits.gate.softmax(dim=1)[:, index])
         return seen
+
+
+def whole_lines(path: Path) -> list[Any]:
+    """Read a file of json lines, without one that was cut short; none if there is no file."""
+    found = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return found
 
 
 def _percent(values: torch.Tensor) -> list[Any]:
