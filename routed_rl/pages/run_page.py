@@ -16,6 +16,7 @@ from routed_rl.pages.html import RUN_SCRIPTS, page
 from routed_rl.training.builder import settings_of
 from routed_rl.training.logs.board_log import ARROWS, whole_lines
 from routed_rl.training.run import Run
+from routed_rl.utils import threads
 from routed_rl.utils.files import read_rows, write_text
 from routed_rl.utils.settings import flatten
 
@@ -36,7 +37,9 @@ def write(run: Run, *, rivals: bool = True) -> Path:
         UserError: if the run is not finished, or its files cannot be read.
     """
     path = run.folder / NAME
-    write_text(path, page(f"{_title(run)} · routed_rl", describe(run, rivals=rivals), RUN_SCRIPTS))
+    with threads.few_for(run.deploy()):
+        shown = describe(run, rivals=rivals)
+    write_text(path, page(f"{_title(run)} · routed_rl", shown, RUN_SCRIPTS))
     return path
 
 

@@ -32,6 +32,7 @@ from routed_rl.training.trainer import Trainer, TrainerConfig
 from routed_rl.utils import ranks, threads
 from routed_rl.utils.errors import UserError
 from routed_rl.worlds.config import without_budget
+from routed_rl.worlds.vec_env import VecEnv
 
 FEWEST_EPISODES = 20
 """Of a point of a learning curve."""
@@ -137,7 +138,8 @@ class Run:
 
     def evaluate(self, **settings: Any) -> Reports:
         """Evaluate every policy; for `settings` see `Setup.make_evaluator` and `Evaluator`."""
-        return self.setup.make_evaluator(**settings).full(self.policies())
+        with threads.few_for(self.deploy()):
+            return self.setup.make_evaluator(**settings).full(self.policies())
 
     def resume(self, *, steps: int | None = None) -> Run:
         """Go on with the run, to more steps if they are given; return it."""
@@ -181,7 +183,6 @@ class Run:
     def _train(self, state: dict[str, Any] | None, folder: Path) -> int:
         """Train from a checkpoint's state, or from the beginning; write into a folder."""
         settings = self.setup.config.settings
-        path = folder / "result.json"
         start = 0 if state is None else state["env_steps"]
         if state is not None and start >= settings.steps and self._has_result:
             raise UserError(
@@ -196,11 +197,28 @@ class Run:
         if state is not None:
             self.setup.restore(agent, state, self._last)
         plays = _Plays.of(settings, env.spec.horizon, len(agent.policies()))
-        evaluator = self.setup.make_evaluator(
-            episodes=plays.episodes, curve_episodes=plays.curve_episodes
-        )
-        evaluations = settings.evaluations if evaluator.exact else plays.evaluations
-        path.unlink(missing_ok=True)  # it is of fewer steps
+        result = folder / "result.json"
+        result.unlink(missing_ok=True)  # it is of fewer steps
+        with threads.few_for(agent.policies()[agent.acting]):
+            evaluator = self.setup.make_evaluator(
+                episodes=plays.episodes, curve_episodes=plays.curve_episodes
+            )
+            evaluations = settings.evaluations if evaluator.exact else plays.evaluations
+            logger = self._begin(folder, start)
+            trainer = self._trainer(env, agent, evaluator, logger, folder)
+            if state is not None:
+                trainer.load(state)
+            try:
+                stopped_by = trainer.run(settings.steps, evaluations=evaluations)
+            finally:
+                logger.close()
+            if not stopped_by and not ranks.index():
+                write_result(result, self._judge(agent, evaluator, trainer))
+        return stopped_by
+
+    def _begin(self, folder: Path, start: int) -> Logger:
+        """Write down what is trained, say so, and open what is reported to."""
+        settings = self.setup.config.settings
         plain = self.setup.config.to_plain()
         describe(folder, plain)
         if not ranks.index():
@@ -208,26 +226,22 @@ class Run:
         track = "" if ranks.index() else settings.track
         logger = Logger(folder, total=settings.steps, start=start, track=track)
         logger.settings(plain, self.setup.config.compared())
+        return logger
+
+    def _trainer(
+        self, env: VecEnv, agent: Agent[Any], evaluator: Evaluator, logger: Logger, folder: Path
+    ) -> Trainer:
+        """Put the trainer together."""
         log = None
-        if settings.episode_log:
-            log = EpisodeLog(folder / "episodes.csv", env.spec, up_to=start)
+        if self.setup.config.settings.episode_log:
+            log = EpisodeLog(folder / "episodes.csv", env.spec, up_to=logger.start)
         config = TrainerConfig(
             run_folder=self.folder,
             folder=folder / self._last.parent.name,
             names=self.setup.names,
             seed=self.setup.selection_seed,
         )
-        trainer = Trainer(env, agent, evaluator, logger, config, log)
-        if state is not None:
-            trainer.load(state)
-        try:
-            with threads.few_for(agent.policies()[agent.acting]):
-                stopped_by = trainer.run(settings.steps, evaluations=evaluations)
-        finally:
-            logger.close()
-        if not stopped_by and not ranks.index():
-            write_result(path, self._judge(agent, evaluator, trainer))
-        return stopped_by
+        return Trainer(env, agent, evaluator, logger, config, log)
 
     def _headline(self, start: int) -> str:
         """Say what is trained, how long and where."""

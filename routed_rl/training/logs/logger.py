@@ -70,7 +70,7 @@ class Logger:
         self._file = MetricsFile(folder / "metrics.csv", up_to=start or -1)
         self._trackers = trackers.of(track, folder, start=start)
         self._total = total
-        self._start = start
+        self.start = start
         self._began = time.monotonic()
         self._interactive = sys.stderr.isatty() and not ranks.index()
         self._bar = tqdm(
@@ -102,7 +102,7 @@ class Logger:
             return
         self._bar.set_postfix_str(note)
         if not self._interactive:
-            rate = (env_steps - self._start) / max(time.monotonic() - self._began, 1e-9)
+            rate = (env_steps - self.start) / max(time.monotonic() - self._began, 1e-9)
             seconds = max(self._total - env_steps, 0) / rate if rate else None
             left = "?" if seconds is None else tqdm.format_interval(seconds)
             done = f"{env_steps:>11,} / {self._total:,} steps  {rate:8,.0f} steps/s"
