@@ -30,7 +30,7 @@ SHORTER = (
 """A pattern of a command, and what runs instead of it."""
 TOO_LONG = re.compile(
     r"python (?:benchmarks/|plot\.py|examples/(?!sb3)|evaluate\.py .*--relearn)"
-    r"|pip |tensorboard |source "
+    r"|pip |tensorboard |source |routed-rl report runs/quick"
 )
 """They need the runs of a sweep, take minutes, are run at a tiny size by tests of their own, or
 would change the environment that tests run in."""
@@ -48,6 +48,20 @@ def shortened(command: str) -> str:
     return command
 
 
+def rename(runs: Path, commands: list[str]) -> None:
+    """Give the last run the name that later commands know it by.
+
+    A run's folder says what was changed in it, so that of a shortened one says more.
+    """
+    known = re.findall(r"\bruns/([\w.,=+-]+)", " ".join(commands))
+    made = sorted(runs.glob("*_seed-*"), key=lambda path: path.stat().st_mtime)
+    for name in known:
+        words = set(made[-1].name.split("_")) if made else set()
+        if not (runs / name).exists() and set(name.split("_")) <= words:
+            made[-1].rename(runs / name)
+            return
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_run(page: str, tmp_path: Path) -> None:
     folder = tmp_path / "clone"
@@ -63,3 +77,5 @@ def test_the_commands_of_a_page_run(page: str, tmp_path: Path) -> None:
             short, shell=True, cwd=folder, env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, f"{short}\n{done.stdout}\n{done.stderr}"
+        if re.fullmatch(TRAINING, short) and "--run-dir" not in short:
+            rename(folder / "runs", COMMANDS[page])
