@@ -36,7 +36,7 @@ maximum_signature_line_length = 88
 nitpicky = True  # a name of ours that is referred to has a place to go to
 nitpick_ignore_regex = [
     ("py:.*", r"(torch|numpy|gymnasium|stable_baselines3|peft|collections|pathlib|types|nn)\..*"),
-    ("py:.*", r"Tensor|PeftModel|LoraConfig|Place|Shape"),
+    ("py:.*", r"Tensor|PeftModel|LoraConfig|Place|Shape|Path"),
     ("py:.*", r"routed_rl\.\w+\.\w+\.\w+"),  # what is no public name has no page
 ]
 

@@ -71,6 +71,7 @@ def test_the_commands_of_a_page_run(page: str, tmp_path: Path) -> None:
         (folder / "envs" / "my_world.py").unlink()  # it is written by that line
     path = f"{folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
+    environment |= {"WANDB_MODE": "offline"}
     for command in itertools.filterfalse(TOO_LONG.match, COMMANDS[page]):
         short = shortened(command)
         done = subprocess.run(

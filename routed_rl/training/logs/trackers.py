@@ -5,9 +5,11 @@ The only importer of either.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import secrets
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +21,7 @@ from tensorboard.compat.proto import summary_pb2
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from torch.utils.tensorboard import SummaryWriter
 
-from routed_rl.utils.errors import UserError
+from routed_rl.utils.errors import UserError, one_line
 from routed_rl.utils.files import write_text
 
 METRICS = {
@@ -134,22 +136,28 @@ class WandB:
         """Begin, or go on where the folder says under which name.
 
         Raises:
-            UserError: if wandb is not installed.
+            UserError: if wandb is not installed, or nobody is logged in.
         """
         check(WANDB)
-        import wandb  # type: ignore[import-not-found]
+        wandb: Any = importlib.import_module(WANDB)
 
         path = folder / ID_FILE
         if not path.exists():
             write_text(path, secrets.token_hex(4))
         self._image = wandb.Image
-        self._run = wandb.init(
-            project=os.environ.get("WANDB_PROJECT", "routed_rl"),
-            id=path.read_text(),
-            name=folder.name,
-            dir=folder,
-            resume="allow",
-        )
+        try:
+            self._run = wandb.init(
+                project=os.environ.get("WANDB_PROJECT", "routed_rl"),
+                id=path.read_text(),
+                name=folder.name,
+                dir=folder,
+                resume="allow",
+            )
+        except wandb.errors.Error as error:
+            raise UserError(
+                f"wandb cannot begin ({one_line(error)}). Set WANDB_MODE=offline, or run wandb "
+                f"login; then go on with --resume {shlex.quote(str(folder))}."
+            ) from None
         # wandb's own count of steps only grows, and a run may go on from an earlier checkpoint.
         self._run.define_metric("*", step_metric="env_steps")
 

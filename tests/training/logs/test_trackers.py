@@ -19,6 +19,7 @@ from tensorboard.plugins.hparams import metadata
 
 from routed_rl.training.logs import trackers
 from routed_rl.training.logs.trackers import TensorBoard
+from routed_rl.utils.errors import UserError
 
 COMPARED = {
     "agent": "routed",
@@ -149,3 +150,19 @@ def test_a_run_is_kept_for_wandb_and_goes_on(
     for words in (b"eval/deployed/return", b"env_steps", b"policies/deployed", b"num_envs"):
         assert words in content
     assert list((folder / "wandb").rglob("media/images/policies/*.png"))
+
+
+def test_without_a_login_a_line_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Error(Exception):
+        pass
+
+    wandb = MagicMock()
+    wandb.errors.Error = Error
+    wandb.init.side_effect = Error("No API key configured.\nUse `wandb login`")
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    monkeypatch.setattr(trackers, "check", lambda track: None)
+    with pytest.raises(UserError, match=r"No API key configured.*WANDB_MODE=offline") as caught:
+        trackers.of("wandb", tmp_path, start=0)
+    assert "\n" not in str(caught.value)
