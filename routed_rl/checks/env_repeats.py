@@ -18,8 +18,6 @@ from routed_rl.rollouts.rollout import Decision, Rollout, collect
 from routed_rl.worlds.vec_env import Step
 
 SIGMAS = 4.0
-AS_LONG_AS = 4
-"""One environment alone takes as many steps as so many: it is slow, as nothing is in parallel."""
 
 
 def seeds(probe: EnvProbe) -> Iterator[str]:
@@ -90,7 +88,7 @@ def alone(probe: EnvProbe) -> Iterator[str]:
 
 def _alone_on_average(probe: EnvProbe) -> Iterator[str]:
     """Compare lengths and outcomes of one environment's episodes with those of many."""
-    one = probe.play(probe.make(1), AS_LONG_AS * probe.steps)
+    one = probe.play(probe.make(1), NUM_ENVS * probe.steps)
     here = _episodes(one, ages(one.done), probe.spec.outcomes)
     there = _episodes(probe.rollout, probe.age, probe.spec.outcomes)
     for name, values in here.items():

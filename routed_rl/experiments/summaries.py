@@ -8,7 +8,6 @@ from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from routed_rl.evaluation.report import Report
 from routed_rl.experiments.results import Result
@@ -55,17 +54,19 @@ def summarise(values: Sequence[float]) -> Summary:
         reinforcement learning at the edge of the statistical precipice", 2021).
     """
     array = np.asarray(values)  # (seeds,)
-    low = high = float(array.mean())
+    mean = float(array.mean())
     # Equal values have no spread to draw from: scipy would give NaN and a warning.
-    if len(array) > 1 and array.std() > 0:
-        # From one generator state for all, so that a table comes out the same twice.
-        interval = stats.bootstrap(
-            (array,), np.mean, n_resamples=2000, method="percentile", rng=0
-        ).confidence_interval
-        low = float(interval.low)
-        high = float(interval.high)
+    if len(array) == 1 or array.std() == 0:
+        return Summary(mean, mean, mean, mean, len(array))
+
+    from scipy import stats  # half a second, which a single run's page need not wait for
+
+    # From one generator state for all, so that a table comes out the same twice.
+    interval = stats.bootstrap(
+        (array,), np.mean, n_resamples=2000, method="percentile", rng=0
+    ).confidence_interval
     iqm = float(stats.trim_mean(array, 0.25))  # a quarter is cut at either end
-    return Summary(float(array.mean()), low, high, iqm, len(array))
+    return Summary(mean, float(interval.low), float(interval.high), iqm, len(array))
 
 
 def over_seeds(what: str, counts: Iterable[int], one: str = "seed") -> str:

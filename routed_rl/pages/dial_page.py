@@ -15,27 +15,28 @@ from typing import Any
 
 import numpy as np
 
-from routed_rl.pages.html import DIAL_SCRIPTS, page
+from routed_rl.pages.html import DIAL_SCRIPTS, NAME, page
 from routed_rl.utils.errors import UserError
 from routed_rl.utils.files import write_text
 
-NAME = "report.html"
 KEYS = {"arm", "seed", "dial"}
 Dial = dict[str, dict[str, float]]
 
 
-def files_in(folder: Path) -> list[Path]:
-    """List the files of runs with a dial in a folder."""
-    return [path for path in sorted(folder.glob("*.json")) if _read(path)]
+Run = dict[str, Any]
 
 
-def write(folder: Path) -> Path:
-    """Write report.html of the runs with a dial in a folder; return its path.
+def runs_in(folder: Path) -> list[Run]:
+    """Read the runs with a dial in a folder."""
+    return list(filter(None, map(_read, sorted(folder.glob("*.json")))))
+
+
+def write(folder: Path, runs: list[Run]) -> Path:
+    """Write report.html of a folder's runs with a dial; return its path.
 
     Raises:
         UserError: if what they measured are no numbers.
     """
-    runs = list(filter(None, map(_read, files_in(folder))))
     title = f"The dial of {len(runs)} runs in {folder.resolve().name}"
     try:
         arms = _by_arm(runs)
@@ -46,7 +47,7 @@ def write(folder: Path) -> Path:
     return path
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> Run | None:
     """Read a run; None if the file is none."""
     try:
         found = json.loads(path.read_text())
@@ -56,7 +57,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     return found if is_run else None
 
 
-def _by_arm(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _by_arm(runs: list[Run]) -> list[dict[str, Any]]:
     """Average over seeds: for each arm the scales, and each measure at each of them."""
     dials: dict[str, dict[int, Dial]] = defaultdict(dict)
     for run in runs:

@@ -11,12 +11,9 @@ from typing import Any
 from routed_rl.experiments import results
 from routed_rl.experiments.results import Result
 from routed_rl.experiments.summaries import summarise
-from routed_rl.pages.html import FOLDER_SCRIPTS, page
+from routed_rl.pages.html import FOLDER_SCRIPTS, NAME, page
 from routed_rl.utils.errors import UserError
 from routed_rl.utils.files import write_text
-
-NAME = "report.html"
-"""Of the file, in the folder; beside it are those of the runs."""
 
 
 def write(folder: Path) -> Path:
@@ -61,17 +58,14 @@ def _cells(runs: Sequence[Result]) -> list[dict[str, Any]]:
         references[cell] = dict(run.references)
     found = []
     for (world, oversight), methods in sorted(values.items()):
-        rows = [_method(name, points) for name, points in methods.items()]
+        rows = [
+            {"name": name, "points": points, **summarise(points)._asdict()}
+            for name, points in methods.items()
+        ]
         rows.sort(key=lambda row: -row["mean"])
         about = {"world": world, "oversight": oversight}
         found.append(about | {"references": references[world, oversight], "methods": rows})
     return found
-
-
-def _method(name: str, points: list[float]) -> dict[str, Any]:
-    summary = summarise(points)
-    interval = {"mean": summary.mean, "low": summary.low, "high": summary.high}
-    return {"name": name, "points": points} | interval
 
 
 def _row(folder: Path, run: Result) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+NAME = "report.html"
+"""Of a page, in the folder that it shows."""
 ASSETS = Path(__file__).parent / "assets"
 RUN_SCRIPTS = ("data", "model", "board", "chart", "hero", "play", "proof", "run")
 """What a run's page needs, in order."""

@@ -28,8 +28,8 @@ def report(folder: str | Path) -> Path:
     try:
         if (path / "config.yaml").exists():
             return run_page.write(load(path))
-        if dial_page.files_in(path):
-            return dial_page.write(path)
+        if dials := dial_page.runs_in(path):
+            return dial_page.write(path, dials)
         return folder_page.write(path)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(f"{path}: a file of it cannot be read ({one_line(error)}).") from error

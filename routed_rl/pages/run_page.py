@@ -12,7 +12,7 @@ from routed_rl.evaluation.report import Report
 from routed_rl.experiments import results
 from routed_rl.experiments.summaries import summarise
 from routed_rl.pages import film, world
-from routed_rl.pages.html import RUN_SCRIPTS, page
+from routed_rl.pages.html import NAME, RUN_SCRIPTS, page
 from routed_rl.training.builder import settings_of
 from routed_rl.training.logs.board_log import ARROWS, whole_lines
 from routed_rl.training.run import Run
@@ -20,8 +20,6 @@ from routed_rl.utils import threads
 from routed_rl.utils.files import read_rows, write_text
 from routed_rl.utils.settings import flatten
 
-NAME = "report.html"
-"""Of the file, in the run's folder."""
 MOST_RIVALS = 64
 """At the end of a training the runs beside it are read if there are no more of them."""
 
@@ -39,7 +37,7 @@ def write(run: Run, *, rivals: bool = True) -> Path:
     path = run.folder / NAME
     with threads.few_for(run.deploy()):
         shown = describe(run, rivals=rivals)
-    write_text(path, page(f"{_title(run)} · routed_rl", shown, RUN_SCRIPTS))
+    write_text(path, page(f"{run.setup.config.title} · routed_rl", shown, RUN_SCRIPTS))
     return path
 
 
@@ -57,7 +55,7 @@ def describe(run: Run, *, rivals: bool) -> dict[str, Any]:
     spec = env.spec
     found = {} if model is None else world.describe(policies, spec, model)
     return {
-        "title": _title(run),
+        "title": run.setup.config.title,
         "about": _about(run),
         "outcomes": spec.outcomes,
         "target": spec.target,
@@ -79,16 +77,10 @@ def describe(run: Run, *, rivals: bool) -> dict[str, Any]:
     }
 
 
-def _title(run: Run) -> str:
-    names = run.setup.config.names
-    return f"{names.agent} in {names.env_title}"
-
-
 def _about(run: Run) -> dict[str, Any]:
     """Return what stands under the heading."""
     result = run.result
     return {
-        "oversight": run.setup.config.env.oversight,
         "seed": result["seed"],
         "env_steps": result["env_steps"],
         "train_seconds": result["train_seconds"],
@@ -150,20 +142,16 @@ def _rivals(run: Run) -> list[dict[str, Any]]:
         if (one.world, one.oversight) == (own.world, own.oversight):
             values[one.method][one.seed] = one.reports["policies"].true_return
             steps[one.method] = one.steps
-    table = []
-    for method, by_seed in values.items():
-        summary = summarise(list(by_seed.values()))
-        table.append(
-            {
-                "method": method,
-                "steps": steps[method],
-                "own": method == own.method,
-                "seeds": by_seed,
-                "mean": summary.mean,
-                "low": summary.low,
-                "high": summary.high,
-            }
-        )
+    table = [
+        {
+            "method": method,
+            "steps": steps[method],
+            "own": method == own.method,
+            "seeds": by_seed,
+            **summarise(list(by_seed.values()))._asdict(),
+        }
+        for method, by_seed in values.items()
+    ]
     return sorted(table, key=lambda row: (not row["own"], -row["mean"]))
 
 

@@ -96,6 +96,10 @@ _ASIDE = {"seed", "device", "evaluations", "episodes", "episode_log", "track"}
 """Settings that change nothing of what is learnt, and the seed, which is no choice."""
 
 
+TITLE_WORDS = 4
+"""A title says so many settings that were changed, and how many more there are."""
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """All that a run is made from."""
@@ -111,7 +115,12 @@ class RunConfig:
         """What the run is called in tables and messages."""
         names = self.names
         title = f"{names.agent} in {names.env_title} at oversight {self.env.oversight:g}"
-        return f"{title}, seed {self.settings.seed}"
+        flags = list(self._changed_else().items())
+        words = [settings.word(flag.split(".")[-1], value, " ") for flag, value in flags]
+        more = len(words) - TITLE_WORDS
+        if more > 0:
+            words[TITLE_WORDS:] = [f"{more} more"]
+        return ", ".join([title, *words, f"seed {self.settings.seed}"])
 
     def to_plain(self) -> dict[str, Any]:
         """Return names and settings as config.yaml holds them."""
@@ -140,8 +149,11 @@ class RunConfig:
             "oversight": self.env.oversight,
             "seed": self.settings.seed,
         }
-        rest = {name: x for name, x in self.changed().items() if name != "env.oversight"}
-        return first | rest
+        return first | self._changed_else()
+
+    def _changed_else(self) -> dict[str, Any]:
+        """Return what was changed but for the oversight, which every title and table has."""
+        return {name: x for name, x in self.changed().items() if name != "env.oversight"}
 
 
 def _changed(config: Any) -> dict[str, Any]:

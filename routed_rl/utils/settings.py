@@ -206,17 +206,17 @@ def to_name(title: Sequence[str], flags: Mapping[str, Any], seed: int) -> str:
         flags: names of flags, without dashes in front -> values.
         seed: of the run.
     """
-    words = [_word(flag.split(".")[-1], value) for flag, value in flags.items()]
+    words = [word(flag.split(".")[-1], value) for flag, value in flags.items()]
     return re.sub(r"[^\w.,=+-]+", "-", "_".join([*title, *words, f"seed-{seed}"]))
 
 
-def _word(flag: str, value: Any) -> str:
-    """Write a flag and its value as a part of a name."""
+def word(flag: str, value: Any, between: str = "-") -> str:
+    """Write a flag and its value as a part of a name or, with a blank `between`, of a title."""
     if isinstance(value, bool):
         return flag if value else f"no-{flag}"
     if isinstance(value, list):
-        return f"{flag}-{'+'.join(map(str, value))}"
-    return f"{flag}-{value}"
+        value = "+".join(map(str, value))
+    return f"{flag}{between}{value}"
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -30,16 +30,18 @@ MODULES = {name: Registry().load("agents", name) for name in Registry().names("a
 SMALL = {"hidden": (16, 16), "batch_size": 128, "rollout_steps": 8}
 SHARED: list[dict[str, Any]] = [
     {},
+    {"hide_oversight": True},
     {"algorithm": "reinforce"},
-    {"hide_oversight": True, "normalize_obs": True, "normalize_reward": True},
+    {"normalize_obs": True, "normalize_reward": True},
 ]
 OWN: dict[str, list[dict[str, Any]]] = {
     "routed": [{"routes": "none"}, {"routes": "random"}, {"gate": False}],
     "absorbing": [
         {"routes": "label"},
-        {"routes": "inferred", "model_frames": 3},
+        {"routes": "inferred"},
         {"routes": "random"},
         {"conditioned": True},
+        {"model_frames": 3},
     ],
     "reward_model": [
         {"model_by_cell": True},
@@ -47,7 +49,7 @@ OWN: dict[str, list[dict[str, Any]]] = {
     ],
 }
 SWITCHES = [(name, settings) for name in MODULES for settings in (*SHARED, *OWN.get(name, ()))]
-LONGER = [(name, settings) for name in MODULES for settings in ({}, *OWN.get(name, ()))]
+HONEST = [(name, settings) for name, settings in SWITCHES if name != "oracle"]
 
 
 def failed(results: Sequence[CheckResult]) -> dict[str, str]:
@@ -275,15 +277,15 @@ def spoiled(rollout: Rollout, spec: EnvSpec) -> Rollout:
     return replace(rollout, outcome=flipped, true_reward=true_reward)
 
 
-@pytest.mark.parametrize(("name", "settings"), [case for case in LONGER if case[0] != "oracle"])
+@pytest.mark.parametrize(("name", "settings"), HONEST)
 def test_hidden_labels_are_hidden_for_longer(name: str, settings: dict[str, Any]) -> None:
     ends = []
     for spoil in (False, True):
-        env = world(64, oversight=0.2)
+        env = world(32, oversight=0.2)
         agent = make(name, env, **settings)
         obs = env.reset()
         for _ in range(6):
-            rollout = collect(env, agent.act, obs, 4)
+            rollout = collect(env, agent.act, obs, 8)
             obs = rollout.last_obs
             rollout = spoiled(rollout, env.spec) if spoil else rollout
             agent.update(labels.hide(rollout, env.spec))

@@ -60,6 +60,7 @@ def test_where_hiding_leaks_the_point_fails(
 
     module: Any = SimpleNamespace(Config=naive.Config, Agent=agent)
     config = naive.Config(hidden=(8,), rollout_steps=8)
+    assert failed(check_agent(module, config, world=world)) == {}
     monkeypatch.setattr(labels, "hide", leak)
     assert list(failed(check_agent(module, config, world=world))) == ["hidden labels"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import train_tiny
+from helpers import TINY_TITLE, train_tiny
 
 from routed_rl import load, load_policy
 from routed_rl.cli.evaluate import evaluate
@@ -44,7 +44,7 @@ def test_the_table_says_how_it_was_evaluated(
 ) -> None:
     assert run(trained, "--oversight 0 --greedy") == 0
     lines = capsys.readouterr().out.splitlines()
-    title = "routed in gridworld at oversight 0.1, seed 0, evaluated at 0"
+    title = f"routed in gridworld {TINY_TITLE} 0, evaluated at 0"
     assert title in [line.strip() for line in lines]
     assert any("with the likeliest actions, exact." in line for line in lines)
     assert any("The mixture was paid for good and bad outcomes alike" in line for line in lines)
@@ -83,7 +83,7 @@ def test_another_checkpoint_can_be_evaluated(
     found = read_json(capsys, folder, f"--checkpoint best_by_labels {flags}")
     assert read_json(capsys, folder, f"--checkpoint {other} {flags}") == found
     assert read_json(capsys, folder, flags) != found
-    title = "routed in gridworld at oversight 0.1, seed 0"
+    title = f"routed in gridworld {TINY_TITLE} 0"
     for name, called in (("best_by_labels", "best by labels"), (other, f"checkpoint {other}")):
         assert run(folder, f"--checkpoint {name} {flags}") == 0
         assert " ".join(capsys.readouterr().out.split()).startswith(f"{title}, {called}")

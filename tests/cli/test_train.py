@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import ROOT, TINY, run, train_tiny
+from helpers import ROOT, TINY, TINY_TITLE, run, train_tiny
 
 from routed_rl.cli.evaluate import evaluate
 from routed_rl.cli.main import run_command
@@ -90,7 +90,7 @@ def test_resume_continues_to_the_same_bits(
     train_tiny(part, 512)
     capsys.readouterr()
     assert run("--resume", str(part), "--steps", "1024") == 0
-    begin = f"routed in gridworld at oversight 0.1, seed 0: from step 512 to 1,024 in {part}\n"
+    begin = f"routed in gridworld {TINY_TITLE} 0: from step 512 to 1,024 in {part}\n"
     assert capsys.readouterr().out.startswith(begin)
     states = [parameters(folder) for folder in (part, trained)]
     for state in states:
@@ -243,8 +243,8 @@ def test_what_was_learnt_is_printed_at_the_end(
     folder = tmp_path / "run"
     train_tiny(folder, 256, "--agent", "oracle", "--seed", "3")
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
-    assert lines[0] == f"oracle in gridworld at oversight 0.1, seed 3: 256 steps into {folder}"
-    assert "oracle in gridworld at oversight 0.1, seed 3 (sees everything)" in lines
+    assert lines[0] == f"oracle in gridworld {TINY_TITLE} 3: 256 steps into {folder}"
+    assert f"oracle in gridworld {TINY_TITLE} 3 (sees everything)" in lines
     steps = r"256 steps in [\d.]+ s of training, \d+ labels\."
     assert [line for line in lines if re.fullmatch(steps, line)]
     assert f"Saved in {folder}" in lines

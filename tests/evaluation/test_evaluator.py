@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -133,7 +134,10 @@ def test_a_policy_is_evaluated_anew_if_and_only_if_it_acts_otherwise(
 
     monkeypatch.setattr(ExactEvaluator, "evaluate", counted)
     policy = small_policy((4, 3, 3))
-    policies = {"one": policy, "other": policy}
+    other = copy.deepcopy(policy)
+    with torch.no_grad():
+        other.head.bias[1] += 0.1  # type: ignore[index]
+    policies = {"one": policy, "the same": policy, "another": other}
     evaluator = Evaluator(small_world, seed=0)
     curve = evaluator.returns(policies)
     assert len(evaluations) == 2
@@ -144,6 +148,7 @@ def test_a_policy_is_evaluated_anew_if_and_only_if_it_acts_otherwise(
         policy.head.bias[0] += 0.1  # type: ignore[index]
     later = evaluator.returns(policies)
     assert later["one"].true_return != curve["one"].true_return
+    assert later["one"] == later["the same"] != later["another"] == curve["another"]
     assert later == Evaluator(small_world, seed=0).returns(policies)
 
 

@@ -23,6 +23,8 @@ TINY = [
     *("--agent.hidden", "8", "--agent.rollout-steps", "8"),
 ]
 """Flags of a run that takes a second."""
+TINY_TITLE = "at oversight 0.1, rows 3, columns 3, rollout-steps 8, hidden 8, 2 more, seed"
+"""What the title of such a run says between its world and its seed."""
 
 
 def run(*args: str) -> int:

@@ -9,6 +9,7 @@ import pytest
 
 from routed_rl.agents import absorbing
 from routed_rl.envs import gridworld
+from routed_rl.training import builder
 from routed_rl.training.settings import (
     FORMER,
     RunConfig,
@@ -110,3 +111,19 @@ def test_files_have_their_whole_paths_and_count_once(
     assert names.env_title == "rooms:Env"
     assert names.plugins == (f"{tmp_path}/a.py", "package.module")
     assert RunNames("FrozenLake-v1").env_title == "FrozenLake-v1"
+
+
+def test_a_title_says_what_was_changed_and_how_much_more() -> None:
+    def title(*flags: str) -> str:
+        return builder.build(flags).config.title
+
+    assert title() == "routed in gridworld at oversight 0.1, seed 0"
+    some = ("--agent.gate-loss", "0.01", "--agent.no-gate", "--agent.hidden", "8", "9")
+    assert title(*some, "--env.oversight", "0.3", "--seed", "2") == (
+        "routed in gridworld at oversight 0.3, hidden 8+9, no-gate, gate-loss 0.01, seed 2"
+    )
+    many = (*some, "--env.rows", "7", "--env.columns", "6", "--steps", "5")
+    assert title(*many) == (
+        "routed in gridworld at oversight 0.1, rows 7, columns 6, hidden 8+9, no-gate, 2 more, "
+        "seed 0"
+    )

@@ -24,8 +24,8 @@ function verdict() {
 }
 
 function heading() {
-  const { oversight, seed, env_steps: steps, train_seconds: seconds, sees_everything: sees } = DATA.about;
-  const facts = [`oversight ${oversight}`, `seed ${seed}`, `${whole(steps)} steps in ${seconds.toFixed(1)} s`];
+  const { env_steps: steps, train_seconds: seconds, sees_everything: sees } = DATA.about;
+  const facts = [`${whole(steps)} steps in ${seconds.toFixed(1)} s`];
   if (sees) facts.push("it sees everything: a bound, not a method");
   return el("header", {}, el("h1", {}, DATA.title), el("p", { class: "soft" }, facts.join(" · ")), el("p", { class: "lead" }, verdict()));
 }
