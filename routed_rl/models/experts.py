@@ -137,10 +137,15 @@ class _RoutedMix(torch.autograd.Function):
     it is m_gate <g, x_e>, where m is the mask.
     """
 
+    generate_vmap_rule = True  # `torch.func.vmap` runs many mixtures as one
+
     @staticmethod
-    def forward(ctx: Any, weights: Tensor, grad_mask: Tensor, *parts: Tensor) -> Tensor:
-        ctx.save_for_backward(weights, grad_mask, *parts)
+    def forward(weights: Tensor, grad_mask: Tensor, *parts: Tensor) -> Tensor:
         return mix(weights, parts)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:

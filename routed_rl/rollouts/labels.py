@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -53,7 +54,7 @@ def hide(rollout: Rollout, spec: EnvSpec) -> VisibleRollout:
     evident = ~rollout.terminated & spec.outcomes_end
     label = label_steps(reported, rollout.overseen | evident, rollout.done)
     # What the report says happened: if the report is wrong, so is what the step seems worth.
-    values = torch.tensor((0.0, *spec.outcome_rewards), device=reported.device)
+    values = _worth(tuple(spec.outcome_rewards), reported.device)
     mistaken = rollout.true_reward - values[rollout.outcome] + values[reported]
     believed = torch.where(reported == rollout.outcome, rollout.true_reward, mistaken)
     # NaN, since a zero would be a claim: whoever uses it by mistake learns NaN, and is told.
@@ -67,6 +68,12 @@ def hide(rollout: Rollout, spec: EnvSpec) -> VisibleRollout:
         reported=reported,
         label=label,
     )
+
+
+@cache
+def _worth(outcome_rewards: tuple[float, ...], device: torch.device) -> Tensor:
+    """Return what each report is worth, (K + 1,). For a copy to a GPU the host would wait."""
+    return torch.tensor((0.0, *outcome_rewards), device=device)
 
 
 def label_steps(reported: Tensor, known: Tensor, done: Tensor) -> Tensor:
