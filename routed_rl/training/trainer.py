@@ -46,6 +46,8 @@ SAVE_SECONDS = 60.0
 """A crash loses at most this much training."""
 PICTURES = 5
 """Policies are drawn so often on the way: a picture takes half as long as an exact evaluation."""
+ROWS = 2000
+"""So many updates of a run are logged at most, evenly spread: a long run's files stay small."""
 _LABELS = "routing/labelled_episodes"
 
 
@@ -172,6 +174,7 @@ class Trainer:
         """
         every = total / max(evaluations, 1)
         drawn_every = max(every, total / PICTURES)
+        logged_every = total / ROWS
         new = not (self._config.folder / checkpoints.LAST).exists()
         if ranks.from_first(new):
             self.save()  # from here on there is something to resume
@@ -184,12 +187,14 @@ class Trainer:
                 self._agent.set_progress(before / total)
                 metrics = self._update()
                 now = self.progress.env_steps
-                if evaluations and (now // every > before // every or now >= total):
-                    draw = now // drawn_every > before // drawn_every or now >= total
+                ended = now >= total
+                if evaluations and (ended or _passed(every, before, now)):
+                    draw = ended or _passed(drawn_every, before, now)
                     self._logger.log(now, self._evaluate(draw=draw) | metrics)
                     self.save()
                 else:
-                    self._logger.log(now, metrics)
+                    if ended or _passed(logged_every, before, now):
+                        self._logger.log(now, metrics)
                     self._logger.progress(now)
                     if ranks.largest(time.monotonic() - self._saved_at > SAVE_SECONDS):
                         self.save()
@@ -273,7 +278,7 @@ class Trainer:
         period = OBSERVE_PERIOD * self._look_steps * self._env.num_envs * ranks.count()
         if self._agent.acting == self._agent.deployed:
             self.selector.observe(visible)
-        elif self.progress.env_steps // period > before // period:
+        elif _passed(period, before, self.progress.env_steps):
             self._play_deployed()
 
     def _play_deployed(self) -> None:
@@ -327,3 +332,8 @@ class Trainer:
         labels = float(self.progress.labelled_episodes)
         seconds = self.progress.evaluation_seconds
         return {**scalars, _LABELS: labels, "time/evaluation_seconds": seconds}
+
+
+def _passed(period: float, before: int, now: int) -> bool:
+    """Say whether a multiple of `period` lies behind `before`, up to `now`."""
+    return now // period > before // period

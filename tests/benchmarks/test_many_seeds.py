@@ -17,7 +17,10 @@ from routed_rl.utils.errors import UserError
 
 SEEDS = 3
 ENVS = 8
-FLAGS = "--device cpu --num-envs 8 --env.oversight 0.5 --env.horizon 6 --agent.hidden 16 --agent.rollout-steps 24"
+FLAGS = (
+    "--device cpu --num-envs 8 --env.oversight 0.5 --env.horizon 6 "
+    "--agent.hidden 16 --agent.rollout-steps 24"
+)
 
 
 def of_seed(x: Tensor | None, seed: int, dim: int) -> Tensor | None:

@@ -64,6 +64,17 @@ def test_evaluations_are_spread_from_the_start_to_the_end(
     assert evaluated == notes.drawn == at
 
 
+@pytest.mark.parametrize("evaluations", [0, 2])
+def test_a_long_run_logs_so_many_updates_at_most_and_all_evaluations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evaluations: int
+) -> None:
+    monkeypatch.setattr(trainer, "ROWS", 3)
+    run, notes = make(tmp_path)
+    run.run(1152, evaluations=evaluations)
+    # A third of 1,152 steps is three updates of 128; half of them is between two updates.
+    assert [steps for steps in notes.rows if steps] == [384, *[640] * bool(evaluations), 768, 1152]
+
+
 def test_policies_are_drawn_five_times_and_at_the_start(tmp_path: Path) -> None:
     run, notes = make(tmp_path)
     run.run(1280, evaluations=10)
