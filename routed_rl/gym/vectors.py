@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -164,6 +165,9 @@ def let_draw(vec: VectorEnv[Any, Any, Any], mode: str) -> bool:
     one = copy_of(vec)
     if one is None or mode not in (one.metadata.get("render_modes") or ()):
         return False
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+        # Without a screen pygame would look for one all the same, and complain.
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     assert isinstance(vec, SyncVectorEnv)
     for copy in vec.envs:
         copy.unwrapped.render_mode = mode

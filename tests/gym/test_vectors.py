@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import counters
@@ -163,6 +164,19 @@ def test_one_is_drawn_when_it_is_asked_for() -> None:
     asked = Config(kwargs=("render_mode=rgb_array",))
     with pytest.raises(UserError, match=r"cannot make Modeless-v0 .*'render_mode'"):
         vectorise(registered("Modeless-v0", Modeless), asked, 1, 9)
+
+
+@pytest.mark.parametrize(("screen", "driver"), [(None, "dummy"), (":0", None)])
+def test_without_a_screen_pygame_does_not_look_for_one(
+    monkeypatch: pytest.MonkeyPatch, screen: str | None, driver: str | None
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    if screen is not None:
+        monkeypatch.setenv("DISPLAY", screen)
+    assert let_draw(vectorise(registered("Drawn-v0", Drawn), Config(), 1, 9), "rgb_array")
+    assert os.environ.get("SDL_VIDEODRIVER") == driver
+    monkeypatch.delenv("SDL_VIDEODRIVER", raising=False)
 
 
 @pytest.mark.parametrize(
