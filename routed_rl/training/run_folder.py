@@ -17,11 +17,10 @@ from typing import Any, NotRequired, TypedDict
 
 from routed_rl.evaluation.report import Report
 from routed_rl.training.checkpoint_selector import CHOICES
-from routed_rl.training.settings import RunConfig
+from routed_rl.training.settings import RunConfig, without_folders
 from routed_rl.utils import ranks
 from routed_rl.utils.errors import UserError
 from routed_rl.utils.files import LOCK, locked, write_text
-from routed_rl.utils.imports import short_name
 from routed_rl.utils.settings import to_name, write_yaml
 
 PACKAGES = (
@@ -98,8 +97,8 @@ def run_name(config: RunConfig) -> str:
     Changes that would make the name too long are counted.
     """
     names = config.names
-    title = [_short(names.agent), _short(names.env)]
-    flags = {name: _short(value) for name, value in config.changed().items()}
+    title = [without_folders(names.agent), without_folders(names.env)]
+    flags = {name: without_folders(value) for name, value in config.changed().items()}
     name = to_name(title, flags, config.settings.seed)
     kept = dict(flags)
     while len(name) > LONGEST_NAME and kept:
@@ -107,13 +106,6 @@ def run_name(config: RunConfig) -> str:
         more = {"more": len(flags) - len(kept)}
         name = to_name(title, kept | more, config.settings.seed)
     return name
-
-
-def _short(value: Any) -> Any:
-    """Write files among a setting's values without their folders."""
-    if isinstance(value, list):
-        return [_short(item) for item in value]
-    return Path(short_name(value)).name if isinstance(value, str) else value
 
 
 def new_folder(config: RunConfig, parent: Path = Path("runs")) -> Path:

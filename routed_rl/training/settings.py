@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from functools import lru_cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, get_args
 
@@ -116,7 +117,9 @@ class RunConfig:
         names = self.names
         title = f"{names.agent} in {names.env_title} at oversight {self.env.oversight:g}"
         flags = list(self._changed_else().items())
-        words = [settings.word(flag.split(".")[-1], value, " ") for flag, value in flags]
+        words = [
+            settings.word(flag.split(".")[-1], without_folders(value), " ") for flag, value in flags
+        ]
         more = len(words) - TITLE_WORDS
         if more > 0:
             words[TITLE_WORDS:] = [f"{more} more"]
@@ -154,6 +157,13 @@ class RunConfig:
     def _changed_else(self) -> dict[str, Any]:
         """Return what was changed but for the oversight, which every title and table has."""
         return {name: x for name, x in self.changed().items() if name != "env.oversight"}
+
+
+def without_folders(value: Any) -> Any:
+    """Write files among a setting's values without their folders."""
+    if isinstance(value, list):
+        return [without_folders(item) for item in value]
+    return Path(short_name(value)).name if isinstance(value, str) else value
 
 
 def _changed(config: Any) -> dict[str, Any]:

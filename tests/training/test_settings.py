@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import ROOT
 
 from routed_rl.agents import absorbing
 from routed_rl.envs import gridworld
@@ -126,4 +127,8 @@ def test_a_title_says_what_was_changed_and_how_much_more() -> None:
     assert title(*many) == (
         "routed in gridworld at oversight 0.1, rows 7, columns 6, hidden 8+9, no-gate, 2 more, "
         "seed 0"
+    )
+    file = ("--env", "CartPole-v1", "--env.outcome-fn", str(ROOT / "examples/cliff.py:outcome"))
+    assert title(*file) == (
+        "routed in CartPole-v1 at oversight 0.1, outcome-fn cliff:outcome, seed 0"
     )
