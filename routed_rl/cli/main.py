@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import select
 import sys
 from collections.abc import Callable, Sequence
 
 from routed_rl import __version__
-from routed_rl.utils.errors import UserError, nearest
+from routed_rl.utils.errors import UserError, nearest, printable
 
 Command = Callable[[Sequence[str], str], int]
 """(flags, name of the program) -> exit code."""
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 """What a disk answers that is full, or may not be written to."""
+NO_SUCH_NAME = {
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP),
+    *(errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENXIO),
+}
+"""What it answers where a file of some name cannot be had."""
 
 COMMANDS = {
     "train": "Train an agent in an environment, or continue a run.",
@@ -58,6 +64,8 @@ def command_of(name: str) -> Command:
 
 def run_command(command: Command, args: Sequence[str], program: str = "train.py") -> int:
     """Run a command; what the caller can mend becomes one line and exit code 2, Ctrl-C code 130."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be in UTF-8
     try:
         code = command(args, program)
         sys.stdout.flush()
@@ -76,6 +84,9 @@ def run_command(command: Command, args: Sequence[str], program: str = "train.py"
                     "make room, then go on with --resume."
                 )
             )
+        if error.errno in NO_SUCH_NAME and error.filename is not None:
+            name = os.fsdecode(error.filename)
+            return _fail(UserError(f"cannot use {name}: {error.strerror}. Give another name."))
         if not isinstance(error, BrokenPipeError):
             raise
         if not _nobody_reads():  # it was another pipe, such as one to an environment's process
@@ -86,7 +97,7 @@ def run_command(command: Command, args: Sequence[str], program: str = "train.py"
 
 def _fail(error: UserError) -> int:
     """Print an error in one line; return the exit code."""
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {printable(str(error))}", file=sys.stderr)
     return 2
 
 

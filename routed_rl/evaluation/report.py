@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from routed_rl.utils.files import demand, demand_numbers
 from routed_rl.utils.settings import flatten
 
 HEADLINES = ("return", "unwatched")
@@ -77,9 +78,19 @@ class Report:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Report:
-        """Read what `to_json` returned; what is not known to this version is left out."""
+        """Read what `to_json` returned; what is not known to this version is left out.
+
+        Raises:
+            ValueError: if something is missing, or no number.
+        """
+        demand(plain, {"return": float, "exact": bool, "outcomes": dict, "mean_length": float})
         known = {field.name: _KEYS.get(field.name, field.name) for field in fields(cls)}
-        return cls(**{name: plain[key] for name, key in known.items() if key in plain})
+        found = {name: plain[key] for name, key in known.items() if key in plain}
+        tables = [value for value in found.values() if isinstance(value, dict)]
+        rest = {name for name, value in found.items() if not isinstance(value, dict)} - {"exact"}
+        for numbers in (*tables, {name: found[name] for name in rest}):
+            demand_numbers(numbers)
+        return cls(**found)
 
 
 _KEYS = {"true_return": "return"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from routed_rl.experiments.summaries import LOWER_IS_BETTER
 from routed_rl.training.builder import settings_of
 from routed_rl.training.run_folder import RunResult, read_result
 from routed_rl.utils.errors import UserError, one_line
+from routed_rl.utils.files import csv_rows
 
 MEASURES = {
     "return": ("Return", "return"),
@@ -91,8 +91,7 @@ def learning(run: SingleRun, measure: str) -> Figure:
 
 def _curves(path: Path, policies: list[str]) -> dict[str, dict[str, Curve]]:
     """Read the curves of each measure and policy, without those that were not looked for."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = list(csv_rows(path))
     curves: dict[str, dict[str, Curve]] = {}
     for measure in MEASURES:
         curves[measure] = {}

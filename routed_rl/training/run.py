@@ -207,7 +207,8 @@ class Run:
             logger = self._begin(folder, start)
             trainer = self._trainer(env, agent, evaluator, logger, folder)
             if state is not None:
-                trainer.load(state)
+                with checkpoints.fitting(self._last):
+                    trainer.load(state)
             try:
                 stopped_by = trainer.run(settings.steps, evaluations=evaluations)
             finally:

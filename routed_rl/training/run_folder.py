@@ -20,7 +20,7 @@ from routed_rl.training.checkpoint_selector import CHOICES
 from routed_rl.training.settings import RunConfig
 from routed_rl.utils import ranks
 from routed_rl.utils.errors import UserError
-from routed_rl.utils.files import LOCK, locked, write_text
+from routed_rl.utils.files import LOCK, demand, demand_numbers, locked, parse_json, write_text
 from routed_rl.utils.imports import short_name
 from routed_rl.utils.settings import to_name, write_yaml
 
@@ -75,13 +75,25 @@ def read_result(path: Path) -> RunResult:
     Raises:
         OSError, ValueError, KeyError, TypeError: if it is not there or not what it should be.
     """
-    plain: Any = json.loads(path.read_text())
+    plain: Any = parse_json(path.read_text())
+    demand(plain, _KINDS)
     plain["policies"] = _from_json(plain["policies"])
-    plain.setdefault("references", {})
+    demand_numbers(plain.setdefault("references", {}))
     for name in CHOICES:
         if name in plain:
+            demand(plain[name], {"env_steps": int, "policies": dict})
             plain[name]["policies"] = _from_json(plain[name]["policies"])
+    for policies in (plain["policies"], *(plain[name]["policies"] for name in CHOICES if name in plain)):
+        _ = policies[plain["deployed"]]
     return plain
+
+
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("env", "agent", "deployed"), str),
+    **dict.fromkeys(("seed", "env_steps", "labelled_episodes"), int),
+    **{"train_seconds": float, "sees_everything": bool, "policies": dict},
+}
+"""Of what result.json has had in every version."""
 
 
 def _to_json(reports: Mapping[str, Report]) -> dict[str, Any]:

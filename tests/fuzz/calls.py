@@ -16,6 +16,7 @@ from guard import Broken, watching
 from hypothesis.strategies import SearchStrategy
 
 from routed_rl.cli.main import main
+from routed_rl.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,17 @@ def _begins(*_: Any, **__: Any) -> int:
 
 NO_COMMIT = {"routed_rl.training.run_folder._commit": lambda: "unknown"}
 """git is asked for the commit by a process of its own."""
+
+
+def _installed() -> Registry:
+    """Return the registry as if the package were installed: templates go into the current folder."""
+    registry = Registry()
+    registry.in_checkout = False
+    return registry
+
+
 NO_WORK = {
+    "routed_rl.cli.new_env.Registry": _installed,
     "routed_rl.training.run.Run.train": _begins,
     "routed_rl.sweeps.launchers.run": lambda tasks, **_: {},
     "routed_rl.checks.env_checker.check_env": lambda *_: [],

@@ -31,6 +31,7 @@ import command_lines
 import networks
 import results
 import settings_files
+import worlds
 import torch
 from calls import Target, new_folder, replaced, write
 from guard import SECONDS, Broken
@@ -43,6 +44,7 @@ TARGETS = (
     *settings_files.TARGETS,
     *results.TARGETS,
     *networks.TARGETS,
+    *worlds.TARGETS,
 )
 WARM = (
     ("plot", "{}/runs"),
@@ -119,7 +121,7 @@ def play(target: Target, number: int, count: int, folder: Path, tell: Connection
         with new_folder(folder / str(tally.tried)):
             try:
                 target.run(drawn)
-            except (Exception, KeyboardInterrupt) as error:
+            except BaseException as error:  # whatever it is, the next input is tried
                 tally.note(describe(error), repr(drawn))
         sys.path[:] = path
         for name in set(sys.modules) - before:

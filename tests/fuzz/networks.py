@@ -29,6 +29,9 @@ class Code:
     def __reduce__(self) -> Any:
         return (Path.mkdir, (Path("../unpickled"),))
 
+    def __deepcopy__(self, _: Any) -> Code:
+        return self
+
 
 NAN, INF = float("nan"), float("inf")
 TENSORS = (

@@ -34,7 +34,7 @@ class _Page(HTMLParser):
         self.elements.append(tag)
 
     def handle_data(self, data: str) -> None:
-        if self.elements[-1] == "script":
+        if self.elements[-1:] == ["script"]:
             self.texts.append(data)
 
 
