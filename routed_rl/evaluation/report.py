@@ -81,17 +81,20 @@ class Report:
         """Read what `to_json` returned; what is not known to this version is left out.
 
         Raises:
-            ValueError: if something is missing, or no number.
+            TypeError: if something is missing.
+            ValueError: if something is no number.
         """
-        demand(plain, {"return": float, "exact": bool, "outcomes": dict, "mean_length": float})
         known = {field.name: _KEYS.get(field.name, field.name) for field in fields(cls)}
         found = {name: plain[key] for name, key in known.items() if key in plain}
-        tables = [value for value in found.values() if isinstance(value, dict)]
-        rest = {name for name, value in found.items() if not isinstance(value, dict)} - {"exact"}
-        for numbers in (*tables, {name: found[name] for name in rest}):
-            demand_numbers(numbers)
-        return cls(**found)
+        report = cls(**found)
+        demand(found, {"exact": bool})
+        for name in _TABLES & set(found):
+            demand_numbers(found[name])
+        demand_numbers({k: x for k, x in found.items() if k not in _TABLES | {"exact"}})
+        return report
 
 
 _KEYS = {"true_return": "return"}
 """Field -> its name in json, where these differ."""
+_TABLES = {"outcomes", "outcomes_per_episode", "by_oversight"}
+"""Fields that have several numbers."""

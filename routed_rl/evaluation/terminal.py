@@ -65,7 +65,9 @@ def print_reports(
         about.title,
         ("policy", *(MEASURES[name] for name in shown), *outcomes, "steps"),
         {
-            deployed if name == about.deployed else name: _cells(report, shown, list(first.outcomes))
+            deployed if name == about.deployed else name: _cells(
+                report, shown, list(first.outcomes)
+            )
             for name, report in reports.items()
         },
         spare=SPARE,

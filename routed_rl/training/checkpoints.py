@@ -61,7 +61,11 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
         said = str(error).strip()
         reason = said.splitlines()[0].rstrip(".")[:80] if said else type(error).__name__
         raise UserError(f"{path} is no readable checkpoint ({reason}): {_remedy(path)}.") from None
-    if not isinstance(state, dict) or "agent" not in state or type(state.get("env_steps")) is not int:
+    if (
+        not isinstance(state, dict)
+        or "agent" not in state
+        or type(state.get("env_steps")) is not int
+    ):
         raise UserError(
             f"{path} is not a checkpoint of this program: give one that train.py wrote."
         )

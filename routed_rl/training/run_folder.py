@@ -76,15 +76,16 @@ def read_result(path: Path) -> RunResult:
         OSError, ValueError, KeyError, TypeError: if it is not there or not what it should be.
     """
     plain: Any = parse_json(path.read_text())
-    demand(plain, _KINDS)
     plain["policies"] = _from_json(plain["policies"])
     demand_numbers(plain.setdefault("references", {}))
-    for name in CHOICES:
-        if name in plain:
-            demand(plain[name], {"env_steps": int, "policies": dict})
-            plain[name]["policies"] = _from_json(plain[name]["policies"])
-    for policies in (plain["policies"], *(plain[name]["policies"] for name in CHOICES if name in plain)):
-        _ = policies[plain["deployed"]]
+    demand(plain, _KINDS)
+    best = [plain[name] for name in CHOICES if name in plain]
+    for part in best:
+        demand(part, {"env_steps": int, "policies": dict})
+        part["policies"] = _from_json(part["policies"])
+    for part in (plain, *best):
+        if plain["deployed"] not in part["policies"]:
+            raise ValueError(f"deployed is {plain['deployed']!r}, which is none of its policies")
     return plain
 
 
@@ -101,6 +102,7 @@ def _to_json(reports: Mapping[str, Report]) -> dict[str, Any]:
 
 
 def _from_json(plain: Mapping[str, Any]) -> dict[str, Report]:
+    demand(plain, {})
     return {name: Report.from_json(report) for name, report in plain.items()}
 
 

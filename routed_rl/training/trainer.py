@@ -74,7 +74,8 @@ class Progress:
         found = {name: state[name] for name in vars(cls()) if name in state}
         demand(found, {name: type(x) for name, x in vars(cls()).items() if name in found})
         for name in {"happened", "labelled"} & set(found):
-            demand(dict(enumerate(found[name])), dict.fromkeys(range(len(found[name])), int))
+            counts = {str(k): count for k, count in enumerate(found[name])}
+            demand(counts, dict.fromkeys(counts, int))
         return cls(**found)
 
 

@@ -53,14 +53,18 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def demand(plain: Any, kinds: Mapping[str, type]) -> None:
-    """Raise ValueError unless json has values of these kinds: bool, int, float, str, list or dict.
+    """Demand that json has values of these kinds: bool, int, float, str, list or dict.
 
     A float may be written as an integer, and no number has more than 63 bits.
+
+    Raises:
+        KeyError: if one is missing.
+        ValueError: if one is of another kind.
     """
     if not isinstance(plain, dict):
         raise ValueError(f"{str(plain)[:80]!r} holds nothing by name")
     for name, kind in kinds.items():
-        value = plain.get(name)
+        value = plain[name]
         fits = isinstance(value, int | float if kind is float else kind)
         too_large = isinstance(value, int) and abs(value) >= 2**63
         if not fits or too_large or isinstance(value, bool) != (kind is bool):

@@ -259,7 +259,7 @@ MOST_DEPTH = 20
 
 
 def demand_few(content: Any) -> None:
-    """Raise ValueError if nested settings are more, or deeper, than any use of them, or have NUL."""
+    """Raise ValueError if nested settings are more or deeper than any use of them, or hold NUL."""
     waiting = [(content, 1)]
     for count in itertools.count(1):
         if not waiting:

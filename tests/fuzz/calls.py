@@ -45,7 +45,7 @@ NO_COMMIT = {"routed_rl.training.run_folder._commit": lambda: "unknown"}
 
 
 def _installed() -> Registry:
-    """Return the registry as if the package were installed: templates go into the current folder."""
+    """Return the registry as of an installed package: templates go into the current folder."""
     registry = Registry()
     registry.in_checkout = False
     return registry

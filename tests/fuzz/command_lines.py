@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from calls import NO_PICTURES, NO_WORK, Target, call, write
 from hypothesis import strategies as st
@@ -54,10 +53,14 @@ def command_lines(draw: DrawFn) -> list[str]:
     """Draw a command with flags of its own, of others, misspelt, repeated, or without values."""
     command = draw(st.sampled_from(sorted(FLAGS)))
     own = st.sampled_from(FLAGS[command])
-    misspelt = st.builds(lambda flag, at, x: flag[:at] + x + flag[at:], own, st.integers(2, 9), _VALUE)
+    misspelt = st.builds(
+        lambda flag, at, x: flag[:at] + x + flag[at:], own, st.integers(2, 9), _VALUE
+    )
     given = st.lists(_VALUE, max_size=3) | st.lists(arguments, min_size=60, max_size=60)
     line = [command, *draw(st.lists(_VALUE, max_size=1))]
-    for flag in draw(st.lists(st.one_of(own, own, own, st.sampled_from(_ALL), misspelt), max_size=4)):
+    for flag in draw(
+        st.lists(st.one_of(own, own, own, st.sampled_from(_ALL), misspelt), max_size=4)
+    ):
         joined = draw(st.integers(0, 4)) == 0
         line += [f"{flag}={draw(_VALUE)}"] if joined else [flag, *draw(given)]
     return line
@@ -71,10 +74,46 @@ def try_flags(line: list[str]) -> None:
 
 
 PATHS = (
-    *("", ".", "..", "...", "../x", "a/../b", "a b", "a\nb", "a\tb", "a.b.", "a:b", "~", "$HOME", "*"),
-    *("é😀", "\udcff", "\u202e", "'\"", "</script>", "$x$", "[red]", "-x", "--out", "x" * 300, "x/" * 3000),
+    *(
+        "",
+        ".",
+        "..",
+        "...",
+        "../x",
+        "a/../b",
+        "a b",
+        "a\nb",
+        "a\tb",
+        "a.b.",
+        "a:b",
+        "~",
+        "$HOME",
+        "*",
+    ),
+    *(
+        "é😀",
+        "\udcff",
+        "\u202e",
+        "'\"",
+        "</script>",
+        "$x$",
+        "[red]",
+        "-x",
+        "--out",
+        "x" * 300,
+        "x/" * 3000,
+    ),
     *("runs/one", "s.toml", "s.toml/x", "/dev/null", "/dev/null/x", "no/x.png", "x.gif", "x.mp4"),
-    *("x.png", "x.svg", "x.pt2", "x.safetensors", ".png", "a\nb.svg", "$x$.png", "runs/one/figures"),
+    *(
+        "x.png",
+        "x.svg",
+        "x.pt2",
+        "x.safetensors",
+        ".png",
+        "a\nb.svg",
+        "$x$.png",
+        "runs/one/figures",
+    ),
 )
 paths = st.sampled_from(PATHS) | st.text(max_size=6).filter(
     lambda path: can_be_typed(path) and "/" not in path
@@ -82,7 +121,10 @@ paths = st.sampled_from(PATHS) | st.text(max_size=6).filter(
 _ONE = ("evaluate", "runs/one")
 WAYS = (
     *(("train", flag, "{}") for flag in ("--run-dir", "--resume", "--config", "--plugin", "--env")),
-    *((*_ONE, flag, "{}") for flag in ("--checkpoint", "--gif", "--export", "--relearn", "--steer")),
+    *(
+        (*_ONE, flag, "{}")
+        for flag in ("--checkpoint", "--gif", "--export", "--relearn", "--steer")
+    ),
     (*_ONE, "--dial", "--episodes", "20", "--weights", "0", "--plot", "{}"),
     *((command, "{}") for command in ("evaluate", "sweep", "plot", "report", "new-env", "check")),
     ("sweep", "s.toml", "--print-commands", "--out", "{}"),
@@ -106,6 +148,6 @@ def try_path(drawn: tuple[tuple[str, ...], str, bool]) -> None:
 
 
 TARGETS = (
-    Target("flags", command_lines(), try_flags, 250, NO_WORK | NO_PICTURES),
-    Target("path", st.tuples(st.sampled_from(WAYS), paths, st.booleans()), try_path, 40, NO_WORK),
+    Target("flags", command_lines(), try_flags, 80, NO_WORK | NO_PICTURES),
+    Target("path", st.tuples(st.sampled_from(WAYS), paths, st.booleans()), try_path, 8, NO_WORK),
 )

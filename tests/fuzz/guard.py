@@ -12,7 +12,7 @@ import resource
 import signal
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,6 +139,3 @@ def watching(folder: Path, *, code: bool = False) -> Iterator[None]:
     held = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if held > MOST_MEMORY:
         raise Broken(f"held {held / 2**30:.1f} GB")
-
-
-Check = Callable[[], None]

@@ -86,6 +86,8 @@ def _exported() -> dict[str, Any]:
 
 def _safetensors(plain: Any) -> bytes:
     """Write tensors and a spec, or nothing where they are none."""
+    if not isinstance(plain, dict):
+        return b""
     try:
         return save(plain["tensors"], metadata={"policy_spec": json.dumps(plain["spec"])})
     except Exception:  # whatever that library says of what are no tensors
@@ -119,6 +121,8 @@ def try_policy(data: Any) -> None:
 
 
 TARGETS = (
-    Target("checkpoint", st.tuples(st.sampled_from(USES), checkpoints), try_checkpoint, 100, NO_COMMIT),
-    Target("policy", policies, try_policy, 150),
+    Target(
+        "checkpoint", st.tuples(st.sampled_from(USES), checkpoints), try_checkpoint, 30, NO_COMMIT
+    ),
+    Target("policy", policies, try_policy, 250),
 )

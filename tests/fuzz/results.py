@@ -80,7 +80,11 @@ def _changed(name: str) -> st.SearchStrategy[tuple[str, Any]]:
 
 HUGE = (
     *(("result.json", b"[" * 9000), ("result.json", b'{"x":' * 9000), ("result.json", b"9" * 9000)),
-    *(("arrows.jsonl", _json(deep(900))), ("arrows.jsonl", b"[" * 9000), ("arrows.jsonl", b"9" * 9000)),
+    *(
+        ("arrows.jsonl", _json(deep(900))),
+        ("arrows.jsonl", b"[" * 9000),
+        ("arrows.jsonl", b"9" * 9000),
+    ),
     *(("metrics.csv", b'"' + b"x" * 200_000), ("metrics.csv", b"\0"), ("command.txt", b"'" * 99)),
 )
 bytes_of_any = st.sampled_from(sorted(set(FILES) - {"checkpoints/last.pt"})).flatmap(
@@ -122,7 +126,7 @@ def try_dials(data: Any) -> None:
 
 
 TARGETS = (
-    Target("results", st.tuples(st.sampled_from(LOOKS), changes), try_results, 200, NO_PICTURES),
-    Target("figures", st.tuples(st.sampled_from(LOOKS[:2]), changes), try_results, 5),
-    Target("dials", dials, try_dials, 100),
+    Target("results", st.tuples(st.sampled_from(LOOKS), changes), try_results, 45, NO_PICTURES),
+    Target("figures", st.tuples(st.sampled_from(LOOKS[:2]), changes), try_results, 1),
+    Target("dials", dials, try_dials, 80),
 )

@@ -1,9 +1,10 @@
-"""Inputs that people and broken disks make: odd words, odd values, and changes of what was right."""
+"""Inputs as people and broken disks make them: odd words and values, changes of what was right."""
 
 from __future__ import annotations
 
 import copy
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,19 +30,22 @@ NUMBERS = (
 
 def can_be_typed(word: str) -> bool:
     """Say whether a command line can hold a word: bytes without NUL, of any encoding."""
-    return not any(letter == "\0" or "\ud800" <= letter < "\udc80" or "\udd00" <= letter <= "\udfff" for letter in word)
+    try:
+        return b"\0" not in os.fsencode(word)
+    except UnicodeEncodeError:
+        return False
 
 
 words = st.sampled_from(WORDS) | st.text(max_size=12)
-arguments = st.one_of(words, st.sampled_from([str(x) for x in NUMBERS if x != 10**400])).filter(can_be_typed)
+numbers = st.sampled_from([str(x) for x in NUMBERS if x != 10**400])
+arguments = (words | numbers).filter(can_be_typed)
 """What a shell can give."""
 scalars = st.one_of(
     st.none(), st.booleans(), st.sampled_from(NUMBERS), words, st.integers(), st.floats()
 )
-values: SearchStrategy[Any] = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=3),
-    max_leaves=6,
+_flat = scalars | st.lists(scalars, max_size=3) | st.dictionaries(words, scalars, max_size=2)
+values: SearchStrategy[Any] = st.one_of(
+    scalars, _flat, st.lists(_flat, max_size=3), st.dictionaries(words, _flat, max_size=2)
 )
 """Whatever json and yaml can hold."""
 
@@ -78,7 +82,7 @@ class Changed:
         """Change it, and write it."""
         box = [copy.deepcopy(self.plain)]
         for place, change, value in self.edits:
-            with suppress(KeyError, IndexError, TypeError):  # an edit before may have removed it
+            with suppress(KeyError, IndexError, TypeError):  # likewise
                 _edit(box, place, change, copy.deepcopy(value))
         return self.write(box[0] if box else None)
 
@@ -88,7 +92,9 @@ def _edit(box: list[Any], place: tuple[Any, ...], change: str, value: Any) -> No
     *way, last = (0, *place)
     parent: Any = box
     for key in way:
-        parent = parent[key]
+        parent = parent[key] if isinstance(parent, dict | list) else None
+    if not isinstance(parent, dict | list):
+        return  # an edit before may have replaced it
     if change == "replace":
         parent[last] = value
     elif change == "remove":
