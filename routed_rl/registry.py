@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -228,4 +228,9 @@ def _checked(module: ModuleType, kind: Kind, where: str) -> ModuleType:
     if missing:
         lacks = " and no ".join(missing)
         raise UserError(f"{where} has no {lacks}: add it, as docs/plugins.md shows.")
+    if not is_dataclass(module.Config) or not callable(getattr(module, FACTORY[kind])):
+        raise UserError(
+            f"{where}: Config must be a dataclass, and {FACTORY[kind]} be callable, "
+            "as docs/plugins.md shows."
+        )
     return module

@@ -11,13 +11,15 @@ import sys
 from collections.abc import Callable, Sequence
 
 from routed_rl import __version__
-from routed_rl.utils.errors import UserError, nearest, printable
+from routed_rl.utils.errors import UserError, nearest, one_line, printable
 
 Command = Callable[[Sequence[str], str], int]
 """(flags, name of the program) -> exit code."""
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 """What a disk answers that is full, or may not be written to."""
+NO_MEMORY = ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
+"""What torch says, which has no error of its own for it on a processor."""
 NO_SUCH_NAME = {
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP),
     *(errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENXIO),
@@ -75,6 +77,11 @@ def run_command(command: Command, args: Sequence[str], program: str = "train.py"
     except KeyboardInterrupt:
         print("stopped.", file=sys.stderr)
         return 130
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not any(x in str(error) for x in NO_MEMORY):
+            raise
+        what = one_line(error)
+        return _fail(UserError(f"there is too little memory ({what}): give smaller numbers."))
     except OSError as error:
         if error.errno in NO_ROOM:
             where = error.filename or "a file"

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 import pytest
+import torch
 from helpers import ROOT, run
 
 from routed_rl.cli.main import COMMANDS, command_of, main, run_command
@@ -134,3 +135,18 @@ def test_a_name_that_is_no_utf8_can_be_printed() -> None:
     code += "r(lambda args, prog: print('Wrote', args[0]) or 0, ['\\udcff'])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
     assert done.stdout == b"Wrote \\udcff\n"
+
+
+@pytest.mark.parametrize("shape", [(10**15,), (2**62, 5)])
+def test_too_little_memory_is_one_line(
+    shape: tuple[int, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(lambda args, prog: len(torch.empty(shape)), []) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: there is too little memory (RuntimeError: ")
+    assert line.endswith("): give smaller numbers.")
+
+
+def test_another_fault_of_a_computation_is_not_hidden() -> None:
+    with pytest.raises(RuntimeError, match="size of tensor"):
+        run_command(lambda args, prog: len(torch.ones(2) + torch.ones(3)), [])

@@ -28,21 +28,20 @@ def _flags_of(settings: type, prefix: str = "--") -> list[str]:
     return [f"{prefix}{no}{name}" for name in names for no in ("", "no-")]
 
 
-def _flags_of_parts() -> list[str]:
-    """List the flags of an environment and of an agent."""
-    env = Registry().load("envs", "gridworld").Config
-    agent = Registry().load("agents", "routed").Config
-    return [*_flags_of(env, "--env."), *_flags_of(agent, "--agent.")]
-
-
+PARTS = {kind: Registry().names(kind) for kind in ("envs", "agents")}
 FLAGS = {
-    "train": [*_flags_of(Wanted), *_flags_of(RunSettings), *_flags_of_parts()],
+    "train": [*_flags_of(Wanted), *_flags_of(RunSettings)],
     "evaluate": _flags_of(EvaluateSettings),
     "sweep": _flags_of(SweepSettings),
     "plot": _flags_of(PlotSettings),
     "report": ["--out"],
-    "check": [*_flags_of(Wanted), *_flags_of_parts()],
+    "check": _flags_of(Wanted),
     "new-env": ["--name"],
+}
+OF_PARTS = {
+    name: _flags_of(Registry().load(kind, name).Config, f"--{kind[:-1]}.")
+    for kind in PARTS
+    for name in PARTS[kind]
 }
 _ALL = ["--help", "--version", *(flag for flags in FLAGS.values() for flag in flags)]
 _VALUE = st.sampled_from(THERE) | arguments
@@ -51,13 +50,18 @@ _VALUE = st.sampled_from(THERE) | arguments
 @st.composite
 def command_lines(draw: DrawFn) -> list[str]:
     """Draw a command with flags of its own, of others, misspelt, repeated, or without values."""
-    command = draw(st.sampled_from(sorted(FLAGS)))
+    command = draw(st.sampled_from(["train", "train", "train", *FLAGS]))
+    env, agent = (draw(st.sampled_from(PARTS[kind])) for kind in PARTS)
+    line = [command, *draw(st.lists(_VALUE, max_size=1))]
+    if command == "train" and draw(st.booleans()):
+        line = [command, "--env", env, "--agent", agent]
     own = st.sampled_from(FLAGS[command])
+    if command in ("train", "check"):
+        own |= st.sampled_from(OF_PARTS[env] + OF_PARTS[agent])
     misspelt = st.builds(
         lambda flag, at, x: flag[:at] + x + flag[at:], own, st.integers(2, 9), _VALUE
     )
     given = st.lists(_VALUE, max_size=3) | st.lists(arguments, min_size=60, max_size=60)
-    line = [command, *draw(st.lists(_VALUE, max_size=1))]
     for flag in draw(
         st.lists(st.one_of(own, own, own, st.sampled_from(_ALL), misspelt), max_size=4)
     ):
