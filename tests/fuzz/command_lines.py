@@ -78,46 +78,13 @@ def try_flags(line: list[str]) -> None:
 
 
 PATHS = (
-    *(
-        "",
-        ".",
-        "..",
-        "...",
-        "../x",
-        "a/../b",
-        "a b",
-        "a\nb",
-        "a\tb",
-        "a.b.",
-        "a:b",
-        "~",
-        "$HOME",
-        "*",
-    ),
-    *(
-        "é😀",
-        "\udcff",
-        "\u202e",
-        "'\"",
-        "</script>",
-        "$x$",
-        "[red]",
-        "-x",
-        "--out",
-        "x" * 300,
-        "x/" * 3000,
-    ),
+    *("", ".", "..", "...", "../x", "a/../b", "a b", "a\nb", "a\tb", "a.b.", "a:b", "~"),
+    *("$HOME", "*"),
+    *("é😀", "\udcff", "\u202e", "'\"", "</script>", "$x$", "[red]", "-x", "--out", "x" * 300),
+    "x/" * 3000,
     *("runs/one", "s.toml", "s.toml/x", "/dev/null", "/dev/null/x", "no/x.png", "x.gif", "x.mp4"),
-    *(
-        "x.png",
-        "x.svg",
-        "x.pt2",
-        "x.safetensors",
-        ".png",
-        "a\nb.svg",
-        "$x$.png",
-        "runs/one/figures",
-    ),
+    *("x.png", "x.svg", "x.pt2", "x.safetensors", ".png", "a\nb.svg", "$x$.png"),
+    "runs/one/figures",
 )
 paths = st.sampled_from(PATHS) | st.text(max_size=6).filter(
     lambda path: can_be_typed(path) and "/" not in path

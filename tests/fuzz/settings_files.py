@@ -39,17 +39,10 @@ def _inline(value: Any) -> str:
 
 
 TOMLS = (
-    *(
-        b"x=" + b"[" * 9000,
-        b"grid=[{" + b"a." * 5000 + b"a=1}]",
-        b"x = 1\nx = 2",
-        b"[[grid]]\nsteps=1e400",
-    ),
-    *(
-        b"grid=[{}]\nseeds=[" + b"0," * 9000 + b"]",
-        b"grid=[{a=1979-05-27}]",
-        b"grid=[{a=nan,b=-inf}]",
-    ),
+    *(b"x=" + b"[" * 9000, b"grid=[{" + b"a." * 5000 + b"a=1}]", b"x = 1\nx = 2"),
+    b"[[grid]]\nsteps=1e400",
+    *(b"grid=[{}]\nseeds=[" + b"0," * 9000 + b"]", b"grid=[{a=1979-05-27}]"),
+    b"grid=[{a=nan,b=-inf}]",
     b"[[grid]]\n" + b"\n".join(b'"env.x%d" = [1, 2, 3, 4, 5, 6, 7, 8, 9]' % i for i in range(12)),
 )
 toml_files = st.one_of(
@@ -117,20 +110,12 @@ LINES = (
     *("    x: list = None", "    x: dict[str, int] = None", "    x: 'Config' = None"),
     *("raise SystemExit(3)", "raise Exception", "raise BaseException('x')"),
     *("import sys; sys.exit()", "import nothing_like_this", "def make(): yield", "x = (", "\tx"),
-    *(
-        "__getattr__ = 1",
-        "def __getattr__(name): return 3",
-        "def __getattr__(name): raise KeyError",
-    ),
+    *("__getattr__ = 1", "def __getattr__(name): return 3"),
+    "def __getattr__(name): raise KeyError",
     *("from routed_rl.envs.gridworld import *", "from routed_rl.agents.naive import *", "\0"),
     *("__file__ = 3", "del __file__", "'''</script>", "# -*- coding: latin-9 -*-", "1 / 0"),
-    *(
-        "# -*- coding: nonsense -*-",
-        "é = 1",
-        "oversight = 1",
-        "raise UnicodeError",
-        "raise MemoryError",
-    ),
+    *("# -*- coding: nonsense -*-", "é = 1", "oversight = 1", "raise UnicodeError"),
+    "raise MemoryError",
     *("def f(): f()", "f()", "class E(Exception):", "    def __str__(self): 1 / 0", "raise E"),
 )
 plugins = st.one_of(
