@@ -64,6 +64,10 @@ NO_PICTURES = {
 }
 
 
+ANYWHERE = "../../.."
+"""The new folder, where names that a person gives may lead."""
+
+
 def call(*args: str, folder: str | Path = ".", code: bool = False) -> int:
     """Run a command; return its exit code.
 
@@ -104,9 +108,10 @@ def write(files: Mapping[str, Any], folder: str | Path = ".") -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[None]:
-    """Let a folder that is not there be the current one, and remove it in the end."""
-    path.mkdir(parents=True)
-    os.chdir(path)
+    """Let a folder in a new one be the current one, so deep that `..` leads to nothing else."""
+    here = path / "a" / "b" / "here"
+    here.mkdir(parents=True)
+    os.chdir(here)
     try:
         yield
     finally:

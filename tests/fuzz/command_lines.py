@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from calls import NO_PICTURES, NO_WORK, Target, call, write
+from calls import ANYWHERE, NO_PICTURES, NO_WORK, Target, call, write
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 from run_folders import FILES
@@ -74,7 +74,7 @@ def try_flags(line: list[str]) -> None:
     """Run a command where there are a run, and a file of each kind."""
     write({"s.toml": to_toml(SWEEP), "c.yaml": b"steps: 100\n", "p.py": PLUGIN})
     write(FILES, "runs/one")
-    call(*line, folder="..", code=True)
+    call(*line, folder=ANYWHERE, code=True)
 
 
 PATHS = (
@@ -115,7 +115,7 @@ def try_path(drawn: tuple[tuple[str, ...], str, bool]) -> None:
             write(FILES, f"{path}/deeper")
         except (OSError, ValueError):  # no such file can be
             pass
-    call(*(path if word == "{}" else word for word in way), folder="..", code=True)
+    call(*(path if word == "{}" else word for word in way), folder=ANYWHERE, code=True)
 
 
 TARGETS = (
