@@ -109,7 +109,7 @@ def write(files: Mapping[str, Any], folder: str | Path = ".") -> None:
 @contextmanager
 def new_folder(path: Path) -> Iterator[None]:
     """Let a folder in a new one be the current one, so deep that `..` leads to nothing else."""
-    here = path / "a" / "b" / "here"
+    here = path / "a" / "b" / "here"  # the same each time: plug-ins add it to the search path
     here.mkdir(parents=True)
     os.chdir(here)
     try:

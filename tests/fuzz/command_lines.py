@@ -115,7 +115,7 @@ def try_path(drawn: tuple[tuple[str, ...], str, bool]) -> None:
             write(FILES, f"{path}/deeper")
         except (OSError, ValueError):  # no such file can be
             pass
-    call(*(path if word == "{}" else word for word in way), folder=ANYWHERE, code=True)
+    call(*(path if word == "{}" else word for word in way), folder=ANYWHERE)
 
 
 TARGETS = (

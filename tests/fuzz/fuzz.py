@@ -46,6 +46,8 @@ TARGETS = (
 )
 ROUND = 400
 """Inputs of a round at most."""
+MEMORY = Path("/dev/shm")
+"""Where files are no files of a disk: most inputs are files, and a disk takes most of the time."""
 WARM = (
     *("plot {}/runs", "plot {}/runs/one", "report {}/runs", "report {}/runs/one"),
     "evaluate {}/runs/one --dial --episodes 20 --weights 0 --plot {}/x.png",
@@ -85,7 +87,7 @@ def play(target: Target, number: int, count: int, scratch: Path, tell: Connectio
     def try_one(drawn: Any) -> None:
         tally.tried += 1
         (scratch / "last").write_text(repr(drawn)[:5000], errors="backslashreplace")
-        with new_folder(scratch / "inputs" / str(tally.tried)):
+        with new_folder(scratch / "input"):
             try:
                 target.run(drawn)
             except BaseException as error:  # whatever it is, the next input is tried
@@ -101,7 +103,7 @@ def one_round(target: Target, number: int, count: int) -> Tally:
     """Try inputs in a process of their own: some might end it."""
     fork = multiprocessing.get_context("fork")
     ours, theirs = fork.Pipe(duplex=False)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         scratch = Path(folder).resolve()
         child = fork.Process(target=play, args=(target, number, count, scratch, theirs))
         child.start()

@@ -40,7 +40,7 @@ class _Page(HTMLParser):
 
 def try_page(folder: str) -> None:
     """Write a page into a folder; no word in it may be more than a word."""
-    if call("report", folder, folder=folder, code=True) == 0:
+    if call("report", folder, folder=folder) == 0:
         page = _Page(Path(folder, "report.html").read_text())
         if page.elements != ELEMENTS:
             raise Broken(f"the page has the elements {page.elements}")
@@ -105,7 +105,7 @@ def try_results(drawn: tuple[tuple[str, ...], list[tuple[str, Any]]]) -> None:
     if look[0] == "report":
         try_page(look[1])
     else:
-        call(*look, folder=look[1], code=True)
+        call(*look, folder=look[1])
 
 
 _DIAL = {

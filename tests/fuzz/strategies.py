@@ -110,7 +110,7 @@ def changed(
 ) -> SearchStrategy[Changed]:
     """Give other values to a few parts of nested dicts and lists, remove, rename or repeat them."""
     change = st.sampled_from(("replace", "replace", "replace", "remove", "rename"))
-    edit = st.tuples(st.sampled_from(list(_places(plain))), change, junk)
+    edit = st.tuples(st.sampled_from(list(_places(plain))), change, junk | words)
     edits = st.lists(edit, min_size=1, max_size=1) | st.lists(edit, min_size=1, max_size=3)
     return st.builds(Changed, edits, st.just(plain), st.just(write))
 
