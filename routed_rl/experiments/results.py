@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from routed_rl.evaluation.report import Report
-from routed_rl.experiments.method_names import Names, name_runs
+from routed_rl.experiments.method_names import Names, demand_names, name_runs
 from routed_rl.training.builder import settings_of
 from routed_rl.training.run_folder import RunResult, read_result
 from routed_rl.utils.errors import UserError
@@ -124,7 +124,7 @@ def _read(path: Path) -> _Run:
     """
     settings = settings_of(path)
     # What names a run is looked up before any is named: one broken run must not stop the others.
-    _ = settings["env"]["name"], settings["env"]["oversight"], settings["agent"]["name"]
+    demand_names(settings)
     result = read_result(path / "result.json")
     deployed = result["deployed"]
     # Labels, or the run's length, may not have allowed a choice of a best checkpoint.

@@ -12,7 +12,7 @@ from matplotlib.ticker import EngFormatter
 
 from routed_rl.experiments import plots
 from routed_rl.experiments.canvas import add_legend, save_figure, start_figure
-from routed_rl.experiments.method_names import name_runs
+from routed_rl.experiments.method_names import demand_names, name_runs
 from routed_rl.experiments.styles import look_of
 from routed_rl.experiments.summaries import LOWER_IS_BETTER
 from routed_rl.training.builder import settings_of
@@ -55,6 +55,7 @@ def read_run(folder: Path) -> SingleRun:
     settings = settings_of(folder)
     try:
         result = read_result(folder / "result.json")
+        demand_names(settings)
         names = name_runs([settings])[0]
         title = f"{names.method} in {names.world}, oversight {settings['env']['oversight']:g}, "
         title += f"seed {result['seed']}" + " (sees everything)" * result["sees_everything"]

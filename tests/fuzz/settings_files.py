@@ -135,8 +135,10 @@ def try_plugin(drawn: tuple[Any, tuple[str, ...]]) -> None:
     """Name a file of code."""
     data, args = drawn
     write({"p.py": data})
-    sys.modules.pop("routed_rl_plugin_here_p", None)  # that of the input before
-    call(*args, "--plugin", "p.py", code=True)
+    try:
+        call(*args, "--plugin", "p.py", code=True)
+    finally:  # the next one has the same name; and hypothesis reads what local modules hold
+        sys.modules.pop("routed_rl_plugin_here_p", None)
 
 
 TARGETS = (
