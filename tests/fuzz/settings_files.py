@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 from calls import NO_WORK, Target, call, write
+from helpers import LAUGHS
 from hypothesis import strategies as st
 from run_folders import FILES
 from strategies import changed, lines_of, spoilt
@@ -59,10 +60,6 @@ def try_sweep(data: Any) -> None:
     call("sweep", "s.toml", "--print-commands", "--out", "out", folder="out")
 
 
-LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
-    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
-)
 YAMLS = (
     *(LAUGHS, "env: &a {name: gridworld, x: *a}", "&a [*a]", "steps: &a [*a]"),
     *("env: {kwargs: &a {a: *a}}", "steps: 1\nsteps: 2", "\ufeffsteps: 100", "steps: \0"),

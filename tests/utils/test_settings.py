@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytest
 import yaml
+from helpers import LAUGHS
 
 from routed_rl.utils import settings
 from routed_rl.utils.errors import UserError
@@ -131,12 +132,6 @@ def test_a_mapping_of_kwargs_is_written_as_words() -> None:
         ]
         assert {w.partition("=")[0]: yaml.safe_load(w.partition("=")[2]) for w in words} == kwargs
     assert settings.to_flags({"env": {"kwargs": {}}}) == ["--env.kwargs"]
-
-
-LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
-    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
-)
 
 
 @pytest.mark.parametrize(
