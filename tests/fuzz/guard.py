@@ -92,8 +92,8 @@ def _fault(event: str, args: tuple[Any, ...]) -> str | None:
 
 def _is_outside(path: Any) -> bool:
     """Say whether a path, if it is one, lies outside the folder that was named."""
-    if isinstance(path, int) or os.fsdecode(path) == os.devnull:
-        return False
+    if isinstance(path, int) or os.fsdecode(path).startswith(os.devnull):
+        return False  # nothing can be kept there
     real = os.path.realpath(os.fsdecode(path))
     return real != _watch.folder and not real.startswith(_watch.folder + os.sep)
 
