@@ -33,7 +33,7 @@ links: .venv/docs
 	$(SPHINX) --builder linkcheck docs docs/_build/links
 
 fuzz: .venv/installed
-	PYTHONPATH=tests/support OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/fuzz.py \
+	PYTHONPATH=$(CURDIR):tests/support OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/fuzz.py \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(FLAGS)
 
 bench: .venv/installed
