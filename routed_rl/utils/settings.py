@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import tyro
 import yaml
 
-from routed_rl.utils.errors import UserError, nearest
+from routed_rl.utils.errors import UserError, nearest, one_line
 from routed_rl.utils.files import write_text
 
 Settings = TypeVar("Settings")
@@ -106,6 +106,12 @@ def parse(
         raise UserError(
             f"{_plainly(_first_sentence(boxed.getvalue()))} (See {prog} --help.)"
         ) from None
+    except UserError:
+        raise
+    except Exception as error:  # a plug-in's `Config` may be of any kind
+        raise UserError(
+            f"the settings cannot be read ({one_line(error)}): mend the Config."
+        ) from error
     if unknown:
         _refuse_value_of_switch(list(args), unknown[0])
         raise UnknownFlagError(unknown[0], _flags(settings))

@@ -155,3 +155,16 @@ def test_a_file_of_more_than_settings_is_told(tmp_path: Path, text: str, words: 
 def test_an_alias_may_be_used(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text("a: &a [1, 2]\nb: *a\n")
     assert settings.read_yaml(tmp_path / "s.yaml") == {"a": [1, 2], "b": [1, 2]}
+
+
+def test_settings_that_cannot_be_read_are_told() -> None:
+    @dataclass(frozen=True)
+    class Odd:
+        """Whose default cannot be made."""
+
+        steps: int = field(default_factory=lambda: 1 // 0)
+
+    with pytest.raises(
+        UserError, match=r"cannot be read \(ZeroDivisionError: .*\): mend the Config"
+    ):
+        settings.parse(Odd, (), prog="test", description="")
