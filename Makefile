@@ -4,15 +4,17 @@
 # make slow    the tests that take minutes, and those that need the extras
 # make docs    this documentation as a site, in docs/_build; its own links are checked
 # make links   the links that lead elsewhere; needs the network
+# make fuzz    every command with inputs that are wrong in many ways; MINUTES=10 for less than all
 # make bench   how fast it is, beside the machine's own limit
 PYTHON ?= python3
 TORCH_INDEX ?=
+MINUTES ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SPHINX := $(BIN)/python -m sphinx --quiet
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: train test check slow docs links bench clean
+.PHONY: train test check slow docs links fuzz bench clean
 
 train: .venv/installed
 	$(BIN)/python train.py $(FLAGS)
@@ -29,6 +31,10 @@ docs: .venv/docs
 
 links: .venv/docs
 	$(SPHINX) --builder linkcheck docs docs/_build/links
+
+fuzz: .venv/installed
+	PYTHONPATH=$(CURDIR):tests/support OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/fuzz.py \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(FLAGS)
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/bench.py $(FLAGS)

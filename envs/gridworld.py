@@ -36,6 +36,8 @@ from ._parts.gridworld_model import enumerate_states
 
 MAX_STATES = 300_000
 """Above this many states no `TabularMDP` is given: exact evaluation would cost too much."""
+MOST_CELLS = 10_000
+"""Of a grid: much larger ones fit into no memory."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ class Config(ProcessConfig):
                 f"rows {self.rows}, columns {self.columns}, horizon {self.horizon}: "
                 "each must be above 0."
             )
+        if self.rows * self.columns > MOST_CELLS:
+            raise ValueError(f"a {size} grid is too large: give at most {MOST_CELLS:,} cells.")
         for row, column in self.walls:
             if not (0 <= row < self.rows and 0 <= column < self.columns):
                 raise ValueError(f"wall {row},{column} is outside the {size} grid: move it inside.")

@@ -12,13 +12,13 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
-from routed_rl.utils.errors import UserError, nearest
+from routed_rl.utils.errors import UserError, nearest, one_line
 from routed_rl.utils.imports import entry_points, load_module, run_module
 from routed_rl.utils.sources import defined_names, source_of, summary_of
 
@@ -103,7 +103,7 @@ class Registry:
             return _checked(module, kind, plugin.where)
         more: Sequence[str] = ()
         if kind == "envs":
-            if name.endswith(".py") and hasattr(load_module(name), FACTORY["envs"]):
+            if name.endswith(".py") and _has(load_module(name), FACTORY["envs"], name):
                 return _checked(load_module(name), "envs", name)
             found = self._foreign.find(name) if self._foreign else None
             if found is not None:
@@ -156,7 +156,7 @@ def _given(extra: Sequence[str]) -> _Found:
     """Import files or modules, and yield each under its last name, as the kinds that it is."""
     for where in extra:
         module = load_module(where)
-        kinds: list[Kind] = [kind for kind in KINDS if hasattr(module, FACTORY[kind])]
+        kinds: list[Kind] = [kind for kind in KINDS if _has(module, FACTORY[kind], where)]
         if not kinds:
             raise UserError(
                 f"plugin {where} has neither make() nor Agent: it must be an environment or an "
@@ -166,7 +166,8 @@ def _given(extra: Sequence[str]) -> _Found:
         name = path.stem if path.suffix == ".py" else where.split(".")[-1]
         for kind in kinds:
             _checked(module, kind, where)
-            yield kind, name, _Plugin(where, Path(module.__file__ or ""), partial(_same, module))
+            source = path if path.suffix == ".py" else Path(str(getattr(module, "__file__", "")))
+            yield kind, name, _Plugin(where, source, partial(_same, module))
 
 
 def identify(kind: Kind, config: Any) -> tuple[str, str | None]:
@@ -207,10 +208,29 @@ def _same(module: ModuleType) -> ModuleType:
     return module
 
 
+def _has(module: ModuleType, name: str, where: str) -> bool:
+    """Say whether a module has something; a `__getattr__` of its own may fail.
+
+    Raises:
+        UserError: if that does.
+    """
+    try:
+        return hasattr(module, name)
+    except Exception as error:  # whatever somebody else's code does
+        raise UserError(
+            f"{where} cannot be asked for {name} ({one_line(error)}): mend it."
+        ) from error
+
+
 def _checked(module: ModuleType, kind: Kind, where: str) -> ModuleType:
     """Return the module if it has what its kind needs."""
-    missing = [name for name in ("Config", FACTORY[kind]) if not hasattr(module, name)]
+    missing = [name for name in ("Config", FACTORY[kind]) if not _has(module, name, where)]
     if missing:
         lacks = " and no ".join(missing)
         raise UserError(f"{where} has no {lacks}: add it, as docs/plugins.md shows.")
+    if not is_dataclass(module.Config) or not callable(getattr(module, FACTORY[kind])):
+        raise UserError(
+            f"{where}: Config must be a dataclass, and {FACTORY[kind]} be callable, "
+            "as docs/plugins.md shows."
+        )
     return module

@@ -187,3 +187,22 @@ def test_files_of_the_current_folder_are_found_and_ours_come_first(
     assert "settings" not in registry.names("envs")
     assert registry.load("envs", "here").Config().rows == 5
     assert registry.load("envs", "gridworld").__name__ == "routed_rl.envs.gridworld"
+
+
+def test_a_file_that_cannot_be_asked_for_a_name_is_told(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text("def __getattr__(name): raise KeyError(name)\n")
+    with pytest.raises(UserError, match=r"odd\.py cannot be asked for make \(KeyError: 'make'\)"):
+        Registry((str(tmp_path / "odd.py"),))
+
+
+def test_a_file_may_hide_its_own_place(tmp_path: Path) -> None:
+    (tmp_path / "hidden_place.py").write_text(f'"""Hidden."""\n{WORLD}del __file__\n')
+    registry = Registry((str(tmp_path / "hidden_place.py"),))
+    assert registry.summary("envs", "hidden_place") == "Hidden."
+
+
+@pytest.mark.parametrize("line", ["Config = None", "class Config: pass", "make = 3"])
+def test_what_is_no_dataclass_and_what_cannot_be_called_is_told(tmp_path: Path, line: str) -> None:
+    (tmp_path / "odd.py").write_text(f"{WORLD}{line}\n")
+    with pytest.raises(UserError, match=r"odd\.py: Config must be a dataclass, and make"):
+        Registry((str(tmp_path / "odd.py"),))

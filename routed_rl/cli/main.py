@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import select
 import sys
 from collections.abc import Callable, Sequence
 
 from routed_rl import __version__
-from routed_rl.utils.errors import UserError, nearest
+from routed_rl.utils.errors import UserError, nearest, one_line, printable
 
 Command = Callable[[Sequence[str], str], int]
 """(flags, name of the program) -> exit code."""
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 """What a disk answers that is full, or may not be written to."""
+NO_MEMORY = ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
+"""What torch says, which has no error of its own for it on a processor."""
+NO_SUCH_NAME = {
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP),
+    *(errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENXIO),
+}
+"""What it answers where a file of some name cannot be had."""
 
 COMMANDS = {
     "train": "Train an agent in an environment, or continue a run.",
@@ -58,6 +66,8 @@ def command_of(name: str) -> Command:
 
 def run_command(command: Command, args: Sequence[str], program: str = "train.py") -> int:
     """Run a command; what the caller can mend becomes one line and exit code 2, Ctrl-C code 130."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be in UTF-8
     try:
         code = command(args, program)
         sys.stdout.flush()
@@ -67,6 +77,11 @@ def run_command(command: Command, args: Sequence[str], program: str = "train.py"
     except KeyboardInterrupt:
         print("stopped.", file=sys.stderr)
         return 130
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not any(x in str(error) for x in NO_MEMORY):
+            raise
+        what = one_line(error)
+        return _fail(UserError(f"there is too little memory ({what}): give smaller numbers."))
     except OSError as error:
         if error.errno in NO_ROOM:
             where = error.filename or "a file"
@@ -76,6 +91,9 @@ def run_command(command: Command, args: Sequence[str], program: str = "train.py"
                     "make room, then go on with --resume."
                 )
             )
+        if error.errno in NO_SUCH_NAME and error.filename is not None:
+            name = os.fsdecode(error.filename)
+            return _fail(UserError(f"cannot use {name}: {error.strerror}. Give another name."))
         if not isinstance(error, BrokenPipeError):
             raise
         if not _nobody_reads():  # it was another pipe, such as one to an environment's process
@@ -86,7 +104,7 @@ def run_command(command: Command, args: Sequence[str], program: str = "train.py"
 
 def _fail(error: UserError) -> int:
     """Print an error in one line; return the exit code."""
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {printable(str(error))}", file=sys.stderr)
     return 2
 
 

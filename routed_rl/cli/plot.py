@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from routed_rl.utils import settings
-from routed_rl.utils.errors import UserError, nearest
+from routed_rl.utils.errors import UserError, nearest, printable
 from routed_rl.utils.settings import split_path
 
 
@@ -56,7 +56,7 @@ def _plot_runs(path: Path, out: Path, against: str | None) -> None:
             f"such as {path.resolve().parent}."
         )
     for name, why in left_out.items():
-        print(f"left out: {name}: {why}.")
+        print(printable(f"left out: {name}: {why}."))
     if not runs:
         raise UserError(f"{path} has no finished run: give the folder that a sweep wrote.")
     methods = {run.method for run in runs}

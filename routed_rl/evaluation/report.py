@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from routed_rl.utils.files import demand, demand_numbers
 from routed_rl.utils.settings import flatten
 
 HEADLINES = ("return", "unwatched")
@@ -77,10 +78,23 @@ class Report:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Report:
-        """Read what `to_json` returned; what is not known to this version is left out."""
+        """Read what `to_json` returned; what is not known to this version is left out.
+
+        Raises:
+            TypeError: if something is missing.
+            ValueError: if something is no number.
+        """
         known = {field.name: _KEYS.get(field.name, field.name) for field in fields(cls)}
-        return cls(**{name: plain[key] for name, key in known.items() if key in plain})
+        found = {name: plain[key] for name, key in known.items() if key in plain}
+        report = cls(**found)
+        demand(found, {"exact": bool})
+        for name in _TABLES & set(found):
+            demand_numbers(found[name])
+        demand_numbers({k: x for k, x in found.items() if k not in _TABLES | {"exact"}})
+        return report
 
 
 _KEYS = {"true_return": "return"}
 """Field -> its name in json, where these differ."""
+_TABLES = {"outcomes", "outcomes_per_episode", "by_oversight"}
+"""Fields that have several numbers."""

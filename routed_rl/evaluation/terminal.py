@@ -65,7 +65,9 @@ def print_reports(
         about.title,
         ("policy", *(MEASURES[name] for name in shown), *outcomes, "steps"),
         {
-            deployed if name == about.deployed else name: _cells(report, shown)
+            deployed if name == about.deployed else name: _cells(
+                report, shown, list(first.outcomes)
+            )
             for name, report in reports.items()
         },
         spare=SPARE,
@@ -85,13 +87,15 @@ def print_reports(
         say(f"To compare with: {text}.")
 
 
-def _cells(report: Report, shown: Sequence[str]) -> list[str]:
+def _cells(report: Report, shown: Sequence[str], outcomes: Sequence[str]) -> list[str]:
     """Write a row: measures, shares of episodes with each outcome, steps."""
-    cells = [f"{getattr(report, name):.3f}" for name in shown]
+    measures = [getattr(report, name) for name in shown]
+    cells = ["-" if number is None else f"{number:.3f}" for number in measures]
     if report.standard_error is not None:
         cells[0] += f" ±{report.standard_error:.3f}"
     counts = report.outcomes_per_episode or {}
-    for name, share in report.outcomes.items():
+    for name in outcomes:
+        share = report.outcomes.get(name, 0.0)
         often = f" ({counts[name]:.2f})" if name in counts and _repeated(report) else ""
         cells.append(f"{max(share, 0.0):.1%}{often}")
     return [*cells, f"{report.mean_length:.1f}"]
@@ -100,7 +104,7 @@ def _cells(report: Report, shown: Sequence[str]) -> list[str]:
 def _repeated(report: Report) -> bool:
     """Say whether an outcome happens more than once in some episode."""
     counts = report.outcomes_per_episode or {}
-    return any(count > report.outcomes[name] + 1e-6 for name, count in counts.items())
+    return any(count > report.outcomes.get(name, 0.0) + 1e-6 for name, count in counts.items())
 
 
 def print_rows(

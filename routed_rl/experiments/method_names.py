@@ -17,6 +17,7 @@ from routed_rl.gym.lookup import GYMNASIUM
 from routed_rl.registry import Kind, Registry
 from routed_rl.utils import settings as run_settings
 from routed_rl.utils.errors import UserError
+from routed_rl.utils.files import demand
 from routed_rl.utils.imports import absolute, short_name
 
 SWITCHES: Mapping[tuple[str, ...], Any] = {
@@ -47,6 +48,17 @@ def name_runs(runs: Sequence[Mapping[str, Any]]) -> list[Names]:
     usual = _usual(described)
     titles = _titles(described)
     return [_name(run, usual, titles) for run in described]
+
+
+def demand_names(settings: Mapping[str, Any]) -> None:
+    """Demand that settings have what names a run.
+
+    Raises:
+        KeyError, ValueError: if something is missing, or of another kind.
+    """
+    demand(settings, {"env": dict, "agent": dict})
+    demand(settings["env"], {"name": str, "oversight": float})
+    demand(settings["agent"], {"name": str})
 
 
 class _Peers(NamedTuple):

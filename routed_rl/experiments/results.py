@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from routed_rl.evaluation.report import Report
-from routed_rl.experiments.method_names import Names, name_runs
+from routed_rl.experiments.method_names import Names, demand_names, name_runs
 from routed_rl.training.builder import settings_of
 from routed_rl.training.run_folder import RunResult, read_result
 from routed_rl.utils.errors import UserError
+from routed_rl.utils.files import csv_rows
 
 FIGURES = "figures"
 """The folder that figures are written into, beside the runs."""
@@ -124,7 +124,7 @@ def _read(path: Path) -> _Run:
     """
     settings = settings_of(path)
     # What names a run is looked up before any is named: one broken run must not stop the others.
-    _ = settings["env"]["name"], settings["env"]["oversight"], settings["agent"]["name"]
+    demand_names(settings)
     result = read_result(path / "result.json")
     deployed = result["deployed"]
     # Labels, or the run's length, may not have allowed a choice of a best checkpoint.
@@ -157,8 +157,7 @@ def _curve(path: Path, deployed: str) -> NDArray[np.float64]:
     """Read steps, labels and return of the policy to deploy at each evaluation: (n, 3)."""
     columns = ("env_steps", "routing/labelled_episodes", f"eval/{deployed}/return")
     points: list[list[float]] = []
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            if row.get(columns[-1]):  # empty between evaluations
-                points.append([float(row[name]) for name in columns])
+    for row in csv_rows(path):
+        if row.get(columns[-1]):  # empty between evaluations
+            points.append([float(row[name]) for name in columns])
     return np.array(points).reshape(-1, 3)

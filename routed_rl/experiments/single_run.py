@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,13 @@ from matplotlib.ticker import EngFormatter
 
 from routed_rl.experiments import plots
 from routed_rl.experiments.canvas import add_legend, save_figure, start_figure
-from routed_rl.experiments.method_names import name_runs
+from routed_rl.experiments.method_names import demand_names, name_runs
 from routed_rl.experiments.styles import look_of
 from routed_rl.experiments.summaries import LOWER_IS_BETTER
 from routed_rl.training.builder import settings_of
 from routed_rl.training.run_folder import RunResult, read_result
 from routed_rl.utils.errors import UserError, one_line
+from routed_rl.utils.files import csv_rows
 
 MEASURES = {
     "return": ("Return", "return"),
@@ -55,6 +55,7 @@ def read_run(folder: Path) -> SingleRun:
     settings = settings_of(folder)
     try:
         result = read_result(folder / "result.json")
+        demand_names(settings)
         names = name_runs([settings])[0]
         title = f"{names.method} in {names.world}, oversight {settings['env']['oversight']:g}, "
         title += f"seed {result['seed']}" + " (sees everything)" * result["sees_everything"]
@@ -91,8 +92,7 @@ def learning(run: SingleRun, measure: str) -> Figure:
 
 def _curves(path: Path, policies: list[str]) -> dict[str, dict[str, Curve]]:
     """Read the curves of each measure and policy, without those that were not looked for."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = list(csv_rows(path))
     curves: dict[str, dict[str, Curve]] = {}
     for measure in MEASURES:
         curves[measure] = {}

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import yaml
-
 from routed_rl.utils.imports import absolute
+from routed_rl.utils.settings import parse_yaml
 from routed_rl.worlds.config import check_episodes
 from routed_rl.worlds.episode_oversight import OversightConfig
 from routed_rl.worlds.spec import check_outcome_names
@@ -74,8 +73,8 @@ class Config(OversightConfig):
                     f"cannot read kwargs {pair!r}: write key=value, such as is_slippery=false."
                 )
             try:
-                found[key] = yaml.safe_load(value)
-            except yaml.YAMLError:
+                found[key] = parse_yaml(value)
+            except ValueError:
                 raise ValueError(
                     f"cannot read kwargs {pair!r}: write the value as yaml, such as sizes=[1, 2]."
                 ) from None

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from routed_rl.models.build import build_policy
 from routed_rl.models.policy import Policy
 from routed_rl.models.policy_spec import PolicySpec
-from routed_rl.utils.errors import UserError
+from routed_rl.utils.errors import UserError, one_line
 from routed_rl.utils.files import write_whole
 
 FORMER = {"dropped_plane": "dropped_channel", "told": "conditioned"}
@@ -69,9 +69,8 @@ def load_policy(path: str | Path) -> Policy:
             tensors = {name: file.get_tensor(name) for name in names}
         policy = build_policy(spec)
         policy.load_state_dict(tensors)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0][:80]
-        raise UserError(f"{path} holds no exported policy ({reason}).") from None
+    except Exception as error:  # a broken spec fails in many ways
+        raise UserError(f"{path} holds no exported policy ({one_line(error, 80)}).") from None
     return policy.eval().requires_grad_(False)
 
 

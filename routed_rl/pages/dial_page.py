@@ -8,7 +8,6 @@ It reads what `examples/quarantine.py` leaves, json files with these keys:
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 
 from routed_rl.pages.html import DIAL_SCRIPTS, NAME, page
 from routed_rl.utils.errors import UserError
-from routed_rl.utils.files import write_text
+from routed_rl.utils.files import parse_json, write_text
 
 KEYS = {"arm", "seed", "dial"}
 Dial = dict[str, dict[str, float]]
@@ -50,7 +49,7 @@ def write(folder: Path, runs: list[Run]) -> Path:
 def _read(path: Path) -> Run | None:
     """Read a run; None if the file is none."""
     try:
-        found = json.loads(path.read_text())
+        found = parse_json(path.read_text())
     except (OSError, ValueError):
         return None
     is_run = isinstance(found, dict) and set(found) >= KEYS and isinstance(found["dial"], dict)

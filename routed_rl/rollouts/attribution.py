@@ -30,14 +30,14 @@ def attribute_errors(who: str, part: Any, when: Callable[[], str] = str) -> Iter
         yield
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # games end the program where their window is closed
         place = _place(error, part)
         raise ContractError(
             f"{who}{when()} raised {one_line(error)} ({place}): mend it."
         ) from error
 
 
-def _place(error: Exception, part: Any) -> str:
+def _place(error: BaseException, part: Any) -> str:
     """Say which line raised: the last one in the file of `part`, else the last of all."""
     frames = traceback.extract_tb(error.__traceback__)
     try:

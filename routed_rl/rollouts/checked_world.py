@@ -74,7 +74,7 @@ class CheckedWorld(VecEnvWrapper):
         self._demand("action", actions, self._action)
         try:  # a context manager in each step would cost more than the check
             step = self.env.step(actions)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if isinstance(error, TypeError) and "Step.__new__() missing" in str(error):
                 raise self._error(0, "step", _OLD_STEP) from error
             with self._attributed("step"):

@@ -54,5 +54,5 @@ class EpisodeMeans:
         return {"running": self._running}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Continue where `state_dict` was taken."""
-        self._running = state["running"]
+        """Continue where `state_dict` was taken, with as many environments."""
+        self._running.copy_(state["running"])

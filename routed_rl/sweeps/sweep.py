@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
-import json
+import math
 import shlex
 import shutil
 import sys
@@ -20,13 +20,15 @@ from routed_rl.training.checkpoints import LAST
 from routed_rl.training.settings import DEFAULT_AGENT
 from routed_rl.utils import settings
 from routed_rl.utils.errors import UserError, nearest, one_line
-from routed_rl.utils.files import locked
+from routed_rl.utils.files import locked, parse_json
 from routed_rl.utils.imports import absolute
 
 Flags = dict[str, Any]
 """Names of flags, without dashes -> values."""
 PARTS = {"seeds", "flags", "agents", "world", "grid"}
 """Of a sweep's file."""
+MOST_RUNS = 10_000
+"""Of a sweep: a few more values in each of its lists would take for ever to read."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,9 @@ class Task:
     def finished(self) -> bool:
         """Whether it has its steps and its result."""
         try:
-            result = json.loads((self.folder / "result.json").read_text())
+            result = parse_json((self.folder / "result.json").read_text())
             return result["env_steps"] >= self.steps
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return False
 
     @property
@@ -177,15 +179,16 @@ def _read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         plain = tomllib.loads(path.read_text("utf-8-sig"))  # some editors mark their files
+        settings.demand_few(plain)
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror}. Give a file such as sweeps/quick.toml."
         ) from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not in UTF-8: save it so.") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is no toml file: {error}.") from None
-    wrong = next(_faults(plain), "")
+    wrong = next(itertools.chain(_faults(plain), _faults_within(plain)), "")
     if wrong:
         raise UserError(
             f"{path} {wrong}: a sweep has `seeds` (a list), `flags`, tables [[grid]] and maybe "
@@ -204,6 +207,9 @@ def _faults(plain: Mapping[str, Any]) -> Iterator[str]:
         are_tables = isinstance(tables, list) and all(isinstance(x, dict) for x in tables)
         if not tables or not are_tables:
             yield f"has no table [[{name}]]"
+    flags = plain.get("flags", {})
+    if not isinstance(flags, dict):
+        yield f"has flags {flags}, which are no table"
     agents = plain.get("agents", {})
     if not isinstance(agents, dict) or not all(isinstance(x, dict) for x in agents.values()):
         yield f"has agents {agents}, which are no tables"
@@ -212,6 +218,22 @@ def _faults(plain: Mapping[str, Any]) -> Iterator[str]:
     seeds = plain.get("seeds", [0])
     if not isinstance(seeds, list) or not seeds or not all(isinstance(x, int) for x in seeds):
         yield f"has seeds {seeds}, which is no list of numbers"
+
+
+def _faults_within(plain: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong in tables that are tables."""
+    for table in (plain.get("flags", {}), *plain.get("world", [{}]), *plain["grid"]):
+        for agent in _listed(table.get("agent", [])):
+            if not isinstance(agent, str):
+                yield f"has the agent {agent!r}, which is no word"
+    if (runs := _count(plain)) > MOST_RUNS:
+        yield f"has {runs:,} runs, and {MOST_RUNS:,} are the most"
+
+
+def _count(plain: Mapping[str, Any]) -> int:
+    """Count the runs of a sweep without writing them out."""
+    points = [math.prod(map(len, map(_listed, table.values()))) for table in plain["grid"]]
+    return len(plain.get("seeds", [0])) * len(plain.get("world", [{}])) * sum(points)
 
 
 def _absolute(value: Any) -> Any:
@@ -223,9 +245,13 @@ def _absolute(value: Any) -> Any:
 
 def _points(table: Flags) -> Iterator[Flags]:
     """Multiply the lists of a table: one value of each for every run."""
-    lists = [value if isinstance(value, list) else [value] for value in table.values()]
-    for values in itertools.product(*lists):
+    for values in itertools.product(*map(_listed, table.values())):
         yield dict(zip(table, values, strict=True))
+
+
+def _listed(value: Any) -> list[Any]:
+    """Return the values of a flag in a table: one for each run, or one for all."""
+    return value if isinstance(value, list) else [value]
 
 
 def _name(chosen: Flags, seed: int) -> str:

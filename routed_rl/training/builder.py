@@ -216,6 +216,8 @@ def _named(plain: dict[str, Any], wanted: Wanted) -> tuple[dict[str, Any], RunNa
             )
         section = dict(section)
         in_file = section.pop("name", None)
+        if not isinstance(in_file, str | None):
+            raise UserError(f"{part}'s name is {in_file!r} in the yaml file: give a word.")
         names[part] = given or in_file or getattr(RunNames, part)
         plain[part] = section
         if given and in_file and absolute(given) != absolute(in_file):
@@ -251,7 +253,10 @@ def _field_names(module: ModuleType) -> set[str]:
 
 def _listed(given: Any) -> Sequence[str]:
     """Return plug-ins as a yaml file may name them: several, one, or none."""
-    return [given] if isinstance(given, str) else given or ()
+    listed = [given] if isinstance(given, str) else given or []
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        raise UserError(f"plugins are {given!r} in the yaml file: give a list of files or modules.")
+    return listed
 
 
 def _explained(error: settings.UnknownFlagError) -> UserError:

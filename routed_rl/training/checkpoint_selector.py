@@ -17,6 +17,7 @@ from torch import Tensor
 from routed_rl.algorithms.advantages import returns_to_go
 from routed_rl.rollouts.rewards import seen
 from routed_rl.rollouts.rollout import VisibleRollout
+from routed_rl.utils.files import demand, demand_numbers
 from routed_rl.worlds.outcomes import names_outcome
 
 CHOICES = {"best_by_labels": "best by labels", "best_by_truth": "best by truth (cheats)"}
@@ -92,10 +93,19 @@ class CheckpointSelector:
         return state if self._running is None else state | {"running": self._running.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken."""
+        """Continue where `state_dict` was taken.
+
+        Raises:
+            ValueError: if something is no number, or no choice of ours.
+        """
+        demand_numbers({str(k): x for k, x in enumerate(state["returns"])})
         self._returns.clear()
         self._returns.extend(state["returns"])
         self.best = {name: (score, steps) for name, (score, steps) in state["best"].items()}
+        for name, (score, steps) in self.best.items():
+            demand({name: score, "env_steps": steps}, {name: float, "env_steps": int})
+            if name not in CHOICES:
+                raise ValueError(f"there is no choice {name!r}")
         if self._running is not None and "running" in state:  # not before version 0.3
             self._running.load_state_dict(state["running"])
 

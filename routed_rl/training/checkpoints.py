@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from routed_rl.utils.errors import UserError
+from routed_rl.rollouts.attribution import ContractError
+from routed_rl.utils.errors import UserError, one_line
 from routed_rl.utils.files import write_whole
 
 LAST = "last.pt"
@@ -59,11 +61,29 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
         said = str(error).strip()
         reason = said.splitlines()[0].rstrip(".")[:80] if said else type(error).__name__
         raise UserError(f"{path} is no readable checkpoint ({reason}): {_remedy(path)}.") from None
-    if not isinstance(state, dict) or "agent" not in state or "env_steps" not in state:
+    if (
+        not isinstance(state, dict)
+        or "agent" not in state
+        or type(state.get("env_steps")) is not int
+    ):
         raise UserError(
             f"{path} is not a checkpoint of this program: give one that train.py wrote."
         )
     return _renamed(state)
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """Turn whatever a state raises that is loaded where it does not belong into one line."""
+    try:
+        yield
+    except ContractError:
+        raise
+    except Exception as error:  # a part may be missing, or be anything
+        raise UserError(
+            f"{path} does not fit config.yaml ({one_line(error, 120)}): "
+            "put the file that belongs to it back."
+        ) from error
 
 
 def find(folder: Path, name: str) -> Path:

@@ -205,10 +205,11 @@ class Run:
             )
             evaluations = settings.evaluations if evaluator.exact else plays.evaluations
             logger = self._begin(folder, start)
-            trainer = self._trainer(env, agent, evaluator, logger, folder)
-            if state is not None:
-                trainer.load(state)
             try:
+                trainer = self._trainer(env, agent, evaluator, logger, folder)
+                if state is not None:
+                    with checkpoints.fitting(self._last):
+                        trainer.load(state)
                 stopped_by = trainer.run(settings.steps, evaluations=evaluations)
             finally:
                 logger.close()

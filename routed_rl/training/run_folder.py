@@ -20,7 +20,7 @@ from routed_rl.training.checkpoint_selector import CHOICES
 from routed_rl.training.settings import RunConfig, without_folders
 from routed_rl.utils import ranks
 from routed_rl.utils.errors import UserError
-from routed_rl.utils.files import LOCK, locked, write_text
+from routed_rl.utils.files import LOCK, demand, demand_numbers, locked, parse_json, write_text
 from routed_rl.utils.settings import to_name, write_yaml
 
 PACKAGES = (
@@ -74,13 +74,26 @@ def read_result(path: Path) -> RunResult:
     Raises:
         OSError, ValueError, KeyError, TypeError: if it is not there or not what it should be.
     """
-    plain: Any = json.loads(path.read_text())
+    plain: Any = parse_json(path.read_text())
     plain["policies"] = _from_json(plain["policies"])
-    plain.setdefault("references", {})
-    for name in CHOICES:
-        if name in plain:
-            plain[name]["policies"] = _from_json(plain[name]["policies"])
+    demand_numbers(plain.setdefault("references", {}))
+    demand(plain, _KINDS)
+    best = [plain[name] for name in CHOICES if name in plain]
+    for part in best:
+        demand(part, {"env_steps": int, "policies": dict})
+        part["policies"] = _from_json(part["policies"])
+    for part in (plain, *best):
+        if plain["deployed"] not in part["policies"]:
+            raise ValueError(f"deployed is {plain['deployed']!r}, which is none of its policies")
     return plain
+
+
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("env", "agent", "deployed"), str),
+    **dict.fromkeys(("seed", "env_steps", "labelled_episodes"), int),
+    **{"train_seconds": float, "sees_everything": bool, "policies": dict},
+}
+"""Of what result.json has had in every version."""
 
 
 def _to_json(reports: Mapping[str, Report]) -> dict[str, Any]:
@@ -88,6 +101,7 @@ def _to_json(reports: Mapping[str, Report]) -> dict[str, Any]:
 
 
 def _from_json(plain: Mapping[str, Any]) -> dict[str, Report]:
+    demand(plain, {})
     return {name: Report.from_json(report) for name, report in plain.items()}
 
 

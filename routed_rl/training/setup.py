@@ -15,6 +15,7 @@ from routed_rl.algorithms.agent import Agent
 from routed_rl.evaluation.evaluator import Evaluator
 from routed_rl.rollouts.attribution import attribute_errors
 from routed_rl.rollouts.checked_world import CheckedWorld
+from routed_rl.training import checkpoints
 from routed_rl.training.settings import RunConfig
 from routed_rl.utils import ranks
 from routed_rl.utils.errors import UserError
@@ -109,20 +110,17 @@ class Setup:
             UserError: if the checkpoint is of another agent or another shape of it.
         """
         # An older checkpoint has the path of an environment's file, as it was given then.
-        if [short_name(name) for name in state["names"]] != self.names:
+        with checkpoints.fitting(path):
+            names = [short_name(name) for name in state["names"]]
+        if names != self.names:
             was = " and ".join(state["names"])
             now = " and ".join(self.names)
             raise UserError(
                 f"{path} was saved by {was}, this run is of {now}: "
                 "put the file that belongs here back."
             )
-        try:
+        with checkpoints.fitting(path):
             agent.load_state_dict(state["agent"])
-        except (RuntimeError, ValueError, KeyError) as error:
-            reason = " ".join(str(error).split())[:120]
-            raise UserError(
-                f"{path} does not fit config.yaml ({reason}): put the file that belongs to it back."
-            ) from None
 
 
 def to_device(name: str) -> torch.device:

@@ -37,6 +37,7 @@ from routed_rl.training.logs.episode_log import EpisodeLog
 from routed_rl.training.logs.logger import Logger, Value
 from routed_rl.utils import ranks
 from routed_rl.utils.errors import UserError
+from routed_rl.utils.files import demand
 from routed_rl.utils.interrupts import stop_requests
 from routed_rl.worlds.vec_env import VecEnv
 
@@ -64,6 +65,20 @@ class Progress:
     """How often each outcome has happened, K numbers; empty before the first rollout."""
     labelled: list[int] = field(default_factory=list)
     """How often each was reported, likewise."""
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Progress:
+        """Read it from a checkpoint; one of before version 0.3 does not say what happened.
+
+        Raises:
+            ValueError: if something is no number.
+        """
+        found = {name: state[name] for name in vars(cls()) if name in state}
+        demand(found, {name: type(x) for name, x in vars(cls()).items() if name in found})
+        for name in {"happened", "labelled"} & set(found):
+            counts = {str(k): count for k, count in enumerate(found[name])}
+            demand(counts, dict.fromkeys(counts, int))
+        return cls(**found)
 
 
 @dataclass(frozen=True)
@@ -125,14 +140,15 @@ class Trainer:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue where `state` was saved, with an agent that is restored already."""
-        # A checkpoint of before version 0.3 does not say what happened.
-        self.progress = Progress(**{k: state[k] for k in vars(self.progress) if k in state})
+        self.progress = Progress.of(state)
         self._env.begin_rollout(self.progress.env_steps)
         self.selector.load_state_dict(state["selector"])
         self._generator.set_state(state["generator"].cpu())
         env, obs = ranks.mine(state["env"]), ranks.mine(state["obs"])
         if env is not None:
             self._env.load_state_dict(env)
+            if (obs.shape, obs.dtype) != (self._obs.shape, self._obs.dtype):
+                raise ValueError(f"its observations are {tuple(obs.shape)} {obs.dtype}")
             self._obs = obs
             if "episodes" in state:  # not before version 0.4
                 self._episodes.load_state_dict(state["episodes"])

@@ -89,7 +89,7 @@ class Adam:
         """Go on where `state_dict` was taken, by this class or by torch's.
 
         Raises:
-            ValueError: if it is of more parameters.
+            ValueError: if it is of more parameters, or of others.
         """
         if any(i >= len(self.parameters) for i in state["state"]):
             raise ValueError(f"there are moments of more than {len(self.parameters)} parameters")
@@ -97,6 +97,8 @@ class Adam:
         for i, own in state["state"].items():
             parameter = self.parameters[i]
             moments = (own["exp_avg"], own["exp_avg_sq"])
+            if any(moment.shape != parameter.shape for moment in moments):
+                raise ValueError(f"the moments of parameter {i} are of another shape")
             mean, square = (moment.to(parameter, copy=True) for moment in moments)
             steps = own["step"].to(parameter.device, copy=True)
             self._moments[i] = (steps, mean, square)

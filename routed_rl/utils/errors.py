@@ -26,6 +26,18 @@ def nearest(name: str, known: Iterable[str], more: Iterable[str] = ()) -> str:
     return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(names)}."
 
 
+def printable(text: str) -> str:
+    """Write what is no letter, such as an end of line or a terminal's command, as Python does.
+
+    Names may hold anything, and a message about them is one line.
+    """
+    return "".join(x if x.isprintable() else x.encode("unicode_escape").decode() for x in text)
+
+
 def one_line(error: BaseException, most: int = 200) -> str:
     """Write an error as "Kind: message" in one line of at most `most` characters."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:most]
+    try:
+        said = str(error)
+    except Exception:  # somebody else's, and broken itself
+        said = "it cannot be written"
+    return " ".join(f"{type(error).__name__}: {said}".split())[:most]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import csv
 import fcntl
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from routed_rl.utils.errors import UserError
 
@@ -39,6 +40,43 @@ def write_text(path: Path, text: str) -> None:
     write_whole(path, lambda file: file.write(text.encode())).replace(path)
 
 
+def parse_json(text: str | bytes) -> Any:
+    """Read json.
+
+    Raises:
+        ValueError: if it is none, or nested so deep that nothing of ours wrote it.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def demand(plain: Any, kinds: Mapping[str, type]) -> None:
+    """Demand that json has values of these kinds: bool, int, float, str, list or dict.
+
+    A float may be written as an integer, and no number has more than 63 bits.
+
+    Raises:
+        KeyError: if one is missing.
+        ValueError: if one is of another kind.
+    """
+    if not isinstance(plain, dict):
+        raise ValueError(f"{str(plain)[:80]!r} holds nothing by name")
+    for name, kind in kinds.items():
+        value = plain[name]
+        fits = isinstance(value, int | float if kind is float else kind)
+        too_large = isinstance(value, int) and abs(value) >= 2**63
+        if not fits or too_large or isinstance(value, bool) != (kind is bool):
+            raise ValueError(f"{name} is {str(value)[:80]!r}, and no {kind.__name__}")
+
+
+def demand_numbers(plain: Any) -> None:
+    """Raise ValueError unless json is a dict of numbers."""
+    demand(plain, {})
+    demand(plain, dict.fromkeys(plain, float))
+
+
 def rows_until(path: Path, env_steps: int) -> list[dict[str, str]]:
     """Read the rows of a csv file up to an environment step; none if there is no file.
 
@@ -51,9 +89,21 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """Read the rows of a csv file that were written whole; none if there is no file."""
     if not path.exists():
         return []
+    rows = csv_rows(path)
+    return [row for row in rows if row["env_steps"].isdecimal() and None not in row.values()]
+
+
+def csv_rows(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of a csv file; one that was cut has None in the place of what it lacks.
+
+    Raises:
+        ValueError: if it is none.
+    """
     with path.open(newline="") as file:
-        rows = csv.DictReader(file)
-        return [row for row in rows if row["env_steps"].isdecimal() and None not in row.values()]
+        try:
+            yield from csv.DictReader(file)
+        except csv.Error as error:
+            raise ValueError(f"{path.name}: {error}") from None
 
 
 LOCK = ".lock"

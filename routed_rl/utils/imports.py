@@ -103,7 +103,9 @@ def run_module(run: Callable[[], ModuleType], what: str) -> ModuleType:
         return run()
     except UserError:
         raise
-    except Exception as error:  # whatever a file of somebody else's does
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a file of somebody else's does, exit() too
         raise UserError(
             f"cannot import plugin {what} ({one_line(error)}): "
             "mend it, or give another file or module."

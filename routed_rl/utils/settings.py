@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import Any, TypeVar
 import tyro
 import yaml
 
-from routed_rl.utils.errors import UserError, nearest
+from routed_rl.utils.errors import UserError, nearest, one_line
 from routed_rl.utils.files import write_text
 
 Settings = TypeVar("Settings")
@@ -105,6 +106,12 @@ def parse(
         raise UserError(
             f"{_plainly(_first_sentence(boxed.getvalue()))} (See {prog} --help.)"
         ) from None
+    except UserError:
+        raise
+    except Exception as error:  # a plug-in's `Config` may be of any kind
+        raise UserError(
+            f"the settings cannot be read ({one_line(error)}): mend the Config."
+        ) from error
     if unknown:
         _refuse_value_of_switch(list(args), unknown[0])
         raise UnknownFlagError(unknown[0], _flags(settings))
@@ -226,16 +233,53 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: if there is no such file, or it is not a mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text("utf-8-sig"))  # some editors mark their files
+        content = parse_yaml(path.read_text("utf-8-sig"))  # some editors mark their files
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror}. Give an existing yaml file."
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise UserError(f"{path} is not valid yaml: {' '.join(str(error).split())}.") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no settings: write lines such as 'steps: 1000000'.")
     return content
+
+
+def parse_yaml(text: str) -> Any:
+    """Read yaml, of which no more is settings than a person would write.
+
+    Raises:
+        ValueError: if it is none, or too much.
+    """
+    try:
+        content = yaml.safe_load(text)
+    except Exception as error:  # what it says of a wrong tag may be of any kind
+        raise ValueError(str(error) or type(error).__name__) from None
+    demand_few(content)
+    return content
+
+
+MOST_SETTINGS = 10_000
+"""In one file. An alias of yaml counts as often as it is used: nine of nine would be endless."""
+MOST_DEPTH = 20
+
+
+def demand_few(content: Any) -> None:
+    """Raise ValueError if nested settings are more or deeper than any use of them, or hold NUL."""
+    waiting = [(content, 1)]
+    for count in itertools.count(1):
+        if not waiting:
+            return
+        part, depth = waiting.pop()
+        if count > MOST_SETTINGS or depth > MOST_DEPTH:
+            raise ValueError(
+                f"it has over {MOST_SETTINGS:,} settings, or over {MOST_DEPTH} levels of them"
+            )
+        if isinstance(part, str) and "\0" in part:
+            raise ValueError(f"it holds {part[:80]!r}, and no name or word has a \\0")
+        if isinstance(part, Mapping | list):
+            parts = (*part, *part.values()) if isinstance(part, Mapping) else part
+            waiting += [(inner, depth + 1) for inner in parts]
 
 
 def write_yaml(path: Path, plain: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 import pytest
+import torch
 from helpers import ROOT, run
 
 from routed_rl.cli.main import COMMANDS, command_of, main, run_command
@@ -109,3 +110,43 @@ def test_another_fault_of_a_file_is_not_hidden() -> None:
 
     with pytest.raises(OSError, match="bad descriptor"):
         run_command(fails, [])
+
+
+def test_a_name_of_several_lines_is_told_in_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("plot.py", ["a\nb\x1b[2J\x85c"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(r"error: there is no folder a\nb\x1b[2J\x85c: give one")
+
+
+@pytest.mark.parametrize("number", [errno.ENAMETOOLONG, errno.ENOTDIR, errno.EACCES])
+def test_a_file_that_cannot_be_had_is_one_line(
+    number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(args: Sequence[str], prog: str) -> int:
+        raise OSError(number, os.strerror(number), "x/y")
+
+    assert run_command(fails, []) == 2
+    said = f"error: cannot use x/y: {os.strerror(number)}. Give another name.\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_name_that_is_no_utf8_can_be_printed() -> None:
+    code = "import sys; from routed_rl.cli.main import run_command as r; "
+    code += "r(lambda args, prog: print('Wrote', args[0]) or 0, ['\\udcff'])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout == b"Wrote \\udcff\n"
+
+
+@pytest.mark.parametrize("shape", [(10**15,), (2**62, 5)])
+def test_too_little_memory_is_one_line(
+    shape: tuple[int, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(lambda args, prog: len(torch.empty(shape)), []) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: there is too little memory (RuntimeError: ")
+    assert line.endswith("): give smaller numbers.")
+
+
+def test_another_fault_of_a_computation_is_not_hidden() -> None:
+    with pytest.raises(RuntimeError, match="size of tensor"):
+        run_command(lambda args, prog: len(torch.ones(2) + torch.ones(3)), [])

@@ -111,3 +111,13 @@ def test_wrong_input_is_one_line(
     assert words in err
     assert err.count("\n") == 1
     assert not (runs / "figures").exists()
+
+
+def test_a_folder_of_a_name_of_several_lines_is_left_out_in_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_run(tmp_path / "runs" / "one", 0.5)
+    (tmp_path / "runs" / "a\nb\x1b[2J").mkdir()
+    assert main("plot.py", [str(tmp_path / "runs"), "--against", "nobody"]) == 2
+    said = r"left out: a\nb\x1b[2J: it is no run: it has no config.yaml."
+    assert said in capsys.readouterr().out.splitlines()

@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,37 @@ def test_broken_and_foreign_checkpoints_are_told(
         assert len(lines) == 2
         for line in lines:
             assert words in line
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("labelled_episodes", "many"),
+        ("happened", [1, "two"]),
+        ("obs", torch.zeros(3)),
+        ("episodes", {"running": torch.zeros(3, 3)}),
+        ("selector", None),
+        ("selector", {"returns": ["one"], "best": {}}),
+        ("selector", {"returns": [], "best": {"best_by_truth": [0.5, []]}}),
+        ("selector", {"returns": [], "best": {"../last": [0.5, 128]}}),
+        ("generator", torch.zeros(3)),
+        ("names", 3),
+        ("agent", {"policy": None}),
+        ("env", {"cells": None}),
+    ],
+)
+def test_a_checkpoint_with_a_part_of_something_else_is_told(
+    part: str, value: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    train_tiny(folder, 256)
+    torch.save(parameters(folder) | {part: value}, folder / "checkpoints" / "last.pt")
+    threads = threading.active_count()
+    capsys.readouterr()
+    assert run("--resume", str(folder), "--steps", "512") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "last.pt does not fit config.yaml" in line or "load_state_dict raised KeyError" in line
+    assert threading.active_count() == threads, "what wrote the curves has ended"
 
 
 def test_other_outcomes_can_be_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -176,6 +176,7 @@ def test_far_ends_are_out_of_the_overseers_reach() -> None:
         ({"oversight": 1.5}, "oversight is 1.5"),
         ({"rows": 1, "columns": 2}, "a 1x2 grid"),
         ({"rows": 0}, "rows 0"),
+        ({"columns": 2**31}, "a 5x2147483648 grid is too large"),
         ({"horizon": 0}, "horizon 0"),
         ({"discount": 1.01}, "discount is 1.01"),
         ({"walls": ((9, 9),)}, "wall 9,9"),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
+
+import pytest
 
 from routed_rl import Report
 
@@ -40,3 +43,17 @@ def test_numbers_that_were_not_looked_for_are_left_out() -> None:
 
 def test_what_another_version_wrote_more_is_left_out() -> None:
     assert Report.from_json(FULL.to_json() | {"charm": 7}) == FULL
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"return": None}, {"exact": 1}, {"outcomes": [1]}, {"outcomes": {"diamond": "all"}}),
+        *({"mean_length": "two"}, {"greedy": {}}, {"by_oversight": {"none": []}}),
+    ],
+)
+def test_a_report_that_was_changed_is_told(change: dict[str, Any]) -> None:
+    plain = {"return": 1, "exact": True, "outcomes": {"none": 1.0}, "mean_length": 2.0}
+    assert Report.from_json(plain).to_json() == plain
+    with pytest.raises(ValueError, match=r"and no|by name"):
+        Report.from_json(plain | change)

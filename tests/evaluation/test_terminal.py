@@ -191,3 +191,10 @@ def test_sentences_break_between_words(
     say("Take --flagged-at-most, or a/path/that/is/longer/than/the/terminal is wide.")
     lines = ["Take --flagged-at-most, or", "a/path/that/is/longer/than/the/terminal", "is wide."]
     assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_a_policy_of_which_less_is_known_has_gaps(capsys: pytest.CaptureFixture[str]) -> None:
+    less = replace(EXACT, greedy=None, outcomes={"ghost": 1.0}, outcomes_per_episode={"ghost": 2.0})
+    print_reports({"mixture": EXACT, "ghost": less}, {}, Table("x", deployed="mixture"))
+    rows = [cells(line) for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert rows[1] == ["ghost", "0.500", "0.250", "-", "0.0%", "0.0%", "3.2"]

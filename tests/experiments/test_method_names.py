@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_runs import fake_run, set_settings, some_runs
 
 from routed_rl.experiments import results
+from routed_rl.experiments.method_names import demand_names
 
 HIDDEN = "naive, oversight hidden"
 
@@ -101,3 +103,17 @@ def test_a_file_is_called_by_its_stem_and_by_its_folder_where_there_are_two(
     set_settings(tmp_path / "runs" / "1", env={"outcome_fn": "ends.py:late"})
     worlds = {result.seed: result.world for result in results.load(tmp_path / "runs")[0]}
     assert worlds[1] == "rooms, outcome fn ends:late"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"agent": False}, {"env": None}, {"agent": {"name": 3}}, {"agent": {}}),
+        *({"env": {"name": "x"}}, {"env": {"name": "x", "oversight": [0.1]}}),
+    ],
+)
+def test_what_names_a_run_is_of_its_kind(change: dict[str, Any]) -> None:
+    settings = {"env": {"name": "x", "oversight": 0}, "agent": {"name": "y"}}
+    demand_names(settings)
+    with pytest.raises((KeyError, ValueError)):
+        demand_names(settings | change)

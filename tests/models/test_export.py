@@ -101,3 +101,13 @@ def test_a_file_has_the_mode_that_the_umask_says(tmp_path: Path, kind: str) -> N
         os.umask(before)
     assert stat.S_IMODE((tmp_path / f"policy.{kind}").stat().st_mode) == 0o640
     assert [path.name for path in tmp_path.iterdir()] == [f"policy.{kind}"]
+
+
+@pytest.mark.parametrize("change", [None, {"experts": []}, {"hidden": "x"}, {"obs_shape": None}])
+def test_a_spec_that_was_changed_is_told(tmp_path: Path, change: dict[str, Any] | None) -> None:
+    whole = policy()
+    spec = None if change is None else asdict(whole.spec) | change
+    tensors = {name: tensor.contiguous() for name, tensor in whole.state_dict().items()}
+    save_file(tensors, tmp_path / "x.safetensors", metadata={"policy_spec": json.dumps(spec)})
+    with pytest.raises(UserError, match=r"holds no exported policy \(\w+: "):
+        load_policy(tmp_path / "x.safetensors")

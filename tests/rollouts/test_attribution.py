@@ -46,3 +46,11 @@ def test_what_was_told_already_passes_as_it_is() -> None:
     with pytest.raises(UserError) as caught, attribute_errors("agent a", Broken):
         raise told
     assert caught.value is told
+
+
+def test_whoever_ends_the_program_is_named() -> None:
+    with (
+        pytest.raises(ContractError, match=r"^environment game raised SystemExit: bye "),
+        attribute_errors("environment game", Broken),
+    ):
+        raise SystemExit("bye")

@@ -137,6 +137,12 @@ def test_every_world_has_every_grid_and_one_seed_comes_after_the_other(toml: Pat
         ("seeds = [0, 'one']\n[[grid]]", r"seeds \[0, 'one'\]"),
         ("[[grid]]\nx = 1\n[other]", "has other"),
         ("= 1", "is no toml file"),
+        ("x = " + "[" * 9000, "is no toml file"),
+        ("grid = [{" + "a." * 30 + "a = 1}]", "over 20 levels"),
+        ("flags = [1]\n[[grid]]", r"flags \[1\], which are no table"),
+        ("[[grid]]\nagent = ['naive', 1]", "has the agent 1, which is no word"),
+        ("[[world]]\nagent = {a = 1}\n[[grid]]", "which is no word"),
+        (f"seeds = {[0] * 101}\n[[grid]]\nsteps = {[1] * 100}", "has 10,100 runs"),
     ],
 )
 def test_a_wrong_file_is_told(toml: Path, text: str, words: str) -> None:

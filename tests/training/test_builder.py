@@ -291,3 +291,18 @@ def test_a_file_says_nothing_of_where_a_run_goes(tmp_path: Path, name: str) -> N
     (tmp_path / "a.yaml").write_text(f"{name}: x\n")
     with pytest.raises(UserError, match=f"--{name.replace('_', '-')} belongs on the command line"):
         builder.build(("--config", str(tmp_path / "a.yaml")))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("agent: {name: 0.5}", r"agent's name is 0\.5 in the yaml file: give a word"),
+        ("env: {name: {a: 1}}", r"env's name is \{'a': 1\} in the yaml file"),
+        ("plugins: 3", "plugins are 3 in the yaml file: give a list"),
+        ("plugins: [[]]", r"plugins are \[\[\]\] in the yaml file"),
+    ],
+)
+def test_a_name_in_a_file_is_a_word(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(UserError, match=words):
+        builder.build(("--config", str(tmp_path / "a.yaml")))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_runs import fake_run
 
 from routed_rl.evaluation.report import Report
 from routed_rl.training import builder
@@ -132,3 +133,29 @@ def test_settings_command_and_versions_are_noted(
     assert set(versions) == {"python", "commit", *PACKAGES}
     assert versions["torch"] == metadata.version("torch")
     assert (tmp_path / "checkpoints").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seed": "one"}, "seed is 'one', and no int"),
+        ({"deployed": "nobody"}, "deployed is 'nobody', which is none"),
+        ({"references": {"best possible": None}}, "best possible is 'None', and no float"),
+        ({"best_by_labels": 3}, "'3' holds nothing by name"),
+        ({"policies": {"policy": {"return": "a"}}}, "missing"),
+        ({"policies": 3}, "'3' holds nothing by name"),
+        (
+            {"policies": {"other": {"return": 1, "exact": 1, "outcomes": {}, "mean_length": 1}}},
+            "exact is '1'",
+        ),
+    ],
+)
+def test_a_result_that_was_changed_is_told(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    fake_run(tmp_path / "run", 0.5)
+    path = tmp_path / "run" / "result.json"
+    assert read_result(path)["policies"]["policy"].true_return == 0.5
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises((ValueError, TypeError), match=words):
+        read_result(path)

@@ -91,3 +91,13 @@ def test_it_goes_on_where_a_state_was_taken(saved_by_torch: bool) -> None:
         step(whole, unbroken, number)
         step(second, resumed, number)
     assert all(torch.equal(*pair) for pair in zip(whole, second, strict=True))
+
+
+def test_moments_of_another_shape_are_told() -> None:
+    trained = parameters()
+    optimizer = Adam(trained, 1e-2)
+    step(trained, optimizer, 0)
+    state = optimizer.state_dict()
+    state["state"][1]["exp_avg"] = torch.zeros(())  # it would be spread over all five
+    with pytest.raises(ValueError, match="moments of parameter 1 are of another shape"):
+        Adam(parameters(), 1e-2).load_state_dict(state)

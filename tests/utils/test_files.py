@@ -9,7 +9,16 @@ import pytest
 from helpers import ROOT
 
 from routed_rl.utils.errors import UserError
-from routed_rl.utils.files import locked, rows_until, write_text, write_whole
+from routed_rl.utils.files import (
+    csv_rows,
+    demand,
+    demand_numbers,
+    locked,
+    parse_json,
+    rows_until,
+    write_text,
+    write_whole,
+)
 
 
 def test_writing_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
@@ -55,3 +64,42 @@ def test_a_folder_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"give a new --run-dir"), locked(tmp_path):
             pass
     assert hold_in_another_process(tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("text", ["[" * 9000, "9" * 9000, "{"])
+def test_json_that_is_none_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_json(text)
+
+
+def test_a_table_with_an_endless_cell_is_a_value_error(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text('env_steps\n"' + "x" * 200_000)
+    with pytest.raises(ValueError, match=r"log\.csv: field larger"):
+        list(csv_rows(path))
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "fits"),
+    [
+        *((1, int, True), (1, float, True), (1.5, int, False), ("1", int, False)),
+        *((True, int, False), (True, bool, True), (0, bool, False), (None, str, False)),
+        *((2**63, int, False), (-(2**63), float, False), (2**63 - 1, float, True)),
+        *(({}, dict, True), ([], dict, False), ([], list, True), (float("nan"), float, True)),
+    ],
+)
+def test_what_json_holds_is_of_its_kind(value: object, kind: type, fits: bool) -> None:
+    if fits:
+        demand({"x": value}, {"x": kind})
+        return
+    with pytest.raises(ValueError, match=r"^x is .*, and no"):
+        demand({"x": value}, {"x": kind})
+
+
+def test_what_is_missing_or_no_dict_is_told() -> None:
+    with pytest.raises(KeyError, match="x"):
+        demand({}, {"x": int})
+    with pytest.raises(ValueError, match=r"'\[1\]' holds nothing by name"):
+        demand([1], {})
+    with pytest.raises(ValueError, match="b is 'two', and no float"):
+        demand_numbers({"a": 1, "b": "two"})

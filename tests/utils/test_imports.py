@@ -130,3 +130,10 @@ def test_neighbours_hide_nothing_that_is_installed(tmp_path: Path) -> None:
         "import yaml\n"
     )
     assert load_module(str(tmp_path / "mine.py")).yaml is yaml
+
+
+@pytest.mark.parametrize("line", ["raise SystemExit(3)", "import sys; sys.exit('bye')"])
+def test_a_file_that_ends_the_program_is_told(tmp_path: Path, line: str) -> None:
+    (tmp_path / "mine.py").write_text(f"{line}\n")
+    with pytest.raises(UserError, match=r"cannot import plugin .*mine\.py \(SystemExit: "):
+        load_module(str(tmp_path / "mine.py"))

@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytest
 import yaml
+from helpers import LAUGHS
 
 from routed_rl.utils import settings
 from routed_rl.utils.errors import UserError
@@ -131,3 +132,39 @@ def test_a_mapping_of_kwargs_is_written_as_words() -> None:
         ]
         assert {w.partition("=")[0]: yaml.safe_load(w.partition("=")[2]) for w in words} == kwargs
     assert settings.to_flags({"env": {"kwargs": {}}}) == ["--env.kwargs"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (LAUGHS, r"over 10,000 settings, or over 20 levels"),
+        ("env: &a {name: gridworld, x: *a}", "over 20 levels"),
+        ("a: " + "[" * 3000, "recursion"),
+        ('env: "a\\0.py"', r"it holds 'a\\x00.py'"),
+        ("steps: !!timestamp x", "is not valid yaml"),
+        ("steps: 2001-99-99", "month must be in"),
+        ("steps: !!python/name:os.system", "could not determine a constructor"),
+    ],
+)
+def test_a_file_of_more_than_settings_is_told(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "s.yaml").write_text(text)
+    with pytest.raises(UserError, match=words):
+        settings.read_yaml(tmp_path / "s.yaml")
+
+
+def test_an_alias_may_be_used(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text("a: &a [1, 2]\nb: *a\n")
+    assert settings.read_yaml(tmp_path / "s.yaml") == {"a": [1, 2], "b": [1, 2]}
+
+
+def test_settings_that_cannot_be_read_are_told() -> None:
+    @dataclass(frozen=True)
+    class Odd:
+        """Whose default cannot be made."""
+
+        steps: int = field(default_factory=lambda: 1 // 0)
+
+    with pytest.raises(
+        UserError, match=r"cannot be read \(ZeroDivisionError: .*\): mend the Config"
+    ):
+        settings.parse(Odd, (), prog="test", description="")

@@ -20,7 +20,7 @@ from PIL import Image
 from routed_rl.evaluation import pictures
 from routed_rl.models.policy import Policy
 from routed_rl.training.logs.logger import Logger
-from routed_rl.utils.files import write_text
+from routed_rl.utils.files import parse_json, write_text
 from routed_rl.worlds.scene import Scene
 
 ARROWS = "arrows.jsonl"
@@ -100,7 +100,7 @@ def whole_lines(path: Path) -> list[Any]:
     found = []
     for line in path.read_text().splitlines() if path.exists() else ():
         with contextlib.suppress(ValueError):
-            found.append(json.loads(line))
+            found.append(parse_json(line))
     return found
 
 
