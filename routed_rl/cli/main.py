@@ -17,6 +17,11 @@ Command = Callable[[Sequence[str], str], int]
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 """What a disk answers that is full, or may not be written to."""
+NO_USE = {
+    *(errno.EIO, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.ESTALE),
+    *(errno.EBUSY, errno.ENOLCK, errno.EMFILE, errno.ENFILE),
+}
+"""What a disk answers that fails, or where a file is gone, or somebody else's."""
 
 COMMANDS = {
     "train": "Train an agent in an environment, or continue a run.",
@@ -68,20 +73,26 @@ def run_command(command: Command, args: Sequence[str], program: str = "train.py"
         print("stopped.", file=sys.stderr)
         return 130
     except OSError as error:
-        if error.errno in NO_ROOM:
-            where = error.filename or "a file"
-            return _fail(
-                UserError(
-                    f"cannot write {where}: {error.strerror}. What was saved before is whole: "
-                    "make room, then go on with --resume."
-                )
-            )
-        if not isinstance(error, BrokenPipeError):
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        if error.errno not in NO_ROOM | NO_USE:  # a pipe to an environment's process, for one
             raise
-        if not _nobody_reads():  # it was another pipe, such as one to an environment's process
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return _fail(_explained(error))
+
+
+def _explained(error: OSError) -> UserError:
+    """Say what the system refused, and what to do."""
+    where = "a file" if error.filename is None else os.fsdecode(error.filename)
+    if error.errno in NO_ROOM:
+        return UserError(
+            f"cannot write {where}: {error.strerror}. What was saved before is whole: "
+            "make room, then go on with --resume."
+        )
+    return UserError(
+        f"cannot use {where}: {error.strerror}. No file was left half-written: "
+        "mend that, then try again; a run goes on with --resume."
+    )
 
 
 def _fail(error: UserError) -> int:

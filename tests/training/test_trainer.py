@@ -46,7 +46,7 @@ def start(folder: Path, *flags: str) -> tuple[Trainer, Notes]:
     env = setup.make_env(16, seed=0)
     notes: Any = Notes()
     folder.mkdir(exist_ok=True)
-    config = TrainerConfig(folder, folder, setup.names, seed=0)
+    config = TrainerConfig(folder, folder, setup.names, setup.config.to_plain(), seed=0)
     return Trainer(env, setup.make_agent(env), setup.make_evaluator(), notes, config), notes
 
 
