@@ -90,8 +90,8 @@ def _explained(error: OSError) -> UserError:
             "make room, then go on with --resume."
         )
     return UserError(
-        f"cannot use {where}: {error.strerror}. No file was left half-written: "
-        "mend that, then try again; a run goes on with --resume."
+        f"cannot use {where}: {error.strerror}. Mend that, then go on with --resume; "
+        "if the run is gone, begin anew with --run-dir."
     )
 
 

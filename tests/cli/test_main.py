@@ -109,3 +109,14 @@ def test_another_fault_of_a_file_is_not_hidden() -> None:
 
     with pytest.raises(OSError, match="bad descriptor"):
         run_command(fails, [])
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ENOENT])
+def test_a_disk_that_fails_is_one_line(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    def fails(args: Sequence[str], prog: str) -> int:
+        raise OSError(number, os.strerror(number), b"/runs/x/events.out")
+
+    assert run_command(fails, []) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: cannot use /runs/x/events.out: {os.strerror(number)}. ")
+    assert "go on with --resume" in line

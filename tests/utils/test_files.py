@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +12,15 @@ import pytest
 from helpers import ROOT
 
 from routed_rl.utils.errors import UserError
-from routed_rl.utils.files import locked, rows_until, write_text, write_whole
+from routed_rl.utils.files import (
+    LOCK,
+    append_text,
+    locked,
+    rows_until,
+    write_rows,
+    write_text,
+    write_whole,
+)
 
 
 def test_writing_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
@@ -55,3 +66,40 @@ def test_a_folder_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"give a new --run-dir"), locked(tmp_path):
             pass
     assert hold_in_another_process(tmp_path).returncode == 0
+
+
+def test_a_lock_that_was_removed_meanwhile_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+
+    def removed_before(file: IO[str], how: int) -> None:
+        (tmp_path / LOCK).unlink()  # by who held it, and gives the folder back
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", removed_before)
+    with pytest.raises(UserError, match="another training"), locked(tmp_path):
+        pass
+
+
+def test_an_error_of_writing_names_the_file() -> None:
+    with pytest.raises(OSError, match="No space left") as caught:
+        append_text(Path("/dev/full"), "more")
+    assert caught.value.filename == "/dev/full"
+
+
+def test_rows_that_cannot_be_written_cost_none_of_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "episodes.csv"
+    write_rows(path, ["env_steps", "a"], [{"env_steps": "1", "a": "x"}, {"env_steps": "2"}])
+    assert path.read_bytes() == b"env_steps,a\r\n1,x\r\n2,\r\n"
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_rows(path, ["env_steps"], [])
+    assert path.read_bytes() == b"env_steps,a\r\n1,x\r\n2,\r\n"
+    assert [one.name for one in tmp_path.iterdir()] == ["episodes.csv"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +88,20 @@ def test_without_a_terminal_notes_are_lines(
     assert len(lines) == 1
     assert "50 / 100 steps" in lines[0]
     assert lines[0].endswith("return 0.5")
+
+
+def test_a_picture_that_cannot_be_written_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = Logger(tmp_path, total=100)
+    logger.pictures(0, {}, kept=np.zeros((4, 4, 3), np.uint8))
+    before = (tmp_path / "policies.png").read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match=r"No space left .*policies\.png"):
+        logger.pictures(1, {}, kept=np.ones((4, 4, 3), np.uint8))
+    logger.close()
+    assert (tmp_path / "policies.png").read_bytes() == before
