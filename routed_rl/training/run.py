@@ -17,6 +17,7 @@ from routed_rl.training.logs import trackers
 from routed_rl.training.logs.episode_log import EpisodeLog
 from routed_rl.training.logs.logger import Logger
 from routed_rl.training.run_folder import (
+    RESULT,
     BestCheckpoint,
     RunResult,
     claim,
@@ -130,7 +131,7 @@ class Run:
 
     @property
     def _result_file(self) -> Path:
-        return self.folder / "result.json"
+        return self.folder / RESULT
 
     @cached_property
     def agent(self) -> Agent[Any]:

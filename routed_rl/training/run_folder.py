@@ -29,6 +29,8 @@ PACKAGES = (
     "safetensors",
 )
 """Whose versions are noted."""
+RESULT = "result.json"
+"""The file that a run has when it has come to its end."""
 LONGEST_NAME = 80
 """Characters of a run's name."""
 

@@ -68,13 +68,16 @@ def test_a_folder_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
     assert hold_in_another_process(tmp_path).returncode == 0
 
 
+@pytest.mark.parametrize("taken", [False, True])
 def test_a_lock_that_was_removed_meanwhile_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool
 ) -> None:
     flock = fcntl.flock
 
     def removed_before(file: IO[str], how: int) -> None:
         (tmp_path / LOCK).unlink()  # by who held it, and gives the folder back
+        if taken:
+            (tmp_path / LOCK).touch()  # by who came next
         flock(file, how)
 
     monkeypatch.setattr(fcntl, "flock", removed_before)

@@ -110,10 +110,7 @@ class TensorBoard:
 
     def close(self) -> None:
         """Write out what is pending."""
-        try:
-            self._writer.flush()  # raises what its thread could not write
-        finally:
-            self._writer.close()
+        self._writer.close()
 
     def _add_hparams(self, compared: Mapping[str, Any]) -> None:
         """Fill the row of this run, and say which columns the table has.

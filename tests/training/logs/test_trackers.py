@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import shutil
@@ -182,6 +183,16 @@ def test_where_a_clock_went_back_an_earlier_file_is_left_alone(
         board.close()
     assert len(list(tmp_path.glob("events.*"))) == 2
     assert [e.step for e in EventAccumulator(str(tmp_path)).Reload().Scalars("x")] == [0, 1]
+
+
+def test_what_the_thread_could_not_write_at_last_is_raised_at_the_end(tmp_path: Path) -> None:
+    board = TensorBoard(tmp_path / "run", start=0)
+    board._writer.flush()
+    shutil.rmtree(tmp_path / "run")
+    with contextlib.suppress(FileNotFoundError):  # unless the thread was quicker
+        board.scalars({"x": 1.0}, 1)
+    with pytest.raises(FileNotFoundError):
+        board.close()
 
 
 def test_what_the_thread_could_not_write_is_raised_once(
