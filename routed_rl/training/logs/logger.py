@@ -30,6 +30,11 @@ class MetricsFile:
         """Continue the file at `path`, forgetting rows after env step `up_to`."""
         self._path = path
         rows = rows_until(path, up_to)
+        last = int(rows[-1]["env_steps"]) if rows else 0
+        if last < up_to and not ranks.index():
+            print(
+                f"warning: {path} was cut: it lacks what is behind step {last:,}.", file=sys.stderr
+            )
         self._columns = list(rows[0]) if rows else ["env_steps"]
         write_rows(path, self._columns, rows)
 

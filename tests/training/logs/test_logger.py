@@ -41,6 +41,17 @@ def test_a_resumed_file_forgets_what_came_after_the_checkpoint(tmp_path: Path) -
     assert [row["a"] for row in rows(path)] == ["10", "20", "new"]
 
 
+def test_a_file_that_was_cut_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text("env_steps,a\n10,1\n20,2\n30,3\n")
+    MetricsFile(path, up_to=30)
+    assert capsys.readouterr().err == ""
+    path.write_text("env_steps,a\n10,1\n20")
+    MetricsFile(path, up_to=30)
+    said = capsys.readouterr().err
+    assert said == f"warning: {path} was cut: it lacks what is behind step 10.\n"
+
+
 def test_tensors_and_floats_reach_tensorboard_and_the_file(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
