@@ -72,6 +72,12 @@ def resumed(server: Server, home: Path, new: Scenario) -> Scenario:
     return scenario(server, home / "resumed", home / "new", ("--steps", "384"))
 
 
+@pytest.fixture(params=["new", "resumed"])
+def run(request: pytest.FixtureRequest) -> Scenario:
+    """Each of the two."""
+    return request.getfixturevalue(request.param)
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print how every kind of fault ended."""
     counts: Counter[tuple[str, str]] = Counter()

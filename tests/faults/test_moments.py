@@ -63,11 +63,9 @@ def killed(server: Server, of: Scenario, folder: Path, draw: random.Random, tall
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
-@pytest.mark.parametrize("of", ["new", "resumed"])
 def test_of_two_runs_in_one_folder_one_is_told(
-    of: str, part: int, server: Server, tally: Tally, tmp_path: Path, request: pytest.FixtureRequest
+    part: int, run: Scenario, server: Server, tally: Tally, tmp_path: Path
 ) -> None:
-    run: Scenario = request.getfixturevalue(of)
     draw = random.Random(part)
     for number in range(24 // EVERY):
         folder = tmp_path / str(number)
@@ -75,7 +73,7 @@ def test_of_two_runs_in_one_folder_one_is_told(
         if number % 3:  # one of them is late at an operation, or dies there
             kind = "slow" if number % 3 == 1 else "killed before"
             plays[1] = replace(plays[1], fault=Fault(kind, draw.randrange(30)))
-        tally.judge("two runs in one folder", lambda p=plays: race(server, run, p), (of, number))
+        tally.judge("two runs in one folder", lambda p=plays: race(server, run, p), number)
 
 
 def race(server: Server, of: Scenario, plays: list[Play]) -> str:
@@ -95,11 +93,9 @@ def race(server: Server, of: Scenario, plays: list[Play]) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("of", ["new", "resumed"])
 def test_clocks_that_jump_and_stand_still_change_no_bit(
-    of: str, server: Server, tally: Tally, tmp_path: Path, request: pytest.FixtureRequest
+    run: Scenario, server: Server, tally: Tally, tmp_path: Path
 ) -> None:
-    run: Scenario = request.getfixturevalue(of)
     for seed in range(60 // EVERY):
         play = replace(run.begin(tmp_path / str(seed)), clock=seed)
-        tally.judge("clock jumps", lambda p=play: judge(server, run, p), (of, seed))
+        tally.judge("clock jumps", lambda p=play: judge(server, run, p), seed)

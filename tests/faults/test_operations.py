@@ -31,18 +31,10 @@ SELDOM = {"slow", "SIGTERM", "SIGTERM twice", "SIGINT", "SIGINT twice", "SIGHUP"
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("of", ["new", "resumed"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_lost_at_any_operation(
-    kind: str,
-    of: str,
-    part: int,
-    server: Server,
-    tally: Tally,
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
+    kind: str, part: int, run: Scenario, server: Server, tally: Tally, tmp_path: Path
 ) -> None:
-    run: Scenario = request.getfixturevalue(of)
     faults = faults_of(run, kind, KINDS[kind])
     # TensorBoard's thread does the same thing again and again.
     chosen = [fault for fault in faults if not fault.in_thread]
@@ -51,6 +43,6 @@ def test_nothing_is_lost_at_any_operation(
     for fault in chosen[part::PARTS]:
         folder = tmp_path / str(fault.at)
         play = replace(run.begin(folder), fault=fault)
-        tally.judge(kind, lambda play=play: judge(server, run, play), (of, fault.at))
+        tally.judge(kind, lambda play=play: judge(server, run, play), fault)
         shutil.rmtree(folder, ignore_errors=True)
     assert tally.counts or part, "there was an operation to befall"

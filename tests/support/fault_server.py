@@ -173,6 +173,8 @@ def _train(play: Mapping[str, Any], said: Path) -> int:
     operations.install()
     with _jumping(play["clock"]):
         code = run_command(train, play["args"])
+    if fault is None and code == 0:
+        operations.check_none_is_missed()
     os.write(os.open(said.with_suffix(".log"), os.O_WRONLY | os.O_CREAT), _packed(operations))
     return code
 

@@ -14,8 +14,10 @@ import io
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -51,6 +53,13 @@ class Operations:
     }
     """Kind of a fault -> its number, what it befalls, and whether it stays."""
 
+    AUDITED: ClassVar[dict[str, str]] = {
+        **{"open": "open", "create": "open", "replace": "os.rename", "rename": "os.rename"},
+        **{"link": "os.link", "unlink": "os.remove", "remove": "os.remove"},
+        **{"mkdir": "os.mkdir", "rmdir": "os.rmdir"},
+    }
+    """Operation -> what Python's audit calls it."""
+
     def __init__(self, folder: str, fault: Fault | None) -> None:
         """Watch what lies in `folder`, and the folder itself."""
         self.log: list[tuple[str, str, bool]] = []
@@ -60,6 +69,8 @@ class Operations:
         self._counts = {False: 0, True: 0}
         self._broken = False
         self._busy = threading.RLock()
+        self._events = set(self.AUDITED.values())
+        self._audited: Counter[str] = Counter()
         self._off = False
 
     def install(self) -> None:
@@ -71,12 +82,23 @@ class Operations:
                 return real_open(file, mode, *args, **kwargs)
             return self._open(file, mode, *args, **kwargs)
 
+        sys.addaudithook(self._audit)
         builtins.open = io.open = opened  # type: ignore[assignment]
         for name in ("replace", "rename", "link", "unlink", "remove", "mkdir", "rmdir"):
             setattr(os, name, self._watched(name, getattr(os, name)))
         os.fsync = lambda _: self.do("fsync", "", lambda: None)  # a killed process needs no disk
         flock = fcntl.flock
         fcntl.flock = lambda file, how: self.do("lock", "", lambda: flock(file, how))
+
+    def check_none_is_missed(self) -> None:
+        """Make sure that Python itself has seen no more operations than were counted here."""
+        counted = Counter(self.AUDITED[name] for name, _, _ in self.log if name in self.AUDITED)
+        assert counted == self._audited, f"{self._audited - counted} went by uncounted"
+
+    def _audit(self, event: str, args: tuple[Any, ...]) -> None:
+        """Count what Python says that it does."""
+        if event in self._events and self._is_ours(args[0]):
+            self._audited[event] += 1
 
     def do(
         self, name: str, path: Any, real: Callable[[], Any], half: Callable[[], Any] | None = None
@@ -144,25 +166,18 @@ class Operations:
         return call
 
     def _open(
-        self,
-        file: Any,
-        mode: str = "r",
-        buffering: int = -1,
-        encoding: str | None = None,
-        errors: str | None = None,
-        newline: str | None = None,
-        **kwargs: Any,
+        self, file: Any, mode: str = "r", buffering: int = -1, *text: Any, **more: Any
     ) -> Any:
         """Open a file of the folder as `open` does, so that its reads and writes are counted."""
         plain = mode.replace("b", "").replace("t", "")
         name = "open" if plain == "r" else "create"
-        raw = self.do(name, file, lambda: _Raw(file, plain, **kwargs))
+        raw = self.do(name, file, lambda: _Raw(file, plain))
         raw.operations = self
         if buffering == 0:
             return raw
         kind = io.BufferedReader if plain == "r" else io.BufferedWriter
         buffered: Any = io.BufferedRandom(raw) if "+" in plain else kind(raw)
-        return buffered if "b" in mode else io.TextIOWrapper(buffered, encoding, errors, newline)
+        return buffered if "b" in mode else io.TextIOWrapper(buffered, *text, **more)
 
 
 class _Raw(io.FileIO):
