@@ -2,6 +2,7 @@
 # make test    run the tests
 # make check   formatting, lint and types
 # make slow    the tests that take minutes, and those that need the extras
+# make faults  kill a run, fill its disk and more, at its every third file operation; minutes
 # make docs    this documentation as a site, in docs/_build; its own links are checked
 # make links   the links that lead elsewhere; needs the network
 # make fuzz    every command with inputs that are wrong in many ways; MINUTES=10 for less than all
@@ -14,7 +15,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SPHINX := $(BIN)/python -m sphinx --quiet
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: train test check slow docs links fuzz bench clean
+.PHONY: train test check slow faults fuzz docs links bench clean
 
 train: .venv/installed
 	$(BIN)/python train.py $(FLAGS)
@@ -24,6 +25,9 @@ test: .venv/installed
 
 slow: .venv/extras
 	$(PYTEST) -m "slow or extras" $(FLAGS)
+
+faults: .venv/installed
+	$(PYTEST) -m slow tests/faults $(FLAGS)
 
 docs: .venv/docs
 	$(SPHINX) --fresh-env --fail-on-warning --keep-going docs docs/_build

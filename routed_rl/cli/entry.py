@@ -13,6 +13,7 @@ import contextlib
 import importlib.abc
 import importlib.machinery
 import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,10 +28,26 @@ NOBODY_READS = 1
 
 def script() -> None:
     """Run `routed-rl`, `train.py` or `evaluate.py` as named on the command line, then exit."""
+    _open_closed_streams()
     asked = QUESTIONS & set(sys.argv)
     if asked and not any(arg.startswith("--plugin") for arg in sys.argv):
         with_stand_ins(run)
     run()
+
+
+def _open_closed_streams() -> None:
+    """Give a program that was started without stdin, stdout or stderr empty ones.
+
+    Otherwise a file of a run would get the number of one, and with it whatever is printed there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
 
 
 def with_stand_ins(answer: Any) -> None:

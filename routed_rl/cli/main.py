@@ -20,11 +20,12 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 """What a disk answers that is full, or may not be written to."""
 NO_MEMORY = ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
 """What torch says, which has no error of its own for it on a processor."""
-NO_SUCH_NAME = {
+UNUSABLE = {
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP),
     *(errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENXIO),
+    *(errno.EIO, errno.ESTALE, errno.EBUSY, errno.ENOLCK, errno.EMFILE, errno.ENFILE),
 }
-"""What it answers where a file of some name cannot be had."""
+"""What it answers where a name is impossible, or a file gone, somebody else's, or broken."""
 
 COMMANDS = {
     "train": "Train an agent in an environment, or continue a run.",
@@ -83,23 +84,26 @@ def run_command(command: Command, args: Sequence[str], program: str = "train.py"
         what = one_line(error)
         return _fail(UserError(f"there is too little memory ({what}): give smaller numbers."))
     except OSError as error:
-        if error.errno in NO_ROOM:
-            where = error.filename or "a file"
-            return _fail(
-                UserError(
-                    f"cannot write {where}: {error.strerror}. What was saved before is whole: "
-                    "make room, then go on with --resume."
-                )
-            )
-        if error.errno in NO_SUCH_NAME and error.filename is not None:
-            name = os.fsdecode(error.filename)
-            return _fail(UserError(f"cannot use {name}: {error.strerror}. Give another name."))
-        if not isinstance(error, BrokenPipeError):
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        if error.errno not in NO_ROOM | UNUSABLE:  # a pipe to an environment's process, for one
             raise
-        if not _nobody_reads():  # it was another pipe, such as one to an environment's process
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return _fail(_explained(error))
+
+
+def _explained(error: OSError) -> UserError:
+    """Say what the system refused, and what to do."""
+    where = "a file" if error.filename is None else os.fsdecode(error.filename)
+    if error.errno in NO_ROOM:
+        return UserError(
+            f"cannot write {where}: {error.strerror}. What was saved before is whole: "
+            "make room, then go on with --resume."
+        )
+    return UserError(
+        f"cannot use {where}: {error.strerror}. Give another name, or mend that; "
+        "a run that had begun can go on with --resume."
+    )
 
 
 def _fail(error: UserError) -> int:

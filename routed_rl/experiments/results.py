@@ -96,7 +96,11 @@ def load(folder: Path) -> tuple[list[Result], dict[str, str]]:
             left_out[path.name] = "it is not finished: it has no result.json"
         else:
             try:
-                runs.append(_read(path))
+                run = _read(path)
+                if run.result["env_steps"] < run.settings.get("steps", 0):
+                    left_out[path.name] = "it is not finished: its result.json is of fewer steps"
+                else:
+                    runs.append(run)
             except (UserError, OSError, ValueError, KeyError, TypeError) as error:
                 left_out[path.name] = f"it cannot be read: {str(error).splitlines()[0]}"
     names = name_runs([run.settings for run in runs])

@@ -17,6 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from routed_rl.sweeps.sweep import Task
+from routed_rl.training.checkpoints import LAST
+from routed_rl.training.run_folder import RESULT
 from routed_rl.utils.errors import UserError
 from routed_rl.utils.files import locked
 
@@ -66,12 +68,19 @@ def pack(task: Task) -> bytes | None:
 
 
 def unpack(files: bytes | None, folder: Path) -> None:
-    """Write a run's files into its folder, if there are any."""
-    if files is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "result.json").unlink(missing_ok=True)  # it may be of fewer steps
+    """Write a run's files into its folder, if there are any; whatever interrupts it, each whole."""
+    if files is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".arriving-", dir=folder) as there:
         with tarfile.open(fileobj=io.BytesIO(files)) as archive:
-            archive.extractall(folder, filter="data")
+            archive.extractall(there, filter="data")
+        arrived = [path for path in Path(there).rglob("*") if path.is_file()]
+        # What the run goes on from comes behind its logs, and its result behind that.
+        for path in sorted(arrived, key=lambda path: (path.name == RESULT, path.name == LAST)):
+            place = folder / path.relative_to(there)
+            place.parent.mkdir(exist_ok=True)
+            path.replace(place)
 
 
 def _packed(folder: Path) -> bytes | None:

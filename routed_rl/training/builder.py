@@ -26,7 +26,7 @@ from routed_rl.training.settings import (
 from routed_rl.training.setup import Setup
 from routed_rl.utils import settings
 from routed_rl.utils.errors import UserError, nearest
-from routed_rl.utils.imports import absolute
+from routed_rl.utils.imports import absolute, short_name
 
 _TRAIN = f"""Train an agent in an environment.
 
@@ -154,6 +154,43 @@ def settings_of(folder: Path) -> dict[str, Any]:
     except UserError:  # whoever runs it is told; whoever only reads it need not have the agent
         return renamed(plain, None)
     return renamed(plain, _field_names(module))
+
+
+FREE = {"steps", "device", "track", "episode_log", "plugins"}
+"""Settings that change nothing of what is computed up to a step."""
+
+
+def check_settings(plain: Mapping[str, Any], state: Mapping[str, Any], path: Path) -> None:
+    """Make sure that a checkpoint and the config.yaml beside it are of the same run.
+
+    Args:
+        plain: what config.yaml holds.
+        state: of the checkpoint; an older one holds no settings.
+        path: of the checkpoint.
+
+    Raises:
+        UserError: if one of them is of another run, or config.yaml was cut short.
+    """
+    saved = settings.flatten(renamed(state.get("settings", {})))
+    there = settings.flatten(plain)
+    for name, value in saved.items():
+        if name == "plugins" or (name in FREE and name in there):
+            continue
+        if name not in there:
+            raise UserError(
+                f"config.yaml lacks {name}, which was {value} when {path} was saved: "
+                "put the file back that the run wrote."
+            )
+        if _short(there[name]) != _short(value):
+            raise UserError(
+                f"{path} was saved with {name} {value}, and config.yaml says {there[name]}: "
+                "put the file that belongs here back."
+            )
+
+
+def _short(value: Any) -> Any:
+    """Return a setting without the folder of a file, which may have moved."""
+    return short_name(value) if isinstance(value, str) else value
 
 
 def _read(folder: Path) -> dict[str, Any]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 import shutil
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
 
 from routed_rl.rollouts.attribution import ContractError
 from routed_rl.utils.errors import UserError, one_line
-from routed_rl.utils.files import write_whole
+from routed_rl.utils.files import naming, write_whole
 
 LAST = "last.pt"
 """The checkpoint that a run goes on from."""
@@ -40,6 +41,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
         except OSError:  # a file system without them
             shutil.copyfile(path, second)
         second.replace(path.with_name(PREVIOUS))
+        second.unlink(missing_ok=True)  # where both names were of one file, it stays
     temporary.replace(path)
 
 
@@ -52,12 +54,15 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
         UserError: if the file is missing, truncated or not a checkpoint of ours.
     """
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        with naming(path):  # any other error of the disk says nothing of the file
+            file = io.BytesIO(path.read_bytes())
     except FileNotFoundError:
-        raise UserError(
-            f"there is no checkpoint {path}: give the folder of a run that has saved one."
-        ) from None
-    except Exception as error:  # torch raises many kinds for a broken file
+        remedy = "give the folder of a run that has saved one"
+        raise UserError(f"there is no checkpoint {path}: {_remedy(path, remedy)}.") from None
+    try:
+        _check_sums(file)
+        state = torch.load(file, map_location=device, weights_only=True)
+    except Exception as error:  # a broken file raises many kinds
         said = str(error).strip()
         reason = said.splitlines()[0].rstrip(".")[:80] if said else type(error).__name__
         raise UserError(f"{path} is no readable checkpoint ({reason}): {_remedy(path)}.") from None
@@ -114,12 +119,23 @@ def is_finite(state: Any) -> bool:
     return not isinstance(state, float | Tensor) or bool(torch.as_tensor(state).isfinite().all())
 
 
-def _remedy(path: Path) -> str:
-    """Say what to do about a broken checkpoint."""
+def _check_sums(file: IO[bytes]) -> None:
+    """Raise an exception if a bit of a checkpoint has changed: torch does not look."""
+    with zipfile.ZipFile(file) as archive:
+        broken = archive.testzip()
+        # For what is marked as a folder torch would return whatever lies in memory.
+        marked = [record.filename for record in archive.infolist() if record.external_attr]
+    if broken is not None or marked:
+        raise ValueError(f"{broken or marked[0]} is not as it was saved")
+    file.seek(0)
+
+
+def _remedy(path: Path, otherwise: str = "start a new run") -> str:
+    """Say what to do about a checkpoint that is broken or gone."""
     previous = path.with_name(PREVIOUS)
     if previous.exists() and path.name == LAST:
         return f"copy {previous} over it"
-    return "start a new run"
+    return otherwise
 
 
 def _renamed(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from routed_rl.training.logs import trackers
 from routed_rl.training.logs.episode_log import EpisodeLog
 from routed_rl.training.logs.logger import Logger
 from routed_rl.training.run_folder import (
+    RESULT,
     BestCheckpoint,
     RunResult,
     claim,
@@ -109,16 +110,28 @@ class Run:
             UserError: if the run has not come to its end.
         """
         try:
-            return read_result(self.folder / "result.json")
+            return read_result(self._result_file)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{self.folder} has no readable result.json ({error}): go on with --resume."
             ) from None
 
+    def _has_result(self, env_steps: int) -> bool:
+        """Say whether it came to its end after so many steps."""
+        try:
+            return self.result["env_steps"] >= env_steps
+        except UserError:  # result.json is written anew
+            return False
+
     @property
-    def _has_result(self) -> bool:
-        """Whether it came to its end once."""
-        return (self.folder / "result.json").exists()
+    def _has_begun(self) -> bool:
+        """Whether a checkpoint was saved once, even if it is gone now."""
+        traces = (self._last, self._last.with_name(checkpoints.PREVIOUS), self._result_file)
+        return any(path.exists() for path in traces)
+
+    @property
+    def _result_file(self) -> Path:
+        return self.folder / RESULT
 
     @cached_property
     def agent(self) -> Agent[Any]:
@@ -169,8 +182,9 @@ class Run:
             self.__dict__.pop("agent", None)  # the one of an earlier checkpoint
             self.checkpoint = self._last
             state = None
-            if resume and (self._last.exists() or self._has_result):
+            if resume and self._has_begun:
                 state = checkpoints.load(self._last, self.setup.device)
+                builder.check_settings(builder.settings_of(self.folder), state, self._last)
             elif resume:
                 print(f"{self.folder} has no checkpoint yet: it begins anew.", file=sys.stderr)
             try:
@@ -184,7 +198,7 @@ class Run:
         """Train from a checkpoint's state, or from the beginning; write into a folder."""
         settings = self.setup.config.settings
         start = 0 if state is None else state["env_steps"]
-        if state is not None and start >= settings.steps and self._has_result:
+        if state is not None and start >= settings.steps and self._has_result(start):
             raise UserError(
                 f"{self.folder} has its {start:,} steps: give more with --steps to go on."
             )
@@ -197,8 +211,6 @@ class Run:
         if state is not None:
             self.setup.restore(agent, state, self._last)
         plays = _Plays.of(settings, env.spec.horizon, len(agent.policies()))
-        result = folder / "result.json"
-        result.unlink(missing_ok=True)  # it is of fewer steps
         with threads.few_for(agent.policies()[agent.acting]):
             evaluator = self.setup.make_evaluator(
                 episodes=plays.episodes, curve_episodes=plays.curve_episodes
@@ -214,7 +226,7 @@ class Run:
             finally:
                 logger.close()
             if not stopped_by and not ranks.index():
-                write_result(result, self._judge(agent, evaluator, trainer))
+                write_result(self._result_file, self._judge(agent, evaluator, trainer))
         return stopped_by
 
     def _begin(self, folder: Path, start: int) -> Logger:
@@ -240,6 +252,7 @@ class Run:
             run_folder=self.folder,
             folder=folder / self._last.parent.name,
             names=self.setup.names,
+            settings=self.setup.config.to_plain(),
             seed=self.setup.selection_seed,
         )
         return Trainer(env, agent, evaluator, logger, config, log)
@@ -272,7 +285,9 @@ class Run:
         for name, (_, env_steps) in trainer.selector.best.items():
             path = self._last.with_name(f"{name}.pt")
             try:
-                self.setup.restore(spare, checkpoints.load(path, self.setup.device), path)
+                state = checkpoints.load(path, self.setup.device)
+                builder.check_settings(self.setup.config.to_plain(), state, path)
+                self.setup.restore(spare, state, path)
             except UserError as error:
                 print(f"left out of result.json: {name}: {error}", file=sys.stderr)
                 continue

@@ -28,6 +28,8 @@ PACKAGES = (
     "safetensors",
 )
 """Whose versions are noted."""
+RESULT = "result.json"
+"""The file that a run has when it has come to its end."""
 LONGEST_NAME = 80
 """Characters of a run's name."""
 
@@ -142,14 +144,17 @@ def claim(config: RunConfig, folder: str | Path | None) -> Path:
     return ranks.from_first(Path() if ranks.index() else _new(config, folder))
 
 
+_BEGUN = {LOCK, "config.yaml.tmp"}
+"""What a run has left that was killed before it had written its settings."""
+
+
 def _new(config: RunConfig, folder: str | Path | None) -> Path:
     """Make the folder of a new run."""
     if folder is None:
         return new_folder(config)
     path = Path(folder)
     try:
-        # A run that was killed before it wrote anything has left its lock.
-        if path.exists() and (not path.is_dir() or {one.name for one in path.iterdir()} - {LOCK}):
+        if path.exists() and (not path.is_dir() or {one.name for one in path.iterdir()} - _BEGUN):
             raise UserError(
                 f"{path} exists already: give a new --run-dir, or go on with "
                 f"--resume {shlex.quote(str(path))}."
@@ -175,21 +180,23 @@ def to_write_into(folder: Path) -> Iterator[Path]:
 
 def release(folder: Path) -> None:
     """Remove the folder of a run that wrote nothing into it."""
-    if [path.name for path in folder.iterdir()] == [LOCK]:
-        (folder / LOCK).unlink()
-        folder.rmdir()
+    with contextlib.suppress(OSError):  # somebody else may have it by now
+        if [path.name for path in folder.iterdir()] == [LOCK]:
+            (folder / LOCK).unlink()
+            folder.rmdir()
 
 
 def describe(folder: Path, plain: Mapping[str, Any]) -> None:
     """Write config.yaml, command.txt and versions.txt of a run with these settings."""
+    write_yaml(folder / "config.yaml", plain)  # first: from then on the run can be resumed
     (folder / "checkpoints").mkdir(exist_ok=True)
-    write_yaml(folder / "config.yaml", plain)
-    with (folder / "command.txt").open("a") as file:
-        file.write(shlex.join(sys.argv) + "\n")
+    commands = folder / "command.txt"
+    before = commands.read_text() if commands.exists() else ""
+    write_text(commands, f"{before}{shlex.join(sys.argv)}\n")
     versions = {"python": platform.python_version(), "commit": _commit()}
     versions |= {package: metadata.version(package) for package in PACKAGES}
     lines = [f"{name} {version}\n" for name, version in versions.items()]
-    (folder / "versions.txt").write_text("".join(lines))
+    write_text(folder / "versions.txt", "".join(lines))
 
 
 def _commit() -> str:

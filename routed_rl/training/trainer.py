@@ -91,6 +91,8 @@ class TrainerConfig:
     """For checkpoints; where several processes train, the first one's is in the run's."""
     names: list[str]
     """Of environment and agent, to know the checkpoints by."""
+    settings: Mapping[str, Any]
+    """Of the run, which its checkpoints hold, lest one of another run passes for one of this."""
     seed: int
     """Decides the actions of a deployed policy that does not act in training."""
 
@@ -166,6 +168,7 @@ class Trainer:
             self._agent.load_state_dict(agent)
         state = {
             "names": self._config.names,
+            "settings": self._config.settings,
             "agent": agent,
             "env": ranks.everyones(self._env.state_dict()) if episodes else None,
             "selector": self.selector.state_dict(),
@@ -263,12 +266,12 @@ class Trainer:
             after = self.progress.env_steps
             self._episode_log.write(rollout, visible.label, self._agent, after)
         self._observe_deployed(visible, before)
-        ended = time.perf_counter()
-        self.progress.train_seconds += ended - began
+        seconds = max(time.perf_counter() - began, 1e-9)  # clocks may stand still
+        self.progress.train_seconds += seconds
         speed: dict[str, Value] = {
             _LABELS: float(self.progress.labelled_episodes),
-            "time/steps_per_second": rollout.reward.numel() / (ended - began),
-            "time/collect_share": (collected - began) / (ended - began),
+            "time/steps_per_second": rollout.reward.numel() / seconds,
+            "time/collect_share": (collected - began) / seconds,
             "time/train_seconds": self.progress.train_seconds,
         }
         return {**happened, **metrics, **speed}

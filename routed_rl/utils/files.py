@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import csv
 import fcntl
+import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -22,16 +23,14 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
     """
     temporary = path.with_name(path.name + ".tmp")
     try:
-        with temporary.open("wb") as file:
+        with naming(path), temporary.open("wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())  # the content must be on disk before its name is
-    except OSError as error:
+    except OSError:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        if error.errno is None or error.filename is not None:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error  # `write` names no file
+        raise
     return temporary
 
 
@@ -77,6 +76,30 @@ def demand_numbers(plain: Any) -> None:
     demand(plain, dict.fromkeys(plain, float))
 
 
+def append_text(path: Path, text: str) -> None:
+    """Add to a file's end; if that is interrupted, its last line may be cut."""
+    with naming(path), path.open("a", newline="") as file:
+        file.write(text)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of the system name the file: those of reading and writing name none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def csv_line(values: Iterable[object]) -> str:
+    """Write a row of a csv file."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(values)
+    return text.getvalue()
+
+
 def rows_until(path: Path, env_steps: int) -> list[dict[str, str]]:
     """Read the rows of a csv file up to an environment step; none if there is no file.
 
@@ -106,6 +129,12 @@ def csv_rows(path: Path) -> Iterator[dict[str, str]]:
             raise ValueError(f"{path.name}: {error}") from None
 
 
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:
+    """Write a csv file whole or not at all."""
+    lines = [columns, *([row.get(name, "") for name in columns] for row in rows)]
+    write_text(path, "".join(map(csv_line, lines)))
+
+
 LOCK = ".lock"
 """The file that a process holds in a folder."""
 
@@ -120,8 +149,11 @@ def locked(folder: Path) -> Iterator[None]:
     with (folder / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            there = (folder / LOCK).stat().st_ino
+        except (BlockingIOError, FileNotFoundError):
+            there = None
+        if there != os.fstat(file.fileno()).st_ino:  # or who held it has removed it meanwhile
             raise UserError(
                 f"another training is writing into {folder}: wait for it, or give a new --run-dir."
-            ) from None
+            )
         yield

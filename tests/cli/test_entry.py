@@ -135,3 +135,8 @@ def test_what_lies_in_the_current_folder_or_beside_a_file_is_found(
         python = [sys.executable, "-P", "-m", "routed_rl", *command.split()]
         done = subprocess.run(python, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+def test_streams_that_are_closed_are_empty_ones() -> None:
+    command = f"{sys.executable} train.py --list <&- >&- 2>&-"
+    assert subprocess.run(command, shell=True, cwd=ROOT, check=False).returncode == 0

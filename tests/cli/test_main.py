@@ -118,16 +118,19 @@ def test_a_name_of_several_lines_is_told_in_one(capsys: pytest.CaptureFixture[st
     assert line.startswith(r"error: there is no folder a\nb\x1b[2J\x85c: give one")
 
 
-@pytest.mark.parametrize("number", [errno.ENAMETOOLONG, errno.ENOTDIR, errno.EACCES])
+@pytest.mark.parametrize("number", [errno.ENAMETOOLONG, errno.ENOTDIR, errno.EACCES, errno.EIO])
+@pytest.mark.parametrize("name", ["x/y", b"x/y"])
 def test_a_file_that_cannot_be_had_is_one_line(
-    number: int, capsys: pytest.CaptureFixture[str]
+    number: int, name: str | bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails(args: Sequence[str], prog: str) -> int:
-        raise OSError(number, os.strerror(number), "x/y")
+        raise OSError(number, os.strerror(number), name)
 
     assert run_command(fails, []) == 2
-    said = f"error: cannot use x/y: {os.strerror(number)}. Give another name.\n"
-    assert capsys.readouterr().err == said
+    assert capsys.readouterr().err == (
+        f"error: cannot use x/y: {os.strerror(number)}. Give another name, or mend that; "
+        "a run that had begun can go on with --resume.\n"
+    )
 
 
 def test_a_name_that_is_no_utf8_can_be_printed() -> None:

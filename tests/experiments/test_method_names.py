@@ -84,10 +84,8 @@ def test_a_setting_of_all_methods_in_one_environment_goes_unsaid(tmp_path: Path)
 
 def test_more_steps_at_more_oversight_are_no_method_of_their_own(tmp_path: Path) -> None:
     for oversight, steps in ((0.1, 100), (0.3, 200)):
-        fake_run(tmp_path / f"{oversight}", 0.1, oversight=oversight)
-        set_settings(tmp_path / f"{oversight}", steps=steps)
-    fake_run(tmp_path / "longer", 0.1, seed=1)
-    set_settings(tmp_path / "longer", steps=900)
+        fake_run(tmp_path / f"{oversight}", 0.1, oversight=oversight, steps=steps)
+    fake_run(tmp_path / "longer", 0.1, seed=1, steps=900)
     assert names(tmp_path) == {("gridworld", "naive"), ("gridworld", "naive, steps 900")}
 
 

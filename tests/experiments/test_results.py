@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fake_runs import fake_run, some_runs
+from fake_runs import fake_run, set_settings, some_runs
 
 from routed_rl.experiments import results
 
@@ -58,3 +58,10 @@ def test_the_same_run_twice_counts_once(runs: Path) -> None:
     assert len(found) == 6
     words = "it has the settings and the seed of naive-0, and would count twice"
     assert left_out["naive-0-again"] == words
+
+
+def test_a_run_that_goes_on_is_not_finished(runs: Path) -> None:
+    set_settings(runs / "naive-0", steps=400)  # its result is of 200
+    found, left_out = results.load(runs)
+    assert len(found) == 5
+    assert left_out["naive-0"] == "it is not finished: its result.json is of fewer steps"

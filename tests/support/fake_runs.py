@@ -26,23 +26,26 @@ def fake_run(
     env: str = "gridworld",
     oversight: float = 0.1,
     seed: int = 0,
+    steps: int | None = None,
     **switches: Any,
 ) -> None:
     """Write what a finished run leaves.
 
     It had 100 steps and 10 labels at a return of half the value, and 200 and 30 at the value. By
-    labels the best checkpoint was at 100 steps, and returned a tenth more. `switches` are the
-    agent's settings.
+    labels the best checkpoint was at 100 steps, and returned a tenth more. `steps` are those that
+    it is said to have had instead, by its settings too; `switches` are the agent's settings.
     """
     folder.mkdir(parents=True)
     set_settings(
         folder, env={"name": env, "oversight": oversight}, agent={"name": agent, **switches}
     )
+    if steps is not None:
+        set_settings(folder, steps=steps)
     result: RunResult = {
         "env": env,
         "agent": agent,
         "seed": seed,
-        "env_steps": 200,
+        "env_steps": steps or 200,
         "train_seconds": 1.0,
         "labelled_episodes": 30,
         "sees_everything": False,

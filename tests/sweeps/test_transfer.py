@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tarfile
 import threading
 import time
 from pathlib import Path
@@ -88,3 +89,34 @@ def test_a_lost_node_loses_no_run(tmp_path: Path) -> None:
 
 def policies(run: Task) -> dict[str, Any]:
     return json.loads((run.folder / "result.json").read_text())["policies"]
+
+
+def test_files_that_arrive_cut_short_change_nothing(tmp_path: Path) -> None:
+    there, here = task(tmp_path / "there", steps=128), task(tmp_path / "here", steps=128)
+    assert there.execute() is None
+    files = transfer.pack(there)
+    assert files is not None
+    transfer.unpack(files, here.folder)
+    assert here.finished
+    before = {path: path.read_bytes() for path in here.folder.rglob("*") if path.is_file()}
+    with pytest.raises(tarfile.ReadError):
+        transfer.unpack(files[: len(files) // 2], here.folder)
+    assert {path: path.read_bytes() for path in here.folder.rglob("*") if path.is_file()} == before
+
+
+def test_what_a_run_goes_on_from_arrives_behind_its_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = task(tmp_path / "there", steps=128)
+    assert there.execute() is None
+    placed: list[str] = []
+    replace = Path.replace
+
+    def note(self: Path, target: Path) -> Path:
+        placed.append(target.name)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", note)
+    transfer.unpack(transfer.pack(there), tmp_path / "here")
+    assert placed[-2:] == ["last.pt", "result.json"]
+    assert {"metrics.csv", "config.yaml", "previous.pt"} <= set(placed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,61 @@ def test_killed_at_any_file_operation_there_is_a_last_one(
             assert checkpoints.load(path, CPU)["env_steps"] in (5, 6)
             continue
         break
+    monkeypatch.undo()
     assert at > 4, "it went through several operations"
     assert checkpoints.load(path, CPU)["env_steps"] == 6
     assert checkpoints.load(tmp_path / "previous.pt", CPU)["env_steps"] in (5, 6)
+
+
+def test_a_bit_that_changed_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    checkpoints.save(path, STATE)
+    content = bytearray(path.read_bytes())
+    number = content.index(torch.arange(3).numpy().tobytes())
+    content[number] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="data/0 is not as it was saved"):
+        checkpoints.load(path, CPU)
+
+
+def test_a_record_that_is_marked_as_a_folder_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    checkpoints.save(path, STATE)
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"PK\x01\x02", 0, content.rindex(b"/data/0"))
+    content[entry + 38] ^= 0x10  # external attributes: torch would return what lies in memory
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="data/0 is not as it was saved"):
+        checkpoints.load(path, CPU)
+
+
+def test_a_disk_that_fails_makes_no_checkpoint_a_broken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "last.pt"
+    checkpoints.save(path, STATE)
+
+    def fails(_: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_bytes", fails)
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        checkpoints.load(path, CPU)
+    assert caught.value.filename == str(path)
+
+
+def test_a_last_one_that_is_gone_is_told_with_the_one_before(tmp_path: Path) -> None:
+    checkpoints.save(tmp_path / "last.pt", STATE)
+    (tmp_path / "last.pt").rename(tmp_path / "previous.pt")
+    with pytest.raises(UserError, match=r"no checkpoint .*: copy .*previous\.pt over it\."):
+        checkpoints.load(tmp_path / "last.pt", CPU)
+
+
+def test_what_a_killed_save_left_goes_with_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    checkpoints.save(path, STATE)
+    (tmp_path / "previous.pt").hardlink_to(path)  # killed just before the new one took its place
+    checkpoints.save(path, STATE | {"env_steps": 6})
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["last.pt", "previous.pt"]
+    assert checkpoints.load(path, CPU)["env_steps"] == 6
+    assert checkpoints.load(tmp_path / "previous.pt", CPU)["env_steps"] == 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -142,3 +143,73 @@ def test_a_folder_that_holds_anything_else_is_left_alone(tmp_path: Path) -> None
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="exists already"):
         train(WORLD, AGENT, folder=tmp_path)
+
+
+def test_a_longer_run_that_is_killed_keeps_the_result_that_there_was(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copied(run, tmp_path)
+    before = (folder / "result.json").read_bytes()
+
+    class Killed(BaseException):
+        """Ends the process: nothing of ours catches it."""
+
+    def killed(*_: Any) -> Any:
+        raise Killed
+
+    monkeypatch.setattr(routed.Agent, "update", killed)
+    with pytest.raises(Killed):
+        load(folder).resume(steps=1024)
+    assert (folder / "result.json").read_bytes() == before
+    monkeypatch.undo()
+    assert load(folder).resume().result["env_steps"] == 1024
+
+
+def copied(run: Run, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(run.folder, tmp_path / "copy"))
+
+
+def test_a_result_that_was_cut_is_written_anew(tmp_path: Path, run: Run) -> None:
+    folder = copied(run, tmp_path)
+    (folder / "result.json").write_text('{"env')
+    assert load(folder).resume().result["policies"] == run.result["policies"]
+
+
+def test_a_run_whose_last_checkpoint_is_gone_does_not_begin_anew(tmp_path: Path, run: Run) -> None:
+    folder = copied(run, tmp_path)
+    (folder / "result.json").unlink()
+    (folder / "checkpoints" / "last.pt").unlink()
+    with pytest.raises(UserError, match=r"copy .*previous\.pt over it"):
+        load(folder).resume()
+
+
+def test_the_checkpoint_of_another_seed_is_told(tmp_path: Path, run: Run) -> None:
+    folder = copied(run, tmp_path)
+    other = train(WORLD, AGENT, steps=128, seed=4, folder=tmp_path / "other", **FEW)
+    for name in ("last", "best_by_truth"):
+        shutil.copy(other.folder / "checkpoints" / "last.pt", folder / "checkpoints" / f"{name}.pt")
+    with pytest.raises(UserError, match=r"was saved with seed 4, and config\.yaml says 3: put"):
+        load(folder).resume(steps=1024)
+
+
+def test_the_best_checkpoint_of_another_run_is_left_out(
+    tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copied(run, tmp_path)
+    other = train(WORLD, AGENT, steps=128, seed=4, folder=tmp_path / "other", **FEW)
+    theirs = other.folder / "checkpoints" / "last.pt"
+    shutil.copy(theirs, folder / "checkpoints" / "best_by_truth.pt")
+    (folder / "result.json").unlink()
+    capsys.readouterr()
+    result = load(folder).resume().result
+    assert "left out of result.json: best_by_truth: " in capsys.readouterr().err
+    assert "best_by_truth" not in result
+    assert result["policies"] == run.result["policies"]
+
+
+def test_a_config_that_was_cut_is_told(tmp_path: Path, run: Run) -> None:
+    folder = copied(run, tmp_path)
+    text = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(text[: text.index("  credit:")])
+    with pytest.raises(UserError, match=r"config\.yaml lacks agent\.credit, which was segment"):
+        load(folder).resume(steps=1024)

@@ -16,12 +16,15 @@ from routed_rl.training import builder
 from routed_rl.training.run_folder import (
     PACKAGES,
     RunResult,
+    claim,
     describe,
     new_folder,
     read_result,
+    release,
     run_name,
     write_result,
 )
+from routed_rl.utils.errors import UserError
 from routed_rl.utils.settings import read_yaml
 
 
@@ -159,3 +162,42 @@ def test_a_result_that_was_changed_is_told(
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises((ValueError, TypeError), match=words):
         read_result(path)
+
+
+def test_a_run_that_was_killed_before_its_settings_were_written_can_begin_again(
+    tmp_path: Path,
+) -> None:
+    config = builder.build(()).config
+    for name in (".lock", "config.yaml.tmp"):
+        (tmp_path / name).touch()
+    assert claim(config, tmp_path) == tmp_path
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(UserError, match="exists already"):
+        claim(config, tmp_path)
+
+
+def test_the_settings_are_the_first_to_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there: list[list[str]] = []
+    replace = Path.replace
+
+    def note(self: Path, target: Path) -> Path:
+        there.append(sorted(one.name for one in tmp_path.iterdir()))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", note)
+    describe(tmp_path, {"steps": 5})
+    assert there[0] == ["config.yaml.tmp"]
+    assert len(there) == 3, "command.txt and versions.txt are written whole too"
+
+
+def test_what_somebody_else_has_by_now_is_not_released(tmp_path: Path) -> None:
+    release(tmp_path / "gone")
+    (tmp_path / ".lock").touch()
+    (tmp_path / "config.yaml").touch()
+    release(tmp_path)
+    assert (tmp_path / ".lock").exists()
+    (tmp_path / "config.yaml").unlink()
+    release(tmp_path)
+    assert not tmp_path.exists()

@@ -46,7 +46,7 @@ def start(folder: Path, *flags: str) -> tuple[Trainer, Notes]:
     env = setup.make_env(16, seed=0)
     notes: Any = Notes()
     folder.mkdir(exist_ok=True)
-    config = TrainerConfig(folder, folder, setup.names, seed=0)
+    config = TrainerConfig(folder, folder, setup.names, setup.config.to_plain(), seed=0)
     return Trainer(env, setup.make_agent(env), setup.make_evaluator(), notes, config), notes
 
 
@@ -293,3 +293,14 @@ def test_there_is_something_to_resume_from_the_beginning_and_soon_after(
     monkeypatch.setattr(trainer, "collect", look_first)
     run.run(512, evaluations=0)
     assert found == [0, 128, 256, 384]
+
+
+def test_a_clock_that_stands_still_or_goes_back_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, notes = make(tmp_path)
+    clock = iter([5.0, 5.0, 5.0, *range(1000, 0, -1)])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    run.run(256, evaluations=0)
+    assert list(notes.rows) == [128, 256]
+    assert run.progress.train_seconds == 2e-9

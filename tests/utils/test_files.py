@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +13,15 @@ from helpers import ROOT
 
 from routed_rl.utils.errors import UserError
 from routed_rl.utils.files import (
+    LOCK,
+    append_text,
     csv_rows,
     demand,
     demand_numbers,
     locked,
     parse_json,
     rows_until,
+    write_rows,
     write_text,
     write_whole,
 )
@@ -103,3 +109,43 @@ def test_what_is_missing_or_no_dict_is_told() -> None:
         demand([1], {})
     with pytest.raises(ValueError, match="b is 'two', and no float"):
         demand_numbers({"a": 1, "b": "two"})
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_lock_that_was_removed_meanwhile_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    flock = fcntl.flock
+
+    def removed_before(file: IO[str], how: int) -> None:
+        (tmp_path / LOCK).unlink()  # by who held it, and gives the folder back
+        if taken:
+            (tmp_path / LOCK).touch()  # by who came next
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", removed_before)
+    with pytest.raises(UserError, match="another training"), locked(tmp_path):
+        pass
+
+
+def test_an_error_of_writing_names_the_file() -> None:
+    with pytest.raises(OSError, match="No space left") as caught:
+        append_text(Path("/dev/full"), "more")
+    assert caught.value.filename == "/dev/full"
+
+
+def test_rows_that_cannot_be_written_cost_none_of_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "episodes.csv"
+    write_rows(path, ["env_steps", "a"], [{"env_steps": "1", "a": "x"}, {"env_steps": "2"}])
+    assert path.read_bytes() == b"env_steps,a\r\n1,x\r\n2,\r\n"
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_rows(path, ["env_steps"], [])
+    assert path.read_bytes() == b"env_steps,a\r\n1,x\r\n2,\r\n"
+    assert [one.name for one in tmp_path.iterdir()] == ["episodes.csv"]

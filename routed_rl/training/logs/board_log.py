@@ -20,7 +20,7 @@ from PIL import Image
 from routed_rl.evaluation import pictures
 from routed_rl.models.policy import Policy
 from routed_rl.training.logs.logger import Logger
-from routed_rl.utils.files import parse_json, write_text
+from routed_rl.utils.files import append_text, parse_json, write_text
 from routed_rl.worlds.scene import Scene
 
 ARROWS = "arrows.jsonl"
@@ -59,9 +59,8 @@ class BoardLog:
             name: [self._look(policy, scene) for scene in self._scenes]
             for name, policy in policies.items()
         }
-        with self._path.open("a") as file:
-            line = {"env_steps": env_steps, "policies": found}
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        line = {"env_steps": env_steps, "policies": found}
+        append_text(self._path, json.dumps(line, separators=(",", ":")) + "\n")
 
     def _draw(self, policies: Mapping[str, Policy], deployed: str, env_steps: int) -> None:
         """Show a picture of each policy, that of the one to deploy under the name deployed."""

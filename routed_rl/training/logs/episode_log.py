@@ -7,7 +7,6 @@ decision, after the update.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from torch import Tensor
 from routed_rl.algorithms.agent import Agent
 from routed_rl.models.policy import Policy
 from routed_rl.rollouts.rollout import Rollout
-from routed_rl.utils.files import rows_until
+from routed_rl.utils.files import append_text, csv_line, rows_until, write_rows
 from routed_rl.worlds.outcomes import NOTHING, Label
 from routed_rl.worlds.spec import EnvSpec
 
@@ -38,10 +37,7 @@ class EpisodeLog:
         names = {k + 1: name for k, name in enumerate(spec.outcomes)}
         self._outcomes = {NOTHING: "none"} | names
         self._labels = {label.value: label.name.lower() for label in Label} | names
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(kept)
+        write_rows(path, COLUMNS, kept)
 
     @torch.no_grad()
     def write(self, rollout: Rollout, label: Tensor, agent: Agent[Any], env_steps: int) -> None:
@@ -68,12 +64,12 @@ class EpisodeLog:
         policy = agent.policies()[agent.acting]
         routes = _routes(agent.grad_mask, policy.spec.experts, time, env)
         gates = _gates(policy, rollout.obs[time, env])
-        with self._path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            for row, route, gate in zip(numbers, routes, gates, strict=True):
-                when, number, outcome, overseen, known, ended = row
-                said = (self._outcomes[outcome], int(overseen), self._labels[known])
-                writer.writerow((when, number, *said, route, gate, int(ended)))
+        lines = []
+        for row, route, gate in zip(numbers, routes, gates, strict=True):
+            when, number, outcome, overseen, known, ended = row
+            said = (self._outcomes[outcome], int(overseen), self._labels[known])
+            lines.append(csv_line((when, number, *said, route, gate, int(ended))))
+        append_text(self._path, "".join(lines))
 
 
 def _routes(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import sys
 import time
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from tqdm import tqdm
 
 from routed_rl.training.logs import trackers
 from routed_rl.utils import ranks
-from routed_rl.utils.files import rows_until, write_text
+from routed_rl.utils.files import append_text, csv_line, rows_until, write_rows, write_whole
 
 Value = Tensor | float
 
@@ -31,8 +30,13 @@ class MetricsFile:
         """Continue the file at `path`, forgetting rows after env step `up_to`."""
         self._path = path
         rows = rows_until(path, up_to)
+        last = int(rows[-1]["env_steps"]) if rows else 0
+        if last < up_to and not ranks.index():
+            print(
+                f"warning: {path} was cut: it lacks what is behind step {last:,}.", file=sys.stderr
+            )
         self._columns = list(rows[0]) if rows else ["env_steps"]
-        self._rewrite(rows)
+        write_rows(path, self._columns, rows)
 
     def append(self, row: dict[str, Any]) -> None:
         """Add one row."""
@@ -41,16 +45,8 @@ class MetricsFile:
             self._columns += new
             with self._path.open(newline="") as file:
                 rows = list(csv.DictReader(file))
-            self._rewrite(rows)
-        with self._path.open("a", newline="") as file:
-            csv.DictWriter(file, self._columns).writerow(row)
-
-    def _rewrite(self, rows: list[dict[str, str]]) -> None:
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, self._columns)
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text(self._path, text.getvalue())
+            write_rows(self._path, self._columns, rows)
+        append_text(self._path, csv_line(row.get(name, "") for name in self._columns))
 
 
 class Logger:
@@ -115,7 +111,8 @@ class Logger:
         for tracker in self._trackers:
             for name, image in shown.items():
                 tracker.picture(name, image, env_steps)
-        Image.fromarray(kept).save(self._folder / "policies.png")
+        path = self._folder / "policies.png"
+        write_whole(path, lambda file: Image.fromarray(kept).save(file, "PNG")).replace(path)
 
     def settings(self, plain: Mapping[str, Any], compared: Mapping[str, Any]) -> None:
         """Show all of the run's settings, and those that runs are compared by."""

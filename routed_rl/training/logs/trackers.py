@@ -10,6 +10,7 @@ import importlib.util
 import os
 import secrets
 import shlex
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -48,6 +49,19 @@ _plugin_data: Any = plugin_data_pb2
 _summary: Any = summary_pb2
 
 
+_usual_hook = threading.excepthook
+
+
+def _hook(args: threading.ExceptHookArgs) -> None:
+    """Print no traceback where TensorBoard's thread cannot write: its next call raises it."""
+    of_tensorboard = type(args.thread).__module__.startswith("tensorboard.")
+    if not (of_tensorboard and isinstance(args.exc_value, OSError)):
+        _usual_hook(args)
+
+
+threading.excepthook = _hook
+
+
 class Tracker(Protocol):
     """A place to look at a run."""
 
@@ -69,7 +83,13 @@ class TensorBoard:
 
     def __init__(self, folder: Path, *, start: int) -> None:
         """Write into a folder; points behind env step `start` are forgotten, all if it is 0."""
-        self._writer = SummaryWriter(str(folder), purge_step=start + 1 if start else 0)
+        written = len(list(folder.glob("events.*")))
+        self._writer = SummaryWriter(
+            str(folder),
+            purge_step=start + 1 if start else 0,
+            # Where a clock went back, a file could else have the name of an earlier one.
+            filename_suffix=f".{written}" if written else "",
+        )
 
     def settings(self, plain: Mapping[str, Any], compared: Mapping[str, Any]) -> None:
         """Show the settings as text and as hyperparameters, and arrange the custom charts."""

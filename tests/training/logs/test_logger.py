@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,17 @@ def test_a_resumed_file_forgets_what_came_after_the_checkpoint(tmp_path: Path) -
         file.append({"env_steps": step, "a": str(step)})
     MetricsFile(path, up_to=20).append({"env_steps": 30, "a": "new"})
     assert [row["a"] for row in rows(path)] == ["10", "20", "new"]
+
+
+def test_a_file_that_was_cut_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text("env_steps,a\n10,1\n20,2\n30,3\n")
+    MetricsFile(path, up_to=30)
+    assert capsys.readouterr().err == ""
+    path.write_text("env_steps,a\n10,1\n20")
+    MetricsFile(path, up_to=30)
+    said = capsys.readouterr().err
+    assert said == f"warning: {path} was cut: it lacks what is behind step 10.\n"
 
 
 def test_tensors_and_floats_reach_tensorboard_and_the_file(tmp_path: Path) -> None:
@@ -87,3 +99,20 @@ def test_without_a_terminal_notes_are_lines(
     assert len(lines) == 1
     assert "50 / 100 steps" in lines[0]
     assert lines[0].endswith("return 0.5")
+
+
+def test_a_picture_that_cannot_be_written_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = Logger(tmp_path, total=100)
+    logger.pictures(0, {}, kept=np.zeros((4, 4, 3), np.uint8))
+    before = (tmp_path / "policies.png").read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match=r"No space left .*policies\.png"):
+        logger.pictures(1, {}, kept=np.ones((4, 4, 3), np.uint8))
+    logger.close()
+    assert (tmp_path / "policies.png").read_bytes() == before

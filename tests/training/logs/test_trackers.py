@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from helpers import train_tiny as train
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import metadata
+from tensorboard.summary.writer import event_file_writer
 
 from routed_rl.training.logs import trackers
 from routed_rl.training.logs.trackers import TensorBoard
@@ -166,3 +169,42 @@ def test_without_a_login_a_line_says_what_to_do(
     with pytest.raises(UserError, match=r"No API key configured.*WANDB_MODE=offline") as caught:
         trackers.of("wandb", tmp_path, start=0)
     assert "\n" not in str(caught.value)
+
+
+def test_where_a_clock_went_back_an_earlier_file_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 1000.0)
+    for start in (0, 1):
+        # Another process of the same number begins to count again.
+        monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(0))
+        board = TensorBoard(tmp_path, start=start)
+        board.scalars({"x": 1.0}, start)
+        board.close()
+    assert len(list(tmp_path.glob("events.*"))) == 2
+    assert [e.step for e in EventAccumulator(str(tmp_path)).Reload().Scalars("x")] == [0, 1]
+
+
+def test_what_the_thread_could_not_write_at_last_is_raised_at_the_end(tmp_path: Path) -> None:
+    board = TensorBoard(tmp_path / "run", start=0)
+    board._writer.flush()
+    shutil.rmtree(tmp_path / "run")
+    with contextlib.suppress(FileNotFoundError):  # unless the thread was quicker
+        board.scalars({"x": 1.0}, 1)
+    with pytest.raises(FileNotFoundError):
+        board.close()
+
+
+def test_what_the_thread_could_not_write_is_raised_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    board = TensorBoard(tmp_path / "run", start=0)
+    board._writer.flush()
+    shutil.rmtree(tmp_path / "run")
+    with pytest.raises(FileNotFoundError):
+        for step in range(100):
+            board.scalars({"x": 1.0}, step)
+            board._writer.flush()
+    with pytest.raises(FileNotFoundError):
+        board.close()
+    assert capsys.readouterr().err == ""
