@@ -7,8 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from operator import add
+from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -35,9 +34,9 @@ from routed_rl.training.checkpoint_selector import CheckpointSelector, RunningEp
 from routed_rl.training.logs.board_log import BoardLog
 from routed_rl.training.logs.episode_log import EpisodeLog
 from routed_rl.training.logs.logger import Logger, Value
+from routed_rl.training.run_progress import RunProgress
 from routed_rl.utils import ranks
 from routed_rl.utils.errors import UserError
-from routed_rl.utils.files import demand
 from routed_rl.utils.interrupts import stop_requests
 from routed_rl.worlds.vec_env import VecEnv
 
@@ -50,35 +49,6 @@ PICTURES = 5
 ROWS = 2000
 """So many updates of a run are logged at most, evenly spread: a long run's files stay small."""
 _LABELS = "routing/labelled_episodes"
-
-
-@dataclass
-class Progress:
-    """How far a run has come."""
-
-    env_steps: int = 0
-    labelled_episodes: int = 0
-    """Reports: where outcomes end episodes, one an episode at most."""
-    train_seconds: float = 0.0
-    evaluation_seconds: float = 0.0
-    happened: list[int] = field(default_factory=list)
-    """How often each outcome has happened, K numbers; empty before the first rollout."""
-    labelled: list[int] = field(default_factory=list)
-    """How often each was reported, likewise."""
-
-    @classmethod
-    def of(cls, state: Mapping[str, Any]) -> Progress:
-        """Read it from a checkpoint; one of before version 0.3 does not say what happened.
-
-        Raises:
-            ValueError: if something is no number.
-        """
-        found = {name: state[name] for name in vars(cls()) if name in state}
-        demand(found, {name: type(x) for name, x in vars(cls()).items() if name in found})
-        for name in {"happened", "labelled"} & set(found):
-            counts = {str(k): count for k, count in enumerate(found[name])}
-            demand(counts, dict.fromkeys(counts, int))
-        return cls(**found)
 
 
 @dataclass(frozen=True)
@@ -132,7 +102,7 @@ class Trainer:
             running = RunningEpisodes(num_envs, env.spec.discount, env.device)
         one_sided = env.spec.one_sided
         self.selector = CheckpointSelector(env.spec.discount, running, one_sided=one_sided)
-        self.progress = Progress()
+        self.progress = RunProgress()
         self._generator = torch.Generator(env.device).manual_seed(config.seed)
         self._obs = self._env.reset()
         scenes = self._env.scenes()
@@ -142,7 +112,7 @@ class Trainer:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue where `state` was saved, with an agent that is restored already."""
-        self.progress = Progress.of(state)
+        self.progress = RunProgress.of(state)
         self._env.begin_rollout(self.progress.env_steps)
         self.selector.load_state_dict(state["selector"])
         self._generator.set_state(state["generator"].cpu())
@@ -279,18 +249,9 @@ class Trainer:
     def _count(self, rollout: Rollout) -> dict[str, Tensor]:
         """Go on from the end of a rollout; return what happened in it."""
         self._obs = ranks.own(rollout.last_obs)
-        progress = self.progress
-        kinds = 1 + len(self._env.spec.outcomes)
-        happened, labelled = (
-            numbers.flatten().bincount(minlength=kinds).tolist()[1:]
-            for numbers in (rollout.outcome, rollout.reported)
-        )
-        none = [0] * (kinds - 1)
-        progress.happened = list(map(add, progress.happened or none, happened))
-        progress.labelled = list(map(add, progress.labelled or none, labelled))
-        progress.labelled_episodes += sum(labelled)
-        progress.env_steps += rollout.reward.numel()
-        return self._episodes.describe(rollout, self._env.spec.outcomes)
+        outcomes = self._env.spec.outcomes
+        self.progress.count(rollout, len(outcomes))
+        return self._episodes.describe(rollout, outcomes)
 
     def _observe_deployed(self, visible: VisibleRollout, before: int) -> None:
         """Let labels judge the deployed policy, now and then if it does not act in training."""

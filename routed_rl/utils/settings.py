@@ -106,7 +106,7 @@ def parse(
         raise UserError(
             f"{_plainly(_first_sentence(boxed.getvalue()))} (See {prog} --help.)"
         ) from None
-    except UserError:
+    except (UserError, OSError):  # the second where nobody reads --help to its end
         raise
     except Exception as error:  # a plug-in's `Config` may be of any kind
         raise UserError(
