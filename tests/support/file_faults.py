@@ -8,6 +8,7 @@ from what others do, such as TensorBoard's writer: so each count is the same in 
 from __future__ import annotations
 
 import builtins
+import contextlib
 import errno
 import fcntl
 import io
@@ -140,7 +141,10 @@ class Operations:
             os.kill(os.getpid(), signal.SIGKILL)
         elif kind == "folder gone":
             self._off = True  # what somebody else does
-            shutil.rmtree(self._folder, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # it is not there yet
+                # At once: what is written during a slow removal would stay, alone.
+                os.rename(self._folder, self._folder + ".gone")
+            shutil.rmtree(self._folder + ".gone", ignore_errors=True)
             self._off = False
         elif kind == "slow":
             time.sleep(0.02)
