@@ -138,7 +138,7 @@ class ExactEvaluator:
         """
         quiet = policy * (1 - event)
         transition = self._matrices.forward(quiet * self._goes_on)
-        left = self.model.start_probability.double()
+        left = self.model.start_probability
         over = 0.0  # episodes that came to an end without it
         for _ in range(self._horizon):
             over += float(left @ (quiet * (1 - self._goes_on)).sum(dim=1))
