@@ -2,6 +2,7 @@
 # make test    run the tests
 # make check   formatting, lint and types
 # make slow    the tests that take minutes, and those that need the extras
+# make mutate  small wrong changes, each of which a test must see; half an hour the first time
 # make docs    this documentation as a site, in docs/_build; its own links are checked
 # make links   the links that lead elsewhere; needs the network
 # make bench   how fast it is, beside the machine's own limit
@@ -12,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SPHINX := $(BIN)/python -m sphinx --quiet
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: train test check slow docs links bench clean
+.PHONY: train test check slow mutate docs links bench clean
 
 train: .venv/installed
 	$(BIN)/python train.py $(FLAGS)
@@ -22,6 +23,9 @@ test: .venv/installed
 
 slow: .venv/extras
 	$(PYTEST) -m "slow or extras" $(FLAGS)
+
+mutate: .venv/extras
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/mutate.py $(FLAGS)
 
 docs: .venv/docs
 	$(SPHINX) --fresh-env --fail-on-warning --keep-going docs docs/_build
@@ -55,4 +59,4 @@ check: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache docs/_build
+	rm -rf .venv .pytest_cache .ruff_cache build/mutate.json docs/_build

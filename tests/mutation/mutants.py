@@ -71,22 +71,22 @@ class _Slot:
 def mutants_of(root: Path, file: str) -> list[Mutant]:
     """Return the mutants of a file, in the order of its lines; none that says the same twice."""
     tree = ast.parse((root / file).read_text())
-    own = ast.unparse(tree)
     found: dict[Key, Mutant] = {}
     for slot in _slots(tree, ""):
         node, was = slot.node, _text(slot.statement)
         for other in _others(slot):
-            ast.copy_location(other, node)
+            ast.fix_missing_locations(ast.copy_location(other, node))
             slot.put(other)
             changed = slot.statement if node is not slot.statement else other
             assert isinstance(changed, ast.stmt)
-            if ast.unparse(tree) != own:
-                code = compile(ast.fix_missing_locations(tree), str(root / file), "exec")
+            becomes = _text(changed)
+            if becomes != was:
+                code = compile(tree, str(root / file), "exec")
                 last = slot.statement.end_lineno or slot.statement.lineno
                 if hasattr(slot.statement, "body"):
                     last = max(slot.statement.lineno, slot.statement.body[0].lineno - 1)
                 lines = (slot.statement.lineno, last)
-                names = (slot.scope, slot.at_import, was, _text(changed))
+                names = (slot.scope, slot.at_import, was, becomes)
                 mutant = Mutant(file, *names, lines, code)
                 found.setdefault(mutant.key, mutant)
             slot.put(node)
@@ -100,8 +100,12 @@ def _others(slot: _Slot) -> Iterator[ast.AST]:
         yield from statements(node, slot.parent)
         return
     yield from conditions(slot.parent, slot.field)
-    # At import `A | B` is a type.
-    if not (slot.at_import and isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr)):
+    of_types = slot.at_import or (
+        isinstance(slot.parent, ast.Call)
+        and slot.index == 1
+        and ast.unparse(slot.parent.func) == "isinstance"
+    )
+    if not (of_types and isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr)):
         yield from expressions(node)
 
 

@@ -6,14 +6,15 @@ import hashlib
 import json
 import marshal
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from mutants import Mutant
 from trials import SURVIVED, Job, Server, imported
 
-LONGEST = 3.0
-"""Seconds: a test that takes longer is left out, so that quick ones have to see what is wrong."""
+SECONDS = 2.0
+"""The fastest tests that run a line, so long in all, have to see what is wrong with it."""
 
 
 class Records:
@@ -34,11 +35,17 @@ class Trials:
     """A group of files, and what its tests say of their mutants."""
 
     def __init__(
-        self, root: Path, files: Sequence[str], tests: Sequence[str], records: Records
+        self,
+        root: Path,
+        files: Sequence[str],
+        tests: Sequence[str],
+        marks: str,
+        records: Records,
     ) -> None:
-        """Find out which tests run which lines."""
+        """Find out which tests, of those with these marks, run which lines."""
         self._root = root
         self._tests = tests
+        self._marks = marks
         self._records = records
         self._server: Server | None = None
         self._stamps: dict[str, str] = {}
@@ -70,7 +77,8 @@ class Trials:
         seconds = 10 + 3 * sum(self._covered[name][0] for name in tests)
         module = mutant.file.removesuffix(".py").replace("/", ".")
         path = str(self._root / mutant.file)
-        job = Job(path, module, mutant.scope, marshal.dumps(mutant.code), tests, seconds)
+        code = marshal.dumps(mutant.code)
+        job = Job(path, module, mutant.scope, code, tests, seconds, self._marks)
         verdict = None if mutant.at_import else self._ask(job)
         return imported(job) if verdict is None else verdict
 
@@ -80,9 +88,11 @@ class Trials:
         found = []
         for name, (seconds, lines) in self._covered.items():
             seen = lines.get(path, ())
-            if seconds <= LONGEST and any(first <= n <= last or mutant.at_import for n in seen):
+            if any(first <= n <= last or mutant.at_import for n in seen):
                 found.append((seconds, name))
-        return [name for _, name in sorted(found)]
+        found.sort()
+        total = accumulate(seconds for seconds, _ in found)
+        return [name for (_, name), until in zip(found, total, strict=True) if until <= SECONDS]
 
     def _coverage(self, paths: Sequence[str]) -> dict[str, Any]:
         """Return for each test its seconds and lines."""
@@ -102,7 +112,7 @@ class Trials:
 
     def _ask(self, question: Any) -> Any:
         if self._server is None:
-            self._server = Server(self._tests)
+            self._server = Server(self._tests, self._marks)
         return self._server.ask(question)
 
     def _stamp(self, file: str, verdict: str, tests: Sequence[str]) -> str:

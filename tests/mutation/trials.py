@@ -6,6 +6,7 @@ import is changed for a process that has not imported this project yet.
 
 from __future__ import annotations
 
+import gc
 import importlib.machinery
 import inspect
 import json
@@ -25,10 +26,19 @@ from typing import Any
 
 import hypothesis
 import pytest
-from _pytest.runner import runtestprotocol
 
 SURVIVED = "survived"
-_OPTIONS = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:faulthandler", "-m")
+_OPTIONS = (
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:xdist",
+    "-p",
+    "no:faulthandler",
+    "--tb=native",
+    "-m",
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,9 @@ class Job:
     """Marshalled."""
     tests: Sequence[str]
     seconds: float
-    """Processor time that is enough for the unchanged code."""
+    """Processor time that is more than enough for the unchanged code."""
+    marks: str
+    """Which tests pytest selects."""
 
 
 def forked(work: Callable[[], Any], seconds: float) -> Any:
@@ -92,12 +104,21 @@ def _silence(*streams: int) -> None:
         os.dup2(null, stream)
 
 
+_failures: list[str] = []
+"""Of the test that was run last."""
+
+
 class Tests:
     """A plugin of pytest: instead of running what it collected, hands it to a function."""
 
     def __init__(self, use: Callable[[dict[str, pytest.Item]], None]) -> None:
         """Remember what to do with the tests, by their names."""
         self._use = use
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note why a test failed."""
+        if report.failed:
+            _failures.append(report.longreprtext or "for no reason")
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Use the tests."""
@@ -107,25 +128,31 @@ class Tests:
         return True
 
 
-def collect(paths: Sequence[str], use: Callable[[dict[str, pytest.Item]], None]) -> int:
-    """Collect tests and use them; return pytest's exit status."""
+def collect(
+    paths: Sequence[str], marks: str, use: Callable[[dict[str, pytest.Item]], None]
+) -> None:
+    """Collect tests with these marks and use them."""
     # Nothing that a mutant fails on is to be kept for the next one.
     hypothesis.settings.register_profile("mutants", database=None, derandomize=True, deadline=None)
-    options = [*_OPTIONS, "not slow", "--hypothesis-profile", "mutants"]
+    options = [*_OPTIONS, marks, "--hypothesis-profile", "mutants"]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    return int(pytest.main([*options, *paths], plugins=[Tests(use)]))
+    pytest.main([*options, *paths], plugins=[Tests(use)])
 
 
 def failing(items: Sequence[pytest.Item]) -> str:
     """Run tests until one fails; return its name, or SURVIVED."""
     for item, following in zip(items, [*items[1:], None], strict=True):
-        if not _passes(item, following):
+        if _failure(item, following):
             return item.nodeid
     return SURVIVED
 
 
-def _passes(item: pytest.Item, following: pytest.Item | None = None) -> bool:
-    return not any(r.failed for r in runtestprotocol(item, log=False, nextitem=following))
+def _failure(item: pytest.Item, following: pytest.Item | None = None) -> str:
+    """Run a test; return why it failed, or nothing."""
+    _failures.clear()
+    # By the hook, since that is where pytest minds the warnings that a test allows.
+    item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+    return "".join(_failures)
 
 
 def coverage(
@@ -133,7 +160,7 @@ def coverage(
 ) -> dict[str, tuple[float, dict[str, list[int]]]] | str:
     """Return for each test how long it takes, and which lines it runs of which files.
 
-    If one fails, its name alone.
+    If one fails, its name and why.
     """
     found = {}
     for name, item in items.items():
@@ -142,12 +169,12 @@ def coverage(
         began = resource.getrusage(resource.RUSAGE_SELF).ru_utime
         threading.settrace(tracer)
         sys.settrace(tracer)
-        passed = _passes(item)
+        failure = _failure(item)
         sys.settrace(None)
         threading.settrace(None)  # type: ignore[arg-type]
         seconds = resource.getrusage(resource.RUSAGE_SELF).ru_utime - began
-        if not passed:
-            return name
+        if failure:
+            return f"{name}: {failure}"
         found[name] = seconds, {file: sorted(seen) for file, seen in lines.items() if seen}
     return found
 
@@ -190,14 +217,15 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 class Server:
     """A process with all tests of some files, which forks for each mutant."""
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], marks: str) -> None:
         """Begin; `paths` hold the tests."""
         self._pipe, other = Pipe()
         self._child = os.fork()
         if self._child == 0:
             try:
+                self._pipe.close()
                 _silence(1)
-                collect(paths, lambda items: _serve(other, items))
+                collect(paths, marks, partial(_serve, other))
             except BaseException:
                 traceback.print_exc()
             finally:
@@ -217,6 +245,8 @@ class Server:
 
 def _serve(pipe: Any, items: Mapping[str, pytest.Item]) -> None:
     """Answer until there are no more questions."""
+    gc.collect()
+    gc.freeze()  # else the first collection in each fork would copy all memory
     while (question := pipe.recv()) is not None:
         if isinstance(question, Sequence):
             pipe.send(forked(partial(coverage, items, question), 3600))
@@ -244,7 +274,7 @@ def imported(job: Job) -> str:
         def run(items: dict[str, pytest.Item]) -> None:
             said[0] = failing([items[name] for name in job.tests])
 
-        collect(sorted({name.partition("::")[0] for name in job.tests}), run)
+        collect(sorted({name.partition("::")[0] for name in job.tests}), job.marks, run)
         return said[0]
 
     return forked(work, job.seconds + 20)
