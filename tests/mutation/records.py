@@ -69,7 +69,7 @@ class Trials:
         verdict = self._tried(mutant, tests) if tests else SURVIVED
         self._records.known[key] = [self._stamp(mutant.file, verdict, tests), verdict]
         self._new += 1
-        if self._new % 50 == 0:
+        if self._new % 10 == 0:
             self._records.save()
         return verdict
 

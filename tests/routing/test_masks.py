@@ -97,6 +97,7 @@ def test_masks_that_fit_nothing_are_told(
         (2, [2]),
         (torch.tensor([True, False, False, True]), [0, 3]),
         (torch.tensor([1, 1], dtype=torch.int32), [1]),
+        (torch.tensor([0, 1], dtype=torch.uint8), [0, 1]),
     ],
 )
 def test_places_are_chosen_as_in_python(which: Any, expected: list[int]) -> None:
