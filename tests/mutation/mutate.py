@@ -77,8 +77,8 @@ GROUPS = (
         _files("routing", "masks rules formulas gradients block calls outputs learning"),
         _tests(
             "routing",
-            "gradients masks left_behind longhand regions rules situations unusual verify "
-            "ways what_rules_say",
+            "formulas gradients masks placed left_behind longhand regions rules situations "
+            "unusual verify ways what_rules_say",
         ),
     ),
     Group(
