@@ -115,10 +115,3 @@ def weighed(x: Tensor, mask: Tensor) -> Tensor:
     if mask.dtype == torch.bool:
         return torch.where(mask, x, torch.zeros((), dtype=x.dtype, device=x.device))
     return x * mask
-
-
-def both(first: Tensor, second: Tensor) -> Tensor:
-    """Multiply two masks; two of bool stay one of bool."""
-    if first.dtype == second.dtype == torch.bool:
-        return first & second
-    return first * second

@@ -84,6 +84,7 @@ ROWS = X.view(6, 4).float()
         (nn.Linear(4, 3), (ROWS,), {"weight", "scale"}),
         (nn.Linear(4, 3), (ROWS.tolist(),), BOTH),
         (nn.Linear(4, 3), (ROWS.to_sparse(),), BOTH),
+        (nn.Linear(4, 3), (ROWS.to_mkldnn(),), BOTH),
         (nn.Linear(4, 3), (ROWS[0],), BOTH),
         (nn.Linear(4, 3), (ROWS.long(),), BOTH),
         (nn.Linear(6, 3), (ROWS.t(),), BOTH),

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from routed_rl.routing.masks import as_mask, both, broadcast, chosen, for_units, weighed
+from routed_rl.routing.masks import as_mask, broadcast, chosen, for_units, weighed
 
 CPU = torch.device("cpu")
 YES_NO = torch.tensor([True, False])
@@ -155,18 +154,3 @@ def test_what_is_weighed_is_exactly_zero_where_a_bool_is_false() -> None:
     assert found.tolist() == [float("inf"), 0, 0]
     assert found.dtype == torch.float64
     assert weighed(torch.tensor([2.0, 3.0]), torch.tensor([-0.5, 0.0])).tolist() == [-1, 0]
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "expected"),
-    [
-        ([True, True, False, False], [True, False, True, False], [True, False, False, False]),
-        ([True, False], [0.5, 0.5], [0.5, 0.0]),
-        ([0.5, 1.0], [True, False], [0.5, 0.0]),
-        ([0.5, 2.0], [0.5, -1.0], [0.25, -2.0]),
-    ],
-)
-def test_both_of_two_masks(first: list[Any], second: list[Any], expected: list[Any]) -> None:
-    found: Tensor = both(torch.tensor(first), torch.tensor(second))
-    assert found.tolist() == expected
-    assert (found.dtype == torch.bool) == (expected[0] is True)
