@@ -53,6 +53,7 @@ def test_a_formula_gives_what_autograd_gives(number: int) -> None:
             assert found.keys() == wanted
             for name, learnt in found.items():
                 assert torch.allclose(learnt, expected[name], rtol=1e-12), name
+                assert not learnt.requires_grad
 
 
 def replaced(layer: nn.Module) -> nn.Module:
@@ -128,6 +129,7 @@ MASK = torch.ones(2, dtype=torch.bool)
         (Parameters(torch.ones(2, 3), batch_axis=0), True),
         (Parameters(torch.tensor(0.5)), True),
         (Parameters(torch.ones(2, 3, 1)), False),  # of units of the output, not of rows
+        (Parameters(torch.ones(2, 3, 4)), False),  # as many as the input's features
         (Parameters(torch.ones(3)), False),
         (Parameters(MASK, output=0), False),
         (Parameters(MASK, batch_axis=1), False),
