@@ -62,6 +62,7 @@ def _tests(folder: str, names: str) -> list[str]:
     return [f"tests/{folder}/test_{name}.py" for name in names.split()]
 
 
+_LANGUAGE = ("transformers.models.llama.modeling_llama", "peft", "trl.trainer.grpo_trainer")
 GROUPS = (
     Group(_files("rollouts", "labels rewards"), ["tests/rollouts"]),
     Group(
@@ -86,9 +87,14 @@ GROUPS = (
         ["tests/sb3"],
     ),
     Group(
-        _files("trl", "adapters advantages flags mlp optimizer routes"),
-        _tests("trl", "adapters advantages flags optimizer trainer"),
-        ("transformers", "peft", "trl"),
+        _files("trl", "advantages flags optimizer"),
+        _tests("trl", "advantages flags optimizer"),
+        _LANGUAGE,
+    ),
+    Group(
+        _files("trl", "adapters mlp routes"),
+        _tests("trl", "adapters trainer"),
+        _LANGUAGE,
     ),
 )
 """Where a wrong sign is silent. Left out are tests of what torch compiles, where no line can be
