@@ -79,6 +79,21 @@ def test_of_each_rollout_an_eighth_of_the_room_is_kept_one_at_least(
         assert model.state_dict()["unreported"]["seen"] == times * kept
 
 
+def test_its_seed_alone_decides_what_is_kept_and_loading_brings_it_back() -> None:
+    rollout = labels.hide(on_the_way([[0] * 9] * 9, [[0] * 9] * 9, [[0] * 9] * 9), ANYWHERE)
+    kept = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        model = model_of(ANYWHERE, capacity=64)
+        model.learn(rollout)
+        kept.append(model.state_dict()["unreported"]["frames"])
+    assert len(kept[0]) == 8
+    assert torch.equal(*kept)
+    twin = model_of(ANYWHERE, seed=1, capacity=64)
+    twin.load_state_dict(deepcopy(model.state_dict()))
+    assert torch.equal(twin.state_dict()["unreported"]["frames"], kept[1])
+
+
 def of_ends(reported: list[int]) -> VisibleRollout:
     """Make one step in which all episodes end, at a diamond where 0 is reported: nothing."""
     seen = [[int(number > 0) for number in reported]]

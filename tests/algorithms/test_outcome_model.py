@@ -13,6 +13,7 @@ from torch import Tensor
 
 from routed_rl.algorithms.config import OutcomeModelConfig
 from routed_rl.algorithms.outcome_model import OutcomeModel
+from routed_rl.models.networks import Cells
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.frame_ring import FrameRing
 from routed_rl.rollouts.rollout import Decision, Rollout, VisibleRollout, collect
@@ -315,3 +316,22 @@ def test_frames_of_the_rollout_before_count_also_after_it_was_loaded() -> None:
 def test_its_state_has_what_there_is_and_no_more() -> None:
     assert {"others", "past", "quiet"}.isdisjoint(model_of(BY_HAND).state_dict())
     assert len(model_of(BY_HAND, members=3).state_dict()["others"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "image", "by_cell", "parts"),
+    [
+        ((1,), False, True, (False, False)),
+        ((2, 3, 3), False, False, (False, False)),
+        ((2, 3, 3), False, True, (True, False)),
+        ((3, 36, 36), True, True, (False, True)),
+        ((3, 36, 36), True, False, (False, True)),
+    ],
+)
+def test_boards_are_looked_at_by_cell_if_asked_and_pictures_by_convolutions(
+    shape: tuple[int, ...], image: bool, by_cell: bool, parts: tuple[bool, bool]
+) -> None:
+    model = model_of(replace(BY_HAND, obs_shape=shape, image=image), by_cell=by_cell)
+    kinds = {type(module) for module in model.network.modules()}
+    assert (Cells in kinds, torch.nn.Conv2d in kinds) == parts
+    assert model.probabilities(torch.zeros(2, *shape)).shape == (2, 2)
