@@ -140,7 +140,8 @@ def test_only_the_loader_of_a_persons_modules_changes_the_search_path() -> None:
 
 def test_tests_lie_in_the_same_folders() -> None:
     folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()}
-    others = {"envs", "agents", "docs", "benchmarks", "examples", "data", "support", "__pycache__"}
+    others = {"envs", "agents", "docs", "benchmarks", "examples", "data", "support", "mutation"}
+    others |= {"__pycache__"}
     assert folders - others <= set(FLOORS)
 
 

@@ -78,7 +78,7 @@ GROUPS = (
         _files("routing", "masks rules formulas gradients block calls outputs learning"),
         _tests(
             "routing",
-            "formulas gradients masks placed left_behind longhand regions rules situations "
+            "formulas gradients masks outputs placed left_behind longhand regions rules situations "
             "unusual verify ways what_rules_say",
         ),
     ),
@@ -173,7 +173,6 @@ def main() -> int:
     began = time.monotonic()
     for name in PRELOADED:
         importlib.import_module(name)
-    sys.path.insert(0, str(ROOT))
     groups = [group for group in GROUPS if set(group.files) & set(files)]
     amiss = report(try_all(groups, files), equivalents())
     print(f"\n{time.monotonic() - began:.0f} seconds")

@@ -106,6 +106,8 @@ class Trials:
             known = [stamp, self._ask(paths)]
             if isinstance(known[1], str):
                 raise RuntimeError(f"without any mutant a test fails: {known[1]}")
+            if not any(lines for _, lines in known[1].values()):
+                raise RuntimeError(f"no test runs {paths}: is another copy installed?")
             self._records.known[key] = known
             self._records.save()
         return known[1]
