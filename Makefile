@@ -3,6 +3,7 @@
 # make check   formatting, lint and types
 # make slow    the tests that take minutes, and those that need the extras
 # make faults  kill a run, fill its disk and more, at its every third file operation; minutes
+# make mutate  small wrong changes, each of which a test must see; half an hour the first time
 # make docs    this documentation as a site, in docs/_build; its own links are checked
 # make links   the links that lead elsewhere; needs the network
 # make fuzz    every command with inputs that are wrong in many ways; MINUTES=10 for less than all
@@ -15,7 +16,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SPHINX := $(BIN)/python -m sphinx --quiet
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: train test check slow faults fuzz docs links bench clean
+.PHONY: train test check slow faults fuzz mutate docs links bench clean
 
 train: .venv/installed
 	$(BIN)/python train.py $(FLAGS)
@@ -28,6 +29,9 @@ slow: .venv/extras
 
 faults: .venv/installed
 	$(PYTEST) -m slow tests/faults $(FLAGS)
+
+mutate: .venv/extras
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/mutate.py $(FLAGS)
 
 docs: .venv/docs
 	$(SPHINX) --fresh-env --fail-on-warning --keep-going docs docs/_build
@@ -65,4 +69,4 @@ check: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache docs/_build
+	rm -rf .venv .pytest_cache .ruff_cache build/mutate.json docs/_build

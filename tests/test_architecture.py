@@ -141,7 +141,7 @@ def test_only_the_loader_of_a_persons_modules_changes_the_search_path() -> None:
 def test_tests_lie_in_the_same_folders() -> None:
     folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()}
     others = {"envs", "agents", "docs", "benchmarks", "examples", "data", "support"}
-    others |= {"faults", "fuzz"}  # of no floor: whole commands meet them
+    others |= {"faults", "fuzz", "mutation"}  # of no floor: they are about the whole house
     assert folders - others - {"__pycache__"} <= set(FLOORS)
 
 

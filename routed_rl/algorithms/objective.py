@@ -80,8 +80,8 @@ def _gate_loss(logits: Tensor, batch: Batch, whole: Batch) -> tuple[Tensor, Metr
     assert batch.gate_target is not None and whole.gate_target is not None
     known = batch.gate_target >= 0  # (N,)
     # The mean is over samples with a target, so a part's share is that of its targets.
-    share = known.sum().clamp(min=1) / (whole.gate_target >= 0).sum().clamp(min=1)
+    targets = (whole.gate_target >= 0).sum().clamp(min=1)
+    share = known.sum() / targets
     loss = share * losses.gate_loss(logits, batch.gate_target, known, batch.gate_weight)
     right = (logits.argmax(dim=1) == batch.gate_target) & known
-    accuracy = share * right.sum() / known.sum().clamp(min=1)
-    return loss, {"gate/loss": loss.detach(), "gate/accuracy": accuracy}
+    return loss, {"gate/loss": loss.detach(), "gate/accuracy": right.sum() / targets}

@@ -88,7 +88,7 @@ class OutcomeModel:
         frames = self._last_frames.at(rollout, reported.nonzero(as_tuple=True))
         outcomes = expert_of(rollout.reported[reported])
         # Before fitting: so it is an error on labels that the model has not seen.
-        wrong = (self._guess(frames) != outcomes).float().sum()
+        wrong = (self._guess(frames) != outcomes).sum()
         self._reported.write(frames, outcomes)
         self._remember_rest(rollout)
         loss = self._fit() if self._ready else frames.new_zeros(())
@@ -266,7 +266,7 @@ class OneSidedModel(OutcomeModel):
         order = torch.randperm(len(steps[0]), generator=self.generator, device=reported.device)
         some = order[: max(self.config.capacity // _ROLLOUTS, 1)]
         time, env = (column[some] for column in steps)
-        share = reported.sum() / asked.sum().clamp(min=1)
+        share = reported.sum() / asked.sum()  # of nothing where nothing is asked
         self._unreported.write(self._last_frames.at(rollout, (time, env)), share.expand(len(some)))
 
     def _loss(self, member: nn.Module) -> Tensor:

@@ -50,6 +50,8 @@ class ExactEvaluator:
         self._horizon = horizon
         self._discount = discount
         self._matrices = TransitionMatrices(model.next_state)
+        self._start = model.start_probability.double()
+        self._given_condition = model.condition_probability.double()
         self._paid = model.reward.double()
         self._reward = model.true_reward.double()
         self._goes_on = (~model.terminates).double()  # (S, A)
@@ -84,7 +86,7 @@ class ExactEvaluator:
         powers = self._discount ** torch.arange(self._horizon, device=ages.device).double()
         paid = ages @ (policy * self._paid).sum(dim=1)  # (H,) <f_n, r> at each age n
         return Evaluation(
-            mean_return=float(self.model.start_probability @ values[-1]),
+            mean_return=float(self._start @ values[-1]),
             paid_return=float(powers @ paid),
             score=float(paid.sum()),
             by_condition=self._by_condition(values[-1]),
@@ -96,7 +98,7 @@ class ExactEvaluator:
 
     def mean_return(self, policy: Tensor) -> float:
         """Return the expected discounted return of an episode, for action probabilities (S, A)."""
-        return float(self.model.start_probability @ self._values(policy.double())[-1])
+        return float(self._start @ self._values(policy.double())[-1])
 
     def optimum(self) -> tuple[float, Tensor]:
         """Find the best policy by value iteration.
@@ -115,7 +117,7 @@ class ExactEvaluator:
             action_value = self._reward + weight * onward
             value = action_value.amax(dim=1)
         best = (action_value >= value[:, None] - 1e-12).double()  # equal but for rounding
-        return float(self.model.start_probability @ value), best / best.sum(dim=1, keepdim=True)
+        return float(self._start @ value), best / best.sum(dim=1, keepdim=True)
 
     def _shares(self, policy: Tensor, counts: Tensor) -> tuple[float, ...]:
         """Return the probability of an episode without any outcome, and with each at least once.
@@ -138,7 +140,7 @@ class ExactEvaluator:
         """
         quiet = policy * (1 - event)
         transition = self._matrices.forward(quiet * self._goes_on)
-        left = self.model.start_probability.double()
+        left = self._start
         over = 0.0  # episodes that came to an end without it
         for _ in range(self._horizon):
             over += float(left @ (quiet * (1 - self._goes_on)).sum(dim=1))
@@ -159,7 +161,7 @@ class ExactEvaluator:
         """Return f_k(s), the probability to be in s at age k, for k = 0 ... H - 1: (H, S)."""
         transition = self._matrices.forward(policy * self._goes_on)
         ages = self._ages_room
-        ages[0] = self.model.start_probability
+        ages[0] = self._start
         for k in range(self._horizon - 1):
             ages[k + 1] = transition @ ages[k]
         return ages
@@ -167,7 +169,7 @@ class ExactEvaluator:
     def _by_condition(self, value: Tensor) -> dict[tuple[bool, ...], float]:
         """Average values of states (S,) over the starts of episodes under each condition."""
         found = torch.zeros(len(self._conditions), dtype=torch.float64, device=value.device)
-        found.index_add_(0, self._condition, self.model.condition_probability * value)
+        found.index_add_(0, self._condition, self._given_condition * value)
         return dict(zip(self._conditions, found.tolist(), strict=True))
 
 

@@ -29,7 +29,7 @@ def formula_of(layer: nn.Module, args: tuple[Any, ...], names: Wanted) -> Formul
     formula = _FORMULAS.get(type(layer))
     forward = vars(layer).get("forward", type(layer).forward)
     untouched = forward is _FORWARDS.get(type(layer)) and not layer._forward_pre_hooks
-    if formula is None or not untouched or len(args) != 1 or not names <= {"weight", "bias"}:
+    if not untouched or len(args) != 1 or not names <= {"weight", "bias"}:
         return None
     x = args[0]
     fits = isinstance(x, Tensor) and x.layout == torch.strided and _FITS[type(layer)](layer, x)

@@ -10,6 +10,7 @@ once, randomness is drawn once, and hooks and running statistics see one forward
 from __future__ import annotations
 
 import functools
+import operator
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
 
 from routed_rl.routing.formulas import Formula
-from routed_rl.routing.masks import both, chosen, weighed
+from routed_rl.routing.masks import chosen, weighed
 from routed_rl.routing.outputs import Place, belongs
 from routed_rl.routing.rules import Parameters
 
@@ -168,12 +169,12 @@ class Lesson(NamedTuple):
         return [self._assembled(own, index, asked) for index, own in enumerate(self.governed)]
 
     def _product(self, rules: tuple[ParameterRule, ...], place: int) -> Placed:
-        """Multiply the masks of rules that hold together for one output."""
+        """Multiply the masks of rules that hold together for one output; of bool, one of bool."""
         found = [mask for used in rules if (mask := self.masks[used][place]) is not None]
         masks = [mask for mask in found if isinstance(mask, Tensor)]
         if len(masks) < len(found):
             return next(mask for mask in found if isinstance(mask, Undivided))
-        return functools.reduce(both, masks) if masks else None
+        return functools.reduce(operator.mul, masks) if masks else None
 
     @staticmethod
     def _assembled(own: Governed, index: int, asked: Any) -> Tensor | None:

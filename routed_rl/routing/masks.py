@@ -51,7 +51,7 @@ def broadcast(mask: Mask, x: Tensor, batch_axis: int = 0) -> Tensor:
     mask = mask.to(x.device, x.dtype if mask.is_floating_point() else torch.bool)
     if mask.ndim == 1 and x.ndim > batch_axis and len(mask) == x.shape[batch_axis]:
         return mask.reshape((1,) * batch_axis + (-1,) + (1,) * (x.ndim - batch_axis - 1))
-    leading = mask.shape == x.shape[: mask.ndim] and (mask.ndim != 1 or batch_axis == 0)
+    leading = mask.ndim != 1 and mask.shape == x.shape[: mask.ndim]
     # (N, T, 1) over (N, T, F) is taken too, since so masks are often written.
     same_axes = mask.ndim == x.ndim
     spread = same_axes and all(m in (1, n) for m, n in zip(mask.shape, x.shape, strict=True))
@@ -75,7 +75,8 @@ def chosen(which: Which, count: int, device: torch.device) -> Tensor:
     """
     places = torch.zeros(count, dtype=torch.bool, device=device)
     if isinstance(which, slice):
-        if max(abs(which.start or 0), abs(which.stop or 0)) > count:
+        # A stop as far below 0 leaves no place, which is told below.
+        if max(abs(which.start or 0), which.stop or 0) > count:
             raise IndexError
         places[which] = True
     else:
@@ -106,8 +107,6 @@ def for_units(mask: Tensor, units: Which, x: Tensor, axis: int) -> Tensor:
         count = x.shape[axis]
         raise ValueError(f"there are no units {units}: axis {axis} has {count}.") from None
     meant = meant.reshape((-1,) + (1,) * (x.ndim - 1 - axis % x.ndim))
-    if mask.dtype == torch.bool:
-        return mask | ~meant
     return torch.where(meant, mask, torch.ones_like(mask))
 
 
@@ -116,10 +115,3 @@ def weighed(x: Tensor, mask: Tensor) -> Tensor:
     if mask.dtype == torch.bool:
         return torch.where(mask, x, torch.zeros((), dtype=x.dtype, device=x.device))
     return x * mask
-
-
-def both(first: Tensor, second: Tensor) -> Tensor:
-    """Multiply two masks; two of bool stay one of bool."""
-    if first.dtype == second.dtype == torch.bool:
-        return first & second
-    return first * second

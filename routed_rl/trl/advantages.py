@@ -40,19 +40,20 @@ def group_advantages(
     none_left = trusted.sum(dim=1, keepdim=True) == 0
     weights = torch.where(none_left, known.to(rewards.dtype), trusted)
     values = groups.nan_to_num()
-    count = weights.sum(dim=1, keepdim=True).clamp(min=torch.finfo(rewards.dtype).tiny)
-    advantages = groups - (weights * values).sum(dim=1, keepdim=True) / count
+    # NaN where nobody could score any of a group, whose advantages are NaN as well, and become 0.
+    baseline = (weights * values).sum(dim=1, keepdim=True) / weights.sum(dim=1, keepdim=True)
+    advantages = groups - baseline
     if scale == "group":
         advantages = advantages / (_deviation(groups, known)[:, None] + _EPSILON)
     elif scale == "batch":
         deviation = _deviation(groups.reshape(1, -1), known.reshape(1, -1))
         advantages = advantages / (deviation + _EPSILON)
-    return advantages.flatten().nan_to_num(nan=0.0)
+    return advantages.flatten().nan_to_num()
 
 
 def _deviation(rows: Tensor, known: Tensor) -> Tensor:
     """Return the deviation of what is known in each row, with Bessel's correction, (G,)."""
     count = known.sum(dim=1)
-    mean = rows.nan_to_num().sum(dim=1) / count.clamp(min=1)
-    squares = torch.where(known, (rows.nan_to_num() - mean[:, None]).square(), 0.0).sum(dim=1)
+    mean = rows.nan_to_num().sum(dim=1) / count
+    squares = torch.where(known, (rows - mean[:, None]).square(), 0.0).sum(dim=1)
     return (squares / (count - 1).clamp(min=1)).sqrt()

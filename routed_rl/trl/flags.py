@@ -22,7 +22,7 @@ def as_flags(answers: Any, count: int, said_by: str) -> Tensor:
         ValueError: if there are too many, too few, or something else than that.
     """
     answers = _plain(answers)
-    if not isinstance(answers, Sequence) or isinstance(answers, str) or len(answers) != count:
+    if not isinstance(answers, Sequence) or len(answers) != count:
         got = f"{len(answers)}" if isinstance(answers, Sequence) else f"{answers!r}"
         raise ValueError(f"{said_by} gave {got} for {count} completions: give one flag for each.")
     answers = [_plain(answer) for answer in answers]
@@ -54,7 +54,7 @@ def check_column(column: str, dataset: Any) -> None:
     elif dataset is not None:
         columns = list(next(iter(dataset), {}))
         if column not in columns:
-            near = difflib.get_close_matches(column, columns, n=1)
+            near = difflib.get_close_matches(column, columns)
             hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(columns)}."
             raise ValueError(f"the dataset has no column {column!r} with flags. {hint}")
 
@@ -128,6 +128,6 @@ class FlagCollator:
                 f"column {self._column!r} has lists for some examples and none for others: "
                 "give lists to all, or to none."
             )
-        rows = [torch.tensor([*row[1:], *[0] * (length - len(row) + 1)]).float() for row in flags]
+        rows = [torch.tensor([*row[1:], *[0] * (length - len(row) + 1)]) for row in flags]
         placed = torch.stack(rows)
-        return placed.bool() if bool(((placed == 0) | (placed == 1)).all()) else placed
+        return placed.bool() if ((placed == 0) | (placed == 1)).all() else placed

@@ -83,7 +83,10 @@ class Oversight:
         """
         bias = torch.tensor(self.bias, device=uniform.device) if self.bias else 1.0
         drawn = uniform < self.probability * bias
-        return drawn if self.reach is None or distance is None else drawn & (distance <= self.reach)
+        if self.reach is None:
+            return drawn
+        assert distance is not None, "reach is about a distance"
+        return drawn & (distance <= self.reach)
 
     def see(
         self,
@@ -104,11 +107,11 @@ class Oversight:
             overseen (B,) bool, true where an overseen end was reached; reported (B,) int64, the end
             that the overseer says it was, 0 elsewhere.
         """
-        end = (outcome - 1).clamp(min=0)[
-            :, None
-        ]  # nothing has no column: any will do, it is masked
+        # Nothing has no column: any will do, it is masked.
+        end = (outcome - 1).clamp(min=0)[:, None]
         overseen = overseen_ends.gather(1, end).squeeze(1) & (outcome > NOTHING)
-        if self.budget is not None and labels is not None:
+        if self.budget is not None:
+            assert labels is not None, "a budget is about labels"
             # Labels of one step are given in the order of the environments until they are spent.
             overseen = overseen & (labels + overseen.cumsum(dim=0) <= self.budget)
         if noise is None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -53,6 +55,25 @@ def test_returns_to_go_by_hand() -> None:
     reward = torch.tensor([[1.0, 0.0], [2.0, 4.0], [4.0, 8.0]])
     done = torch.tensor([[False, True], [True, False], [False, False]])
     assert returns_to_go(reward, done, discount=0.5).tolist() == [[2, 0], [2, 8], [4, 8]]
+
+
+def test_a_rollout_of_one_step_has_its_own_reward_alone() -> None:
+    assert returns_to_go(torch.tensor([[3.0]]), torch.tensor([[False]]), discount=0.5) == 3
+
+
+def test_normalised_advantages_have_a_mean_of_0_and_a_deviation_of_1() -> None:
+    advantage = torch.tensor([1.0, 9.0, 1.0, 9.0])  # of deviation 4
+    for weight in (torch.ones(4), torch.full((4,), 0.125)):
+        assert normalised(advantage, weight).tolist() == pytest.approx([-1, 1, -1, 1])
+    weight = torch.tensor([3.0, 1.0, 0.0, 0.0])  # mean 3, variance (3 * 4 + 36) / 4 = 12
+    expected = [-2 / math.sqrt(12), 6 / math.sqrt(12)]
+    assert normalised(advantage, weight)[:2].tolist() == pytest.approx(expected)
+
+
+def test_what_differs_by_rounding_alone_is_not_made_large() -> None:
+    assert normalised(torch.tensor([1e-8, -1e-8]), torch.ones(2)).tolist() == pytest.approx(
+        [0.5, -0.5]
+    )
 
 
 def test_normalised_advantages_forget_what_has_no_weight() -> None:

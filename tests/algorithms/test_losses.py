@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
+from torch import Tensor
 
 from routed_rl.algorithms import losses
 
@@ -106,8 +109,57 @@ def test_where_all_positives_are_labelled_the_risk_is_a_mean_cross_entropy() -> 
     assert risk == pytest.approx(float(expected))
 
 
-def test_a_shape_that_would_broadcast_is_refused() -> None:
-    with pytest.raises(ValueError, match="rank 1"):
-        losses.policy_gradient_loss(torch.zeros(2, 1), ONE, ONE)
+def test_no_gradient_flows_into_what_is_only_compared_with() -> None:
+    learnt, given = (torch.tensor([0.5, -0.5], requires_grad=True) for _ in range(2))
+    for loss in (
+        losses.policy_gradient_loss(learnt, given, ONE),
+        losses.clipped_policy_loss(learnt, given, ONE, ONE, 0.2),
+        losses.clipped_policy_loss(learnt, torch.zeros(2), given, ONE, 0.2),
+        losses.value_loss(learnt, given, ONE),
+    ):
+        learnt.grad = None
+        loss.backward()
+        assert learnt.grad is not None
+        assert given.grad is None
+
+
+def test_an_unlabelled_sample_of_a_gate_of_one_expert_is_passed_over() -> None:
+    assert losses.gate_loss(torch.zeros(1, 1), torch.tensor([-1]), torch.tensor([False])) == 0
+
+
+def gate_loss(logits: Tensor, expert: Tensor, labelled: Tensor, weight: Tensor) -> Tensor:
+    return losses.gate_loss(logits, expert.long(), labelled.bool(), weight)
+
+
+def risk(positive: Tensor, unlabelled: Tensor) -> Tensor:
+    return losses.non_negative_risk(positive, unlabelled, prior=0.5, share=0.1)
+
+
+LOSSES: tuple[tuple[Callable[..., Tensor], tuple[Tensor, ...]], ...] = (
+    (losses.policy_gradient_loss, (ONE, ONE, ONE)),
+    (partial(losses.clipped_policy_loss, clip_range=0.2), (ONE, ONE, ONE, ONE)),
+    (losses.value_loss, (ONE, ONE, ONE)),
+    (losses.entropy_bonus, (ONE, ONE)),
+    (gate_loss, (torch.ones(2, 2), ONE, ONE, ONE)),
+    (risk, (ONE, ONE)),
+)
+
+
+@pytest.mark.parametrize(("loss", "given"), LOSSES)
+def test_a_shape_that_would_broadcast_is_refused(
+    loss: Callable[..., Tensor], given: tuple[Tensor, ...]
+) -> None:
+    loss(*given)
+    for place, x in enumerate(given):
+        for wrong in (x[..., None], torch.tensor(1.0)):
+            with pytest.raises(ValueError, match=r"expected rank \d and one length for all, got"):
+                loss(*given[:place], wrong, *given[place + 1 :])
+
+
+def test_one_number_is_not_taken_for_all_samples() -> None:
+    for loss, given in LOSSES[:4]:
+        for place in range(len(given)):
+            with pytest.raises(ValueError, match="one length"):
+                loss(*given[:place], torch.ones(1), *given[place + 1 :])
     with pytest.raises(ValueError, match="one length"):
-        losses.value_loss(torch.zeros(1), ONE, ONE)
+        gate_loss(torch.ones(2, 2), ONE, ONE, torch.ones(1))

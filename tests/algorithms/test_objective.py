@@ -68,8 +68,24 @@ def test_ppo_clips_the_ratio() -> None:
     assert float(metrics["train/kl"]) == pytest.approx((2 - 1 - math.log(2.0)) / 2)
 
 
-def test_parts_add_up_to_the_whole() -> None:
-    batch = BATCH._replace(gate_target=torch.tensor([1, 0]))
+def test_accuracy_is_of_samples_with_a_target_alone() -> None:
+    # The gate chooses expert 1 for the first, and expert 0 for the second.
+    for targets, expected in (([1, 0], 1.0), ([1, 1], 0.5), ([0, -1], 0.0), ([0, 0], 0.5)):
+        batch = BATCH._replace(gate_target=torch.tensor(targets))
+        _, metrics = objective(1.0)(OUTPUTS, batch, batch)
+        assert float(metrics["gate/accuracy"]) == expected
+
+
+def test_without_any_target_the_gates_loss_is_zero_and_no_nan() -> None:
+    batch = BATCH._replace(gate_target=torch.tensor([-1, -2]))
+    loss, metrics = objective(10.0)(OUTPUTS, batch, batch)
+    assert float(loss) == float(objective(0.0)(OUTPUTS, BATCH, BATCH)[0])
+    assert metrics["gate/loss"] == metrics["gate/accuracy"] == 0
+
+
+@pytest.mark.parametrize("targets", [(1, 0), (1, -1), (-1, -1)])
+def test_parts_add_up_to_the_whole(targets: tuple[int, int]) -> None:
+    batch = BATCH._replace(gate_target=torch.tensor(targets))
     sums = objective(10.0, algorithm="ppo")
     whole, metrics = sums(OUTPUTS, batch, batch)
     added = torch.zeros(())

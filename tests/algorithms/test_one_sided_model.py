@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -14,10 +15,12 @@ from torch import Tensor
 from routed_rl.algorithms.config import InferringConfig, OutcomeModelConfig
 from routed_rl.algorithms.outcome_model import OneSidedModel, OutcomeModel, outcome_model
 from routed_rl.rollouts import labels
+from routed_rl.rollouts.frame_ring import FrameRing
 from routed_rl.rollouts.rollout import VisibleRollout
 from routed_rl.worlds.spec import EnvSpec
 
 ENDS = replace(BY_HAND, one_sided=True)
+PITS = replace(ENDS, outcomes=("diamond", "ghost", "pit"), outcome_rewards=(1.0, -1.0, -1.0))
 ANYWHERE = replace(OPEN, one_sided=True)
 
 
@@ -65,20 +68,117 @@ def test_where_outcomes_end_nothing_any_step_may_be_bad() -> None:
     assert kept["unreported"]["outcomes"].tolist() == [pytest.approx(1 / 6)] * 5
 
 
-def test_of_each_rollout_a_few_are_kept() -> None:
-    model = model_of(ANYWHERE, capacity=16)
+@pytest.mark.parametrize(("capacity", "kept"), [(16, 2), (15, 1), (4, 1)])
+def test_of_each_rollout_an_eighth_of_the_room_is_kept_one_at_least(
+    capacity: int, kept: int
+) -> None:
+    model = model_of(ANYWHERE, capacity=capacity)
     rollout = labels.hide(on_the_way([[0] * 4] * 5, [[0] * 4] * 5, [[0] * 4] * 5), ANYWHERE)
-    for seen in (2, 4):
+    for times in (1, 2):
         model.learn(rollout)
-        assert model.state_dict()["unreported"]["seen"] == seen
+        assert model.state_dict()["unreported"]["seen"] == times * kept
+
+
+def test_its_seed_alone_decides_what_is_kept_and_loading_brings_it_back() -> None:
+    rollout = labels.hide(on_the_way([[0] * 9] * 9, [[0] * 9] * 9, [[0] * 9] * 9), ANYWHERE)
+    kept = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        model = model_of(ANYWHERE, capacity=64)
+        model.learn(rollout)
+        kept.append(model.state_dict()["unreported"]["frames"])
+    assert len(kept[0]) == 8
+    assert torch.equal(*kept)
+    twin = model_of(ANYWHERE, seed=1, capacity=64)
+    twin.load_state_dict(deepcopy(model.state_dict()))
+    assert torch.equal(twin.state_dict()["unreported"]["frames"], kept[1])
+
+
+def of_ends(reported: list[int]) -> VisibleRollout:
+    """Make one step in which all episodes end, at a diamond where 0 is reported: nothing."""
+    seen = [[int(number > 0) for number in reported]]
+    played = by_hand([[number or 1 for number in reported]], seen, [[0] * len(reported)])
+    return labels.hide(played, PITS)
+
+
+def flat(spec: EnvSpec, logits: tuple[float, ...], **settings: Any) -> OneSidedModel:
+    """Make a model that says the same of all frames, and learns nothing."""
+    model = model_of(spec, learning_rate=0.0, steps=1, **settings)
+    for parameter in model.network.parameters():
+        torch.nn.init.zeros_(parameter)
+    for member in model.network:
+        member[1][-1].bias.data = torch.tensor(logits)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("others", "recall", "prior"),
+    [
+        (4, 1.0, 2 / 6),
+        (4, 0.5, 4 / 6),
+        (4, 0.1, 0.99),  # it stays below 1
+        (1, 1.0, 2 / 3),
+    ],
+)
+def test_the_loss_by_hand(others: int, recall: float, prior: float) -> None:
+    # Of a ghost and a pit, both reported, either is three times as probable as nothing bad.
+    model = flat(PITS, (9.0, math.log(3), math.log(3), 0.0), recall=recall)
+    loss = model.learn(of_ends([2, 3] + [0] * others))["outcome_model/loss"]
+    # What is bad: 6 to 1, for all samples. Which of the two it is: ln 2.
+    share = 2 / (2 + others)
+    risk = prior * math.log(7 / 6) + max((1 - share) - (prior - share), 0) * math.log(7)
+    assert float(loss) == pytest.approx(risk + math.log(2))
+
+
+def test_no_less_is_bad_than_was_reported() -> None:
+    model = flat(ENDS, (0.0, math.log(3), 0.0), recall=1.0)
+    loss = model.learn(of_ends([2] * 299 + [0]))["outcome_model/loss"]
+    share = 299 / 300  # more than the 0.99 that a prior may otherwise have
+    assert float(loss) == pytest.approx(share * math.log(4 / 3) + (1 - share) * math.log(4))
+
+
+def test_half_of_a_minibatch_are_frames_that_were_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn = []
+    draw = FrameRing.draw
+    monkeypatch.setattr(
+        FrameRing, "draw", lambda ring, count, rng: drawn.append(count) or draw(ring, count, rng)
+    )
+    model_of(ENDS, batch_size=12, steps=1).learn(ends())
+    assert drawn == [6, 6]
+
+
+def test_where_nothing_is_left_unreported_it_learns_nothing_yet() -> None:
+    model = model_of(ENDS)
+    assert model.learn(of_ends([2, 2]))["outcome_model/loss"] == 0
+    assert model.probabilities(torch.rand(3, 1)).tolist() == [[1, 0]] * 3
+    assert model.learn(of_ends([0]))["outcome_model/loss"] > 0
+    assert (model.probabilities(torch.rand(3, 1))[:, 1] > 0).all()
+
+
+def test_errors_are_counted_on_what_has_a_name_for_it() -> None:
+    model = flat(PITS, (9.0, 2.0, 1.0, 0.0), members=2)
+    errors = [
+        float(model.learn(of_ends(reported))["outcome_model/error_on_new_labels"])
+        for reported in ([2, 3, 2], [3, 2, 2], [3])
+    ]
+    # First nothing bad had a name; a ghost is then what it guesses.
+    assert errors == pytest.approx([1, 1 / 3, 1])
+
+
+def test_what_it_says_has_no_gradient_however_many_frames_there_are() -> None:
+    model = flat(ENDS, (0.0, math.log(3), 0.0), members=2)
+    model.learn(ends())
+    found = model.probabilities(torch.rand(5000, 1))
+    assert not found.requires_grad
+    assert torch.allclose(found, torch.tensor([0.25, 0.75]).expand(5000, 2))
 
 
 def test_before_any_report_ends_are_good_and_what_was_never_reported_is_nothing() -> None:
-    names = ("diamond", "ghost", "pit")
-    spec = replace(ENDS, outcomes=names, outcome_rewards=(1.0, -1.0, -1.0))
     rollout = ends()
     without = rollout.terminated & (rollout.reported == 0)
-    model = model_of(spec)
+    model = model_of(PITS)
     before = model.infer(rollout)
     assert before[without].tolist() == [[1, 0, 0]] * 5
     assert before[0, 1].tolist() == [0, 1, 0], "what was reported is certain"

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import math
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 import walk
-from helpers import CPU, OPEN, on_the_way, random_rollout, two_open_episodes, world
+from helpers import BY_HAND, CPU, OPEN, on_the_way, random_rollout, two_open_episodes, world
 from torch import Tensor
 
 from routed_rl.algorithms.config import OutcomeModelConfig
 from routed_rl.algorithms.outcome_model import OutcomeModel
+from routed_rl.models.networks import Cells
 from routed_rl.rollouts import labels
-from routed_rl.rollouts.rollout import Decision, Rollout, collect
+from routed_rl.rollouts.frame_ring import FrameRing
+from routed_rl.rollouts.rollout import Decision, Rollout, VisibleRollout, collect
 from routed_rl.worlds.spec import EnvSpec
 
 
@@ -217,3 +221,117 @@ def test_with_frames_of_nothing_it_goes_on_to_the_same_bits(members: int) -> Non
         one.learn(rollout)
     frames = torch.rand(9, 1)
     assert torch.equal(twin.probabilities(frames), model.probabilities(frames))
+
+
+def test_what_it_says_are_probabilities_and_the_mean_of_its_members() -> None:
+    for spec, expected in ((BY_HAND, 1 / 2), (OPEN, 1 / 3.5)):
+        model = model_of(spec, members=2)
+        model.learn(labels.hide(two_open_episodes(), OPEN))
+        found = even(model).probabilities(torch.rand(3, 1))
+        assert torch.allclose(found, torch.full((3, 2), expected))
+        assert not model_of(spec).probabilities(torch.rand(3, 1)).requires_grad
+        assert not found.requires_grad
+
+
+def test_its_seed_alone_decides_it_and_no_other_draw_is_changed() -> None:
+    frames = torch.rand(3, 1)
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        state = torch.get_rng_state()
+        model = model_of(BY_HAND)
+        assert torch.equal(torch.get_rng_state(), state)
+        found.append(model.probabilities(frames))
+    assert torch.equal(*found)
+    assert not torch.equal(found[0], model_of(BY_HAND, seed=1).probabilities(frames))
+
+
+def only_outcomes(outcome: list[list[int]]) -> VisibleRollout:
+    """Make a rollout of which everything was seen, and something happened in every step."""
+    ones = [[1] * len(row) for row in outcome]
+    return labels.hide(on_the_way(outcome, ones, [[0] * len(row) for row in outcome]), OPEN)
+
+
+def test_weights_decay_by_their_own_step() -> None:
+    model = model_of(learning_rate=0.25, weight_decay=2.0, steps=1)
+    rollout = only_outcomes([[1], [2]])
+    weight = model.network[0][1][0].weight
+    before = weight.detach().clone()
+    # Frames of zeros: the gradient of the first weights is 0, and 1 - 0.25 * 2 of them is left.
+    model.learn(replace(rollout, final_obs=torch.zeros_like(rollout.final_obs)))
+    assert torch.equal(weight, before / 2)
+
+
+def test_errors_are_counted_among_the_new_labels() -> None:
+    for outcome, expected in (([[1], [2], [2]], 2 / 3), ([[2]], 1.0), ([[1]], 0.0), ([[0]], 0.0)):
+        # It knows nothing, and so it guesses the first outcome.
+        metrics = even(model_of(members=2)).learn(only_outcomes(outcome))
+        assert float(metrics["outcome_model/error_on_new_labels"]) == pytest.approx(expected)
+
+
+def test_the_loss_is_a_mean_over_members_and_steps() -> None:
+    model = even(model_of(BY_HAND, members=2, steps=3, learning_rate=0.0))
+    loss = model.learn(only_outcomes([[1]]))["outcome_model/loss"]
+    assert float(loss) == pytest.approx(math.log(2))
+    assert not loss.requires_grad
+
+
+def test_one_report_is_enough_to_learn_from_though_nothing_else_was_seen() -> None:
+    model = model_of()
+    assert model.learn(only_outcomes([[2]]))["outcome_model/loss"] > 0
+    model.learn(only_outcomes([[1]]))
+    # Of nothing it saw no frame, which counts as one: each outcome : nothing = 1 : 1 / 2.
+    assert torch.allclose(even(model).probabilities(torch.rand(4, 1)), torch.tensor(0.4))
+
+
+def test_half_of_a_minibatch_are_frames_of_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    draw = FrameRing.draw
+    monkeypatch.setattr(
+        FrameRing, "draw", lambda ring, count, rng: drawn.append(count) or draw(ring, count, rng)
+    )
+    model_of(BY_HAND, batch_size=10, steps=1).learn(only_outcomes([[2]]))
+    assert drawn == [10]
+    model_of(batch_size=10, steps=1).learn(labels.hide(two_open_episodes(), OPEN))
+    assert drawn == [10, 5, 5]
+
+
+def test_frames_of_the_rollout_before_count_also_after_it_was_loaded() -> None:
+    first, second = (only_outcomes([[0], [0]]) for _ in range(2))
+    second = replace(second, obs=first.last_obs[None] + second.obs - second.obs[:1])
+    ask = (torch.tensor([0]), torch.tensor([0]))
+    model = model_of(frames=3)
+    model.learn(first)
+    twin = model_of(frames=3)
+    twin.load_state_dict(deepcopy(model.state_dict()))
+    for one in (model, twin):
+        one.learn(second)
+    kept = model.state_dict()["quiet"]["frames"]
+    # What the first step of the second rollout led to, what it acted on, and what came before.
+    newest = second.final_obs[ask].flatten().tolist()
+    assert kept[2].tolist() == [*first.obs[1, 0].tolist(), *second.obs[0, 0].tolist(), *newest]
+    assert torch.equal(twin.state_dict()["quiet"]["frames"], kept)
+
+
+def test_its_state_has_what_there_is_and_no_more() -> None:
+    assert {"others", "past", "quiet"}.isdisjoint(model_of(BY_HAND).state_dict())
+    assert len(model_of(BY_HAND, members=3).state_dict()["others"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "image", "by_cell", "parts"),
+    [
+        ((1,), False, True, (False, False)),
+        ((2, 3, 3), False, False, (False, False)),
+        ((2, 3, 3), False, True, (True, False)),
+        ((3, 36, 36), True, True, (False, True)),
+        ((3, 36, 36), True, False, (False, True)),
+    ],
+)
+def test_boards_are_looked_at_by_cell_if_asked_and_pictures_by_convolutions(
+    shape: tuple[int, ...], image: bool, by_cell: bool, parts: tuple[bool, bool]
+) -> None:
+    model = model_of(replace(BY_HAND, obs_shape=shape, image=image), by_cell=by_cell)
+    kinds = {type(module) for module in model.network.modules()}
+    assert (Cells in kinds, torch.nn.Conv2d in kinds) == parts
+    assert model.probabilities(torch.zeros(2, *shape)).shape == (2, 2)

@@ -60,6 +60,57 @@ def test_without_a_bootstrap_nothing_follows() -> None:
     assert targets(batch) == [[0, 0, 0.5], [0, 0, 1]]
 
 
+def test_without_a_bootstrap_nothing_follows_the_end_of_time_either() -> None:
+    # Three steps of two environments; the first runs out of time after its second step.
+    played = by_hand([[0, 0]] * 3, [[0, 0]] * 3, [[0, 0], [1, 0], [0, 0]])
+    batch = sampler(bootstrap=False).samples(played, TrainingSignal(torch.ones(3, 2)))
+    assert batch.value_target.view(3, 2).tolist() == [[1.5, 1.75], [1, 1.5], [1, 1]]
+
+
+def test_ppo_has_generalised_advantages_of_mean_0_and_deviation_1() -> None:
+    played = by_hand([[0], [1]], [[0], [0]], [[0], [0]])
+    ppo = replace(sampler(), config=LearnerConfig(algorithm="ppo", gae_lambda=0.5))
+    batch = ppo.samples(played, TrainingSignal(torch.tensor([[0.0], [30.0]])))
+    # Values are 0 and 10: deltas 0.5 * 10 and 30 - 10, and a quarter of the second.
+    assert batch.value_target.tolist() == [5 + 20 / 4, 30]
+    assert batch.advantage.tolist() == pytest.approx([-1, 1])
+    # Only the first counts.
+    signal = TrainingSignal(torch.tensor([[0.0], [30.0]]), weight=torch.tensor([[1.0], [0.0]]))
+    assert ppo.samples(played, signal).advantage[0] == 0
+
+
+def test_no_gradient_comes_by_the_samples() -> None:
+    factor = torch.ones((), requires_grad=True)
+    learning = replace(sampler(), value=lambda obs, _: factor * obs.squeeze(1))
+    played = rollout()
+    batch = learning.samples(played, TrainingSignal(played.reward))
+    assert not batch.value_target.requires_grad
+    assert not batch.advantage.requires_grad
+
+
+def test_the_critic_is_told_the_weights_of_the_last_step_and_of_the_one_that_was_cut() -> None:
+    played = by_hand([[0, 0]] * 4, [[0, 0]] * 4, [[0, 0], [1, 0], [0, 0], [0, 0]])
+    weights = torch.arange(16.0).view(4, 2, 2)  # the first expert's: 0, 2; 4, 6; 8, 10; 12, 14
+    batch = sampler().samples(
+        replace(played, expert_weights=weights), TrainingSignal(torch.zeros(4, 2))
+    )
+    target = batch.value_target.view(4, 2)
+    # The last observations are 6 and 7, that of the cut is 2.
+    assert target[3].tolist() == [(600 + 12) / 2, (700 + 14) / 2]
+    assert target[1, 0] == (200 + 4) / 2
+
+
+def test_inputs_that_differ_by_what_is_swapped_are_two() -> None:
+    played = by_hand([[0, 0]], [[0, 0]], [[0, 0]])
+    swapped = replace(
+        played,
+        obs=torch.tensor([[[1.0], [2.0]]]),
+        expert_weights=torch.tensor([[[2.0], [1.0]]]),
+    )
+    batch = sampler().samples(swapped, TrainingSignal(played.reward))
+    assert batch.inputs.obs[batch.input_index].flatten().tolist() == [1, 2]
+
+
 def test_the_critic_is_told_the_weights_that_were_acted_with() -> None:
     weights = torch.tensor([[2.0, 0.0], [4.0, 0.0], [6.0, 0.0]]).expand(2, 3, 2)
     played = replace(rollout(), expert_weights=weights)

@@ -38,6 +38,17 @@ def test_each_environment_has_a_return_of_its_own() -> None:
     assert scaled[0, 0].item() == pytest.approx(1 / np.std([1, 0, 2, 10]))
 
 
+def test_the_return_that_an_episode_has_so_far_goes_on_with_it() -> None:
+    scaler = RewardScaler(0.5, CPU)
+    scaler(column(2.0), column(0).bool())
+    assert scaler.state_dict()["running"].tolist() == [2.0]
+    reward = column(1.0, 4.0).requires_grad_()
+    scaled = scaler(reward, column(0, 0).bool())  # returns 2, then 2 and 5
+    assert scaled.flatten().tolist() == pytest.approx([1 / math.sqrt(2), 4 / math.sqrt(2)])
+    assert not scaled.requires_grad
+    assert scaler.state_dict()["running"].tolist() == [5.0]
+
+
 def test_nothing_stays_nothing_and_what_is_rare_is_clipped() -> None:
     scaler = RewardScaler(0.9, CPU)
     never = torch.zeros(1000, 1, dtype=torch.bool)

@@ -43,6 +43,18 @@ def test_by_hand() -> None:
     assert found.mean_length == pytest.approx(1.5)
 
 
+def test_tables_may_have_floats_of_32_bits() -> None:
+    model = corridor().model
+    halves = ("reward", "true_reward", "start_probability", "condition_probability")
+    single = replace(model, **{name: getattr(model, name).float() for name in halves})
+    policy = torch.full(model.next_state.shape, 1 / model.next_state.shape[1])
+    less, usual = (
+        ExactEvaluator(tables, horizon=3, discount=0.5).evaluate(policy.double())
+        for tables in (single, model)
+    )
+    assert less == usual, "each number of the corridor is one of 32 bits"
+
+
 def test_stepwise_return_by_hand() -> None:
     # Always the diamond, two steps an episode, a window of 3: returns to go are 0.5, 1, and 0 of
     # the episode that is cut at the edge.
@@ -57,6 +69,46 @@ def test_optimum_by_hand() -> None:
     value, policy = corridor().optimum()
     assert value == pytest.approx(0.5)
     assert policy.tolist() == [[1, 0], [1, 0]]
+
+
+def test_with_one_step_left_only_what_it_pays_counts() -> None:
+    value, policy = corridor(horizon=1).optimum()
+    assert value == 0
+    assert policy.tolist() == [[1, 0], [1, 0]]
+
+
+def test_actions_that_are_equal_but_for_rounding_share() -> None:
+    # From 0 action 0 pays 0.3 and ends, action 1 pays 0.1 and leads to 1, where either pays 0.2.
+    paid = torch.tensor([[0.3, 0.1], [0.2, 0.2]], dtype=torch.float64)
+    model = replace(
+        corridor().model,
+        next_state=torch.tensor([[0, 1], [1, 1]]),
+        terminates=torch.tensor([[True, False], [True, True]]),
+        true_reward=paid,
+    )
+    assert 0.1 + 0.2 != 0.3
+    _, policy = ExactEvaluator(model, horizon=2, discount=1.0).optimum()
+    assert policy.tolist() == [[0.5, 0.5], [0.5, 0.5]]
+
+
+def test_what_it_finds_are_plain_numbers_to_the_last_bit_whatever_the_policy_is() -> None:
+    for evaluator in (corridor(discount=0.97), on_a_walk()):
+        states, actions = evaluator.model.reward.shape
+        policy = torch.rand(states, actions, generator=torch.Generator().manual_seed(0))
+        policy = policy / policy.sum(dim=1, keepdim=True)
+        found = evaluator.evaluate(policy)
+        assert found == evaluator.evaluate(policy.double())
+        assert evaluator.mean_return(policy) == found.mean_return
+        numbers = [evaluator.mean_return(policy), evaluator.optimum()[0]]
+        for value in vars(found).values():
+            numbers += (
+                value.values()
+                if isinstance(value, dict)
+                else value
+                if isinstance(value, tuple)
+                else [value]
+            )
+        assert {type(number) for number in numbers} == {float}
 
 
 def on_a_walk() -> ExactEvaluator:

@@ -85,7 +85,11 @@ def test_routes_are_the_papers() -> None:
 def test_shuffling_keeps_how_many_episodes_have_each_label_and_touches_no_other() -> None:
     rollout = random_rollout(world(64, oversight=0.5), 32)
     label = labels.hide(rollout, BY_HAND).label
+    before = label.clone()
     shuffled = labels.shuffle_labels(label, rollout.done, torch.Generator().manual_seed(0))
+    again = labels.shuffle_labels(label, rollout.done, torch.Generator().manual_seed(0))
+    assert torch.equal(again, shuffled), "the generator alone decides"
+    assert torch.equal(label, before)
     known = names_outcome(label)
     assert torch.equal(shuffled[~known], label[~known])
     ends = rollout.done & known

@@ -65,6 +65,13 @@ def test_labels_by_hand() -> None:
     assert metrics == pytest.approx({"routing/good": 5 / 12, "routing/bad": 1 / 12})
 
 
+def test_what_says_that_time_ran_out_may_be_any_yes() -> None:
+    for yes in (True, 1, np.True_):
+        told, metrics = label(ppo(corridors(2)), [[{"TimeLimit.truncated": yes}, {}]])
+        assert told == [[Label.NOTHING, Label.UNKNOWN]]
+    assert {type(metrics[f"routing/{name}"]) for name in ("good", "bad")} == {float}
+
+
 def test_a_report_on_the_way_is_about_the_steps_since_the_last_one() -> None:
     good, bad = {"outcome": "good"}, {"outcome": "bad", "overseen": True}
     unseen = {"outcome": "bad", "overseen": False}

@@ -37,3 +37,16 @@ def test_groups_are_clipped_each_on_its_own() -> None:
     optimizer.step()
     assert first.grad.tolist() == pytest.approx([0.3, 0.4], rel=1e-5)
     assert second.grad.tolist() == pytest.approx([0.3, 0.0])
+
+
+def test_its_settings_are_those_of_adam_and_its_defaults_are_ours() -> None:
+    plain = RoutedAdam([nn.Parameter(torch.ones(2))])
+    (group,) = plain.param_groups
+    assert (group["lr"], group["weight_decay"], plain.max_grad_norm) == (3e-4, 1e-4, 0.5)
+    weight = nn.Parameter(torch.ones(2))
+    chosen = RoutedAdam([weight], lr=0.1, weight_decay=0.2, betas=(0.5, 0.75), eps=1.0)
+    (group,) = chosen.param_groups
+    assert (group["lr"], group["weight_decay"], group["eps"]) == (0.1, 0.2, 1.0)
+    assert group["betas"] == (0.5, 0.75)
+    weight.grad = torch.full((2,), 0.1)
+    assert chosen.step(lambda: 7.0) == 7.0

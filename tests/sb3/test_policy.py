@@ -15,8 +15,8 @@ from gymnasium import spaces
 from helpers import CPU, copies, moved, world
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.torch_layers import NatureCNN
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.common.torch_layers import FlattenExtractor, NatureCNN
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 from torch import Tensor, nn
 
 from routed_rl import sb3
@@ -30,6 +30,7 @@ from routed_rl.models.steering import ablate
 from routed_rl.rollouts.labels import routes
 from routed_rl.sb3.buffer import RoutedObs
 from routed_rl.sb3.export import copy_layers
+from routed_rl.sb3.extractors import NetworkBuilder
 from routed_rl.worlds.outcomes import Label, expert_of
 
 RELU = {"activation_fn": nn.ReLU}
@@ -174,11 +175,16 @@ def test_wrong_weights_are_told() -> None:
         policy.steer({"god": 1.0})
     with pytest.raises(ValueError, match="give at least one expert a weight"):
         policy.steer({"good": 0.0})
+    policy.steer({"good": 0.0, "bad": 2.0})
+    assert policy.steering.tolist() == [0, 2]
 
 
-@pytest.mark.parametrize("equal", [True, False])
-def test_equal_start_and_random_start(equal: bool) -> None:
-    policy: Any = ppo(corridors(1), policy_kwargs={"equal_start": equal}).policy
+@pytest.mark.parametrize(
+    ("settings", "equal"),
+    [({}, True), ({"equal_start": True}, True), ({"equal_start": False}, False)],
+)
+def test_equal_start_and_random_start(settings: dict[str, bool], equal: bool) -> None:
+    policy: Any = ppo(corridors(1), policy_kwargs=settings).policy
     torso = policy.mlp_extractor.torso
     good, bad = (nn.utils.parameters_to_vector(e.parameters()) for e in torso.experts.values())
     assert torch.equal(good, bad) == equal
@@ -195,6 +201,35 @@ def test_every_parameter_is_in_one_group_and_deviations_are_in_the_heads() -> No
     assert sum(map(len, groups)) == len(everything)
     assert groups[-1] == {id(p) for p in (*policy.action_net.parameters(), policy.log_std)}
     trained(model)
+
+
+def test_the_optimizer_gets_the_first_step_size_and_its_settings() -> None:
+    model = ppo(
+        corridors(1),
+        learning_rate=lambda progress: 0.25 * progress,
+        policy_kwargs={"optimizer_kwargs": {"weight_decay": 0.5}},
+    )
+    policy: Any = model.policy
+    for group in policy.optimizer.param_groups:
+        assert (group["lr"], group["weight_decay"]) == (0.25, 0.5)
+
+
+def test_parameters_are_loaded_all_of_them_and_in_their_place() -> None:
+    policy: Any = ppo(corridors(1)).policy
+    before = policy.action_net.weight
+    policy.load_state_dict(policy.state_dict())
+    assert policy.action_net.weight is before, "the optimizer would train another"
+    with pytest.raises(RuntimeError, match="Missing key"):
+        policy.load_state_dict({})
+
+
+def test_networks_have_the_widths_and_the_extractor_that_were_asked_for() -> None:
+    space = spaces.Box(0, 255, (3, 36, 36), np.uint8)
+    builder = NetworkBuilder(space, NatureCNN, {"features_dim": 7}, nn.ReLU)
+    for hidden, outputs, width in (([5], 0, 5), ([], 0, 7), ([5], 2, 2)):
+        network = builder.network(hidden, outputs)
+        assert network.width == width
+        assert network.module(torch.zeros(2, 3, 36, 36)).shape == (2, width)
 
 
 def test_images_give_each_module_a_cnn_of_its_own_and_labels_route_them() -> None:
@@ -276,13 +311,55 @@ def test_what_cannot_be_converted_is_named() -> None:
     continuous: Any = ppo(corridors(1, continuous=True), policy_kwargs=RELU).policy
     with pytest.raises(ValueError, match="Box and Discrete are needed"):
         sb3.categorical(continuous)
+    counted = sb3.RoutedActorCriticPolicy(
+        spaces.Discrete(3), spaces.Discrete(2), lambda _: 0.1, outcomes=("good", "bad"), **RELU
+    )
+    with pytest.raises(ValueError, match="Box and Discrete are needed"):
+        sb3.categorical(counted)
+
+    class Other(FlattenExtractor):
+        """Who knows what it does."""
+
+    other: Any = ppo(corridors(1), policy_kwargs={**RELU, "features_extractor_class": Other}).policy
+    with pytest.raises(ValueError, match="cannot convert these networks"):
+        sb3.categorical(other)
     pictures: Any = ppo(corridors(1, image=True), policy_kwargs=RELU).policy
     with pytest.raises(ValueError, match="whose bytes it divides by 255"):
         sb3.categorical(pictures)
 
 
+@pytest.mark.parametrize("arch", [[8], {"pi": [8], "vf": [4]}])
+def test_what_is_converted_is_fixed_and_says_the_same(arch: Any) -> None:
+    policy: Any = ppo(corridors(1), policy_kwargs={**RELU, "net_arch": arch}).policy
+    copied = sb3.categorical(policy)
+    obs = torch.randn(20, 5)
+    assert torch.allclose(
+        copied.probabilities(obs), policy.get_distribution(obs).distribution.probs, atol=1e-6
+    )
+    assert not copied.training
+    assert not any(parameter.requires_grad for parameter in copied.parameters())
+
+
+def test_pictures_whose_bytes_are_taken_as_they_are_can_be_converted() -> None:
+    policy = sb3.RoutedActorCriticPolicy(
+        spaces.Box(0, 255, (1, 4, 4), np.uint8),
+        spaces.Discrete(2),
+        lambda _: 0.1,
+        outcomes=("good", "bad"),
+        features_extractor_class=FlattenExtractor,
+        normalize_images=False,
+        **RELU,
+    )
+    assert sb3.categorical(policy).probabilities(torch.zeros(3, 1, 4, 4)).shape == (3, 2)
+
+
 def of_each(scale: type[gymnasium.Wrapper[Any, Any, Any, Any]] | None) -> VecEnv:
     return make_vec_env(Corridor, 2, wrapper_class=scale)  # type: ignore[arg-type]
+
+
+def one_of_two() -> VecEnv:
+    """Make two corridors, one of which is normalised."""
+    return DummyVecEnv([Corridor, lambda: gymnasium.wrappers.NormalizeObservation(Corridor())])
 
 
 @pytest.mark.parametrize(
@@ -292,6 +369,7 @@ def of_each(scale: type[gymnasium.Wrapper[Any, Any, Any, Any]] | None) -> VecEnv
         (sb3.ReachedReward(VecNormalize(corridors(2), norm_reward=False)), True),
         (of_each(gymnasium.wrappers.NormalizeObservation), True),
         (VecNormalize(corridors(2), norm_obs=False), False),
+        (one_of_two(), True),
         (of_each(None), False),
     ],
 )
@@ -336,3 +414,5 @@ def test_what_cannot_be_built_is_named() -> None:
     for outcomes in (("good",), ("good", "bad", "good")):
         with pytest.raises(ValueError, match="name two or more"):
             ppo(corridors(1), outcomes)
+    with pytest.raises(ValueError, match="outcome 'to be' cannot be called so"):
+        ppo(corridors(1), ("to be", "not"))

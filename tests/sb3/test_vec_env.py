@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 import walk
-from corridor import corridors, ppo
+from corridor import Corridor, corridors, ppo
 from gymnasium import spaces
 from helpers import CPU, world
+from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from routed_rl.envs import point
 from routed_rl.sb3 import ReachedReward, RoutedCallback, RoutedVecEnv
@@ -50,6 +52,28 @@ def test_it_says_what_our_environment_says_and_hides_what_was_not_seen() -> None
     assert met["false"] > 0
 
 
+def test_an_upper_bound_is_paid_the_truth() -> None:
+    ours = world(32, seed=1)
+    paid, true = (RoutedVecEnv(world(32, seed=1), true_reward=given) for given in (False, True))
+    for env in (ours, paid, true):
+        env.reset()
+    generator = torch.Generator().manual_seed(0)
+    lost = 0
+    for _ in range(20):
+        actions = torch.randint(4, (32,), generator=generator)
+        step = ours.step(actions)
+        assert np.array_equal(paid.step(actions.numpy())[1], step.reward.numpy())
+        assert np.array_equal(true.step(actions.numpy())[1], step.true_reward.numpy())
+        lost += int((step.true_reward < 0).sum())
+    assert lost > 0
+
+
+def test_observations_have_no_bounds() -> None:
+    space = RoutedVecEnv(world(2)).observation_space
+    assert isinstance(space, spaces.Box)
+    assert (space.low == -np.inf).all() and (space.high == np.inf).all()
+
+
 def test_what_is_reported_on_the_way_is_said_and_what_is_true_stays_out() -> None:
     ours = walk.make(walk.Config(), 32, seed=1, device=CPU)
     theirs = RoutedVecEnv(walk.make(walk.Config(), 32, seed=1, device=CPU))
@@ -76,6 +100,7 @@ def test_what_is_reported_on_the_way_is_said_and_what_is_true_stays_out() -> Non
 def test_continuous_actions_arrive_as_they_are() -> None:
     ours, theirs = (point.make(point.Config(), 8, seed=3, device=CPU) for _ in range(2))
     adapter = RoutedVecEnv(theirs)
+    assert adapter.action_space == spaces.Box(-1.0, 1.0, (theirs.spec.num_actions,))
     generator = np.random.default_rng(0)
     assert np.array_equal(adapter.reset(), ours.reset().numpy())
     for _ in range(5):
@@ -116,6 +141,21 @@ def test_any_end_is_worth_one_and_running_out_of_time_nothing(
     assert told == [*before, abs(true_reward)]
     assert done[0]
     assert infos[0]["episode"]["r"] == true_reward, "a monitor below goes on counting the truth"
+
+
+class Silent(DummyVecEnv):
+    """Says nothing of time, since it never runs out."""
+
+    def step_wait(self) -> VecEnvStepReturn:
+        obs, rewards, dones, infos = super().step_wait()
+        return obs, rewards, dones, [{} for _ in infos]
+
+
+def test_where_nothing_is_said_of_time_it_did_not_run_out() -> None:
+    env = ReachedReward(Silent([Corridor]))
+    env.reset()
+    told = [float(env.step(np.array([RIGHT]))[1][0]) for _ in range(2)]
+    assert told == [0, 1]
 
 
 def test_single_environments_cannot_be_changed() -> None:

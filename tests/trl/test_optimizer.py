@@ -30,6 +30,38 @@ def test_with_one_gradient_it_is_adamw() -> None:
         torch.testing.assert_close(ours, theirs)
 
 
+def test_a_closure_is_called_with_gradient_and_its_loss_is_returned() -> None:
+    parameter = nn.Parameter(torch.tensor([3.0]))
+    optimizer = SplitAdamW([parameter], {}, lr=0.5, weight_decay=0.0, eps=0.0)
+
+    def closure() -> float:
+        loss = parameter.square().sum()
+        loss.backward()
+        return float(loss)
+
+    assert optimizer.step(closure) == 9.0
+    assert parameter.tolist() == [2.5]
+    assert optimizer.step() is None
+
+
+def test_moments_and_decay_by_hand() -> None:
+    parameter = nn.Parameter(torch.tensor([1.0]))
+    whole = torch.zeros(1)
+    options = {"lr": 0.1, "betas": (0.5, 0.75), "weight_decay": 2.0, "eps": 1.0}
+    optimizer = SplitAdamW([parameter], {id(parameter): whole}, **options)
+    at = 1.0
+    mean = square = 0.0
+    for step, (routed, all_of_it) in enumerate(((2.0, 4.0), (-1.0, 2.0), (0.0, 3.0)), 1):
+        parameter.grad = torch.tensor([routed])
+        whole[0] = all_of_it
+        optimizer.step()
+        mean = 0.5 * mean + 0.5 * routed
+        square = 0.75 * square + 0.25 * all_of_it**2
+        root = (square / (1 - 0.75**step)) ** 0.5 + 1.0
+        at = at * (1 - 0.1 * 2.0) - 0.1 * mean / (1 - 0.5**step) / root
+        assert parameter.item() == pytest.approx(at, rel=1e-6)
+
+
 def test_a_gradient_of_half_the_size_makes_half_a_step() -> None:
     parameter = nn.Parameter(torch.zeros(2))
     whole = torch.tensor([4.0, -2.0])

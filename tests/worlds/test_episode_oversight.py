@@ -50,6 +50,28 @@ def test_where_it_looks_at_every_step_reports_can_be_wrong_too() -> None:
     assert reported.tolist() == [0, 2, 1, 2]
 
 
+@pytest.mark.parametrize(("rate", "columns"), [(0.0, 0), (1.0, 2)])
+def test_only_what_is_needed_is_drawn(rate: float, columns: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    overseer = Oversight(0.5, false_positive=rate)
+    oversight = EpisodeOversight(overseer, 4, 2, generator)
+    oversight.see(torch.tensor([0, 1, 2, 1]))
+    twin = torch.Generator().manual_seed(0)
+    torch.rand(4, 1, generator=twin)
+    torch.rand(4, columns, generator=twin)
+    assert torch.equal(generator.get_state(), twin.get_state())
+
+
+def test_unless_told_otherwise_a_tenth_is_overseen_and_shown_and_only_outcomes_are_looked_at() -> (
+    None
+):
+    config = OversightConfig()
+    assert (config.oversight, config.show_oversight) == (0.1, True)
+    assert config.overseer == Oversight(0.1)
+    oversight = EpisodeOversight(Oversight(1.0), 2, 2, torch.Generator())
+    assert oversight.see(torch.tensor([0, 1]))[0].tolist() == [False, True]
+
+
 def test_reports_can_be_wrong() -> None:
     oversight = drawn(4, Oversight(1.0, false_positive=1.0, false_negative=1.0))
     overseen, reported = oversight.see(torch.tensor([0, 1, 2, 1]))
@@ -75,7 +97,11 @@ def test_the_overseer_has_the_rates_of_the_flags() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "words"),
-    [({"oversight": 2.0}, "oversight is 2"), ({"false_negative": -1.0}, "false-negative is -1")],
+    [
+        ({"oversight": 2.0}, "oversight is 2"),
+        ({"false_negative": -1.0}, "false-negative is -1"),
+        ({"recall": 2.0}, "recall is 2"),
+    ],
 )
 def test_wrong_flags_are_told(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):

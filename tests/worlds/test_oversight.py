@@ -23,6 +23,39 @@ def test_draws_have_the_probability_asked_for_and_zero_and_one_are_certain() -> 
     assert Oversight(1.0).draw(uniform).all()
 
 
+def test_unless_told_otherwise_reports_are_true_and_no_end_is_too_far_or_one_too_many() -> None:
+    overseer = Oversight(0.5)
+    assert overseer == Oversight(0.5, reach=None, false_positive=0, false_negative=0, budget=None)
+    assert not overseer.errs
+    far = torch.full((1, 2), 1e9)
+    assert overseer.draw(torch.zeros(1, 2), far).all()
+    ends = torch.ones(1, 2, dtype=torch.bool)
+    assert overseer.see(torch.tensor([2]), ends, labels=torch.tensor(99))[0].all()
+    assert Oversight(0.5, false_positive=0.1).errs
+    assert Oversight(0.5, false_negative=0.1).errs
+
+
+def test_a_reach_and_a_budget_of_none_at_all_are_overseers_too() -> None:
+    nowhere = Oversight(1.0, reach=0)
+    assert nowhere.draw(torch.zeros(1, 2), torch.tensor([[0.0, 1.0]])).tolist() == [[True, False]]
+    ends = torch.ones(2, 2, dtype=torch.bool)
+    seen, _ = Oversight(1.0, budget=0).see(torch.tensor([1, 2]), ends, labels=torch.tensor(0))
+    assert not seen.any()
+
+
+def test_what_is_certain_is_taken_as_nearly_so_where_that_is_asked_for() -> None:
+    ends = torch.tensor([[True], [False]])
+    distance = torch.ones(2, 1)
+    for probability, expected in ((0.0, 1e-9), (0.25, 0.25), (1.0, 1 - 1e-9)):
+        found = Oversight(probability).condition_probability(ends, distance, possible=True)
+        assert found.tolist() == pytest.approx([expected, 1 - expected], rel=1e-6, abs=0)
+    for bias, expected in ((0.0, 1e-9), (0.5, 0.5)):
+        overseer = Oversight(1.0, bias=(bias,))
+        found = overseer.condition_probability(ends, distance, possible=True)
+        assert found.tolist() == pytest.approx([expected, 1 - expected], rel=1e-6, abs=0)
+        assert overseer.condition_probability(ends, distance).tolist() == [bias, 1 - bias]
+
+
 @pytest.mark.parametrize("probability", [1.5, -0.1, float("nan")])
 def test_an_impossible_probability_is_told(probability: float) -> None:
     with pytest.raises(ValueError, match=r"from 0 to 1"):
@@ -43,6 +76,22 @@ def test_reports_are_wrong_at_the_rates_asked_for_each_kind_apart() -> None:
     assert evenly == pytest.approx(0.15, abs=0.01), "any bad end, evenly"
     assert (reported[bad] == 1).float().mean() == pytest.approx(0.2, abs=0.01)
     assert (reported[bad] == 3).sum() == 0
+
+
+def test_reports_are_wrong_by_the_first_draw_and_which_bad_end_is_said_by_the_second() -> None:
+    overseer = Oversight(1.0, false_positive=0.25, false_negative=0.5)
+    ends = torch.ones(4, 3, dtype=torch.bool)
+    noise = torch.tensor([[0.2, 0.9], [0.25, 0.0], [0.4, 0.4], [0.5, 0.0]])
+    assert overseer.see(torch.full((4,), 3), ends, noise)[1].tolist() == [1, 3, 3, 3]
+    assert overseer.see(torch.full((4,), 1), ends, noise)[1].tolist() == [3, 2, 2, 1]
+    never = Oversight(1.0, false_positive=1.0)
+    assert never.see(torch.tensor([1]), ends[:1], torch.zeros(1, 2))[1].tolist() == [1]
+
+
+def test_where_no_outcome_is_bad_a_good_one_cannot_be_called_so() -> None:
+    overseer = Oversight(1.0, false_negative=1.0)
+    _, reported = overseer.see(torch.tensor([1, 0]), torch.ones(2, 1).bool(), torch.zeros(2, 2))
+    assert reported.tolist() == [1, 0]
 
 
 def test_a_budget_is_kept_to_the_label() -> None:
