@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from routed_rl.routing import Parameters
+from routed_rl.routing import Parameters, routed
 from routed_rl.routing.learning import (
     Asking,
     Governed,
@@ -75,6 +75,9 @@ def test_rules_for_rows_hold_together_where_both_are_about_a_row() -> None:
         if rows is not None
     }
     assert found == {(0,): (first,), (1,): (first, second), (2,): (second,), (3,): ()}
+    assert len(list(own.variants())) == 4
+    same = [rules for rules, _ in Governed(weight, [first, used(rows=[0, 1])]).variants()]
+    assert sorted(map(len, same)) == [0, 2]
     assert list(Governed(weight, [every, every]).variants()) == [((every, every), None)]
     mixed = {rules for rules, _ in Governed(weight, [first, every]).variants()}
     assert mixed == {(first, every), (every,)}
@@ -96,7 +99,7 @@ def test_it_asks_once_for_each_set_of_rules_by_the_product_of_their_masks() -> N
     own = Governed(nn.Parameter(torch.zeros(3, 2)), [first, second])
     one = torch.tensor([True, True, False])
     two = torch.tensor([False, True, True])
-    taught = lesson(own, {first: [one, None], second: [two, Undivided("[1]")]})
+    taught = lesson(own, {first: [one, one], second: [two, Undivided("[1]")]})
     asked = []
 
     def ask(masks: Sequence[Placed], which: Sequence[int]) -> list[Tensor | None]:
@@ -126,6 +129,9 @@ def test_while_another_asks_nothing_is_learnt_and_after_an_error_it_may_ask_agai
     def fails(*_: Any) -> list[Tensor | None]:
         raise KeyboardInterrupt
 
+    rows = lesson(Governed(nn.Parameter(torch.zeros(2)), [used(rows=[0])]), {})
+    rows.masks.update({rule: [YES_NO] for rule in rows.governed[0].rules})
+    assert rows.learnt(1, lambda _, which: [None] * len(which)) == [None, None], "nor any row"
     with pytest.raises(KeyboardInterrupt):
         taught.learnt(1, fails)
     assert not taught.asking.now
@@ -173,3 +179,50 @@ def test_a_derivative_of_a_derivative_is_refused() -> None:
         refuse_second_derivatives()
     with torch.no_grad():
         refuse_second_derivatives()
+
+
+class TwoWays(nn.Module):
+    """Two weights, each of which makes one output; no layer with a formula."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.ones(1))
+        self.b = nn.Parameter(torch.ones(1))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x * self.a, x * self.b
+
+
+class Stop(torch.autograd.Function):
+    """The identity, whose gradient is none at all."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> None:
+        return None
+
+
+def test_what_made_no_part_of_the_loss_learns_nothing() -> None:
+    model, x = TwoWays(), torch.tensor([[2.0], [3.0]])
+    with routed(model, {"": Parameters(YES_NO)}):
+        model(x)[0].sum().backward()
+    assert model.a.grad == 2
+    assert model.b.grad is None
+    model.zero_grad()
+    with routed(model, {"": Parameters(YES_NO)}):
+        first, second = model(x)
+        (Stop.apply(first) + Stop.apply(second)).sum().backward()
+    assert model.a.grad is None
+    assert model.b.grad is None
+
+
+@pytest.mark.parametrize("model", [TwoWays(), nn.Linear(1, 1)])
+def test_no_module_is_differentiated_twice(model: nn.Module) -> None:
+    x = torch.ones(2, 1, requires_grad=True)
+    with routed(model, {"": Parameters(YES_NO)}):
+        y = model(x)
+        with pytest.raises(RuntimeError, match="there are first derivatives only"):
+            torch.autograd.grad((y[0] if isinstance(y, tuple) else y).sum(), x, create_graph=True)
