@@ -166,9 +166,7 @@ def tensors_in(output: Any) -> Iterator[Tensor]:
     if isinstance(output, Tensor):
         if _is_number(output):
             yield output
-    elif isinstance(output, PackedSequence):
-        yield output.data
-    elif _is_container(output):
+    else:
         for _, item in _items(output):
             yield from tensors_in(item)
 

@@ -75,11 +75,11 @@ GROUPS = (
     ),
     Group(_files("worlds", "oversight episode_oversight"), ["tests/worlds"]),
     Group(
-        _files("routing", "masks rules formulas gradients block calls outputs learning"),
+        _files("routing", "masks rules formulas gradients outputs learning"),
         _tests(
             "routing",
-            "formulas gradients masks outputs placed left_behind longhand regions rules situations "
-            "unusual verify ways what_rules_say",
+            "formulas gradients masks outputs placed taps left_behind longhand regions rules "
+            "situations unusual verify ways what_rules_say",
         ),
     ),
     Group(

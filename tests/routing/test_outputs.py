@@ -107,6 +107,7 @@ def test_one_of_several_alone_is_changed(
         ((ONE, TWO), "no 2: there is 0, 1"),
         ({"y": ONE}, "no 2: there is 'y'"),
         (ONE, "no 2: there is one thing alone"),
+        (Record, "no 2: there is one thing alone"),
     ],
 )
 def test_what_there_is_not_is_told(output: Any, words: str) -> None:
@@ -163,6 +164,8 @@ def test_the_axis_of_samples_in_torchs_own_modules(
     module: nn.Module, path: str, *, of_input: bool, axis: int
 ) -> None:
     assert batch_axis(module, path, of_input=of_input) == axis
+    if not of_input:
+        assert batch_axis(module, path) == axis
 
 
 @pytest.mark.filterwarnings("ignore:enable_nested_tensor is True")  # of torch's own encoder
