@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig
+from peft import LoraConfig, PeftModel, get_peft_model
 from tiny_language import llama, stir, texts
 from torch import Tensor
 from torch.nn import functional
 
 from routed_rl.trl import quarantine
-from routed_rl.trl.adapters import QUARANTINE, RETAIN, region_of
+from routed_rl.trl.adapters import QUARANTINE, RETAIN, activate, region_of
 from routed_rl.trl.routes import AdapterRoutes, Masked, _Lora
 
 pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
@@ -61,6 +61,9 @@ def test_who_needs_no_gradient_gets_none() -> None:
     assert up.grad is None
     assert down.grad is not None
     assert said.shape == (3, 5)
+    _Lora.apply(x, down.detach(), up, SCALING, mask, None, None).sum().backward()
+    assert x.grad is not None
+    assert up.grad is not None
 
 
 def test_it_computes_in_the_dtype_of_its_factors_and_hands_on_in_that_of_its_input() -> None:
@@ -72,8 +75,13 @@ def test_it_computes_in_the_dtype_of_its_factors_and_hands_on_in_that_of_its_inp
     said.sum().backward()
     assert x.grad is not None and down.grad is not None
     assert (x.grad.dtype, down.grad.dtype) == (torch.bfloat16, torch.float32)
+    twins = [weight.detach().requires_grad_() for weight in (down, up)]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert _Lora.apply(x, down, up, SCALING, mask, None, None).dtype == torch.bfloat16
+        said = _Lora.apply(x, down, up, SCALING, mask.float(), *twins)
+    assert said.dtype == torch.bfloat16
+    assert {kept.dtype for kept in said.grad_fn.saved_tensors[:4]} == {torch.bfloat16}
+    said.sum().backward()
+    assert {weight.grad.dtype for weight in (down, up, *twins)} == {torch.float32}
 
 
 def made(**settings: Any) -> Any:
@@ -108,11 +116,35 @@ def loss_of(model: Any, ids: Tensor) -> Tensor:
     return model(ids).logits.sin().sum()
 
 
-@pytest.mark.parametrize("settings", [{}, {"train_base": True}])
+@pytest.mark.parametrize("settings", [{}, {"mlp_units": 3}, {"train_base": True}])
 def test_each_adapter_learns_by_its_mask_and_a_trained_base_with_the_retain(
     settings: dict[str, Any],
 ) -> None:
-    model = made(**settings)
+    each_learns_by_its_mask(made(**settings))
+
+
+@pytest.mark.parametrize(
+    ("retain", "quarantined"),
+    [
+        ({"use_dora": True}, {"use_dora": True}),
+        ({"lora_bias": True}, {"lora_bias": True}),
+        ({}, {"target_modules": ["q_proj"]}),
+    ],
+)
+def test_so_it_is_with_adapters_that_others_made(
+    retain: dict[str, Any], quarantined: dict[str, Any]
+) -> None:
+    usual: dict[str, Any] = {"r": 2, "target_modules": ["q_proj", "v_proj"]}
+    model = get_peft_model(llama(dtype=torch.float64), LoraConfig(**usual | retain), RETAIN)
+    assert isinstance(model, PeftModel)
+    model.add_adapter(QUARANTINE, LoraConfig(**usual | quarantined))
+    activate(model)
+    stir(model.double())
+    each_learns_by_its_mask(model)
+
+
+def each_learns_by_its_mask(model: Any) -> None:
+    before = variants_of(model)
     routes = AdapterRoutes(model)
     whole = gradients(model, routes, {})
     some = {}
@@ -126,29 +158,41 @@ def test_each_adapter_learns_by_its_mask_and_a_trained_base_with_the_retain(
             of = region_of(name)
             masked = of == region or (of == "base" and region == RETAIN)
             torch.testing.assert_close(gradient, some[name] if masked else whole[name], msg=name)
-    variants = [m.lora_variant for m in model.modules() if hasattr(m, "lora_variant")]
-    assert not any(variants), "nothing is left behind"
+    assert variants_of(model) == before, "nothing is left behind"
 
 
-def test_gradients_without_routes_are_kept_until_they_are_forgotten() -> None:
-    model = made(train_base=False)
+def variants_of(model: Any) -> list[list[str]]:
+    return [list(m.lora_variant) for m in model.modules() if hasattr(m, "lora_variant")]
+
+
+@pytest.mark.parametrize("settings", [{}, {"mlp_units": 3}])
+def test_gradients_without_routes_are_kept_until_they_are_forgotten(
+    settings: dict[str, Any],
+) -> None:
+    model = made(**settings)
     plain = AdapterRoutes(model)
     whole = gradients(model, plain, {})
     assert plain.unrouted == {}
     routes = AdapterRoutes(model, keeps_unrouted=True)
+    masks = {RETAIN: SOME, QUARANTINE: ~SOME}
+    taught = gradients(model, plain, masks)
     for times in (1, 2):
-        gradients(model, routes, {RETAIN: SOME, QUARANTINE: ~SOME})
+        for name, gradient in gradients(model, routes, masks).items():
+            torch.testing.assert_close(gradient, taught[name], msg=name)
         named = {name: p for name, p in model.named_parameters() if p.requires_grad}
         assert routes.unrouted.keys() == {id(p) for p in named.values()}
         for name, parameter in named.items():
             torch.testing.assert_close(routes.unrouted[id(parameter)], times * whole[name])
+    assert plain.unrouted == {}
     routes.forget_unrouted()
     assert routes.unrouted == {}
+    with routes.routed(masks):
+        pass
+    assert routes.unrouted == {}, "no backward pass, no gradient"
 
 
 def test_what_raises_inside_leaves_nothing_behind() -> None:
     model = made()
     with pytest.raises(KeyError), AdapterRoutes(model).routed({RETAIN: SOME}):
         raise KeyError
-    variants = [m.lora_variant for m in model.modules() if hasattr(m, "lora_variant")]
-    assert not any(variants)
+    assert not any(variants_of(model))
