@@ -96,7 +96,7 @@ class _Lora(torch.autograd.Function):
         given, a, b = x.to(dtype), down.to(dtype), up.to(dtype)
         h = functional.linear(given, a)
         ctx.save_for_backward(given, h, a, b, mask)
-        ctx.scaling, ctx.dtypes = scaling, (x.dtype, down.dtype, up.dtype)
+        ctx.scaling = scaling
         return functional.linear(h, b) * scaling
 
     @staticmethod
@@ -106,16 +106,17 @@ class _Lora(torch.autograd.Function):
         mask = mask.to(h.dtype)
         g = gradients[0].to(h.dtype)
         dh = (g @ b) * ctx.scaling
-        dx = (dh @ a).to(ctx.dtypes[0]) if ctx.needs_input_grad[0] else None
+        # Autograd hands each on in the dtype of what it belongs to.
+        dx = dh @ a if ctx.needs_input_grad[0] else None
         learnt: dict[int, Tensor] = {}
-        for own, twin, dtype in ((1, 5, ctx.dtypes[1]), (2, 6, ctx.dtypes[2])):
+        for own, twin in ((1, 5), (2, 6)):
             for place, weight in ((own, mask), (twin, None)):
                 if ctx.needs_input_grad[place]:
                     narrow = dh if own == 1 else h * ctx.scaling
                     narrow = narrow if weight is None else weight * narrow
                     pair = (narrow, x) if own == 1 else (g, narrow)
                     rows, columns = (part.flatten(0, -2) for part in pair)
-                    learnt[place] = (rows.t() @ columns).to(dtype)
+                    learnt[place] = rows.t() @ columns
         return dx, learnt.get(1), learnt.get(2), None, None, learnt.get(5), learnt.get(6)
 
 
@@ -147,9 +148,7 @@ class AdapterRoutes:
         covered = set(map(id, self._adapted))
         self._keeps_unrouted = keeps_unrouted
         trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        self._others = [
-            name for name, p in trained.items() if id(p) not in covered and region_of(name) != BASE
-        ]
+        self._others = [name for name, p in trained.items() if id(p) not in covered]
         self._trains_base = any(region_of(name) == BASE for name in trained)
 
     @property

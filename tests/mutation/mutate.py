@@ -92,8 +92,8 @@ GROUPS = (
         _LANGUAGE,
     ),
     Group(
-        _files("trl", "adapters mlp routes"),
-        _tests("trl", "adapters trainer"),
+        _files("trl", "routes"),
+        _tests("trl", "routes adapters"),
         _LANGUAGE,
     ),
 )
