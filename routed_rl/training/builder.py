@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from routed_rl.gym.lookup import GYMNASIUM
 from routed_rl.registry import Kind, Named, Registry, identify
+from routed_rl.training import checkpoints
 from routed_rl.training.settings import (
     FORMER,
     RunConfig,
@@ -171,26 +172,31 @@ def check_settings(plain: Mapping[str, Any], state: Mapping[str, Any], path: Pat
     Raises:
         UserError: if one of them is of another run, or config.yaml was cut short.
     """
-    saved = settings.flatten(renamed(state.get("settings", {})))
     there = settings.flatten(plain)
-    for name, value in saved.items():
-        if name == "plugins" or (name in FREE and name in there):
-            continue
-        if name not in there:
-            raise UserError(
-                f"config.yaml lacks {name}, which was {value} when {path} was saved: "
-                "put the file back that the run wrote."
-            )
-        if _short(there[name]) != _short(value):
-            raise UserError(
-                f"{path} was saved with {name} {value}, and config.yaml says {there[name]}: "
-                "put the file that belongs here back."
-            )
+    with checkpoints.fitting(path):  # what it holds may be anything
+        saved = settings.flatten(renamed(state.get("settings", {})))
+        kept = [
+            name for name in saved if name != "plugins" and not (name in FREE and name in there)
+        ]
+        lacking = [name for name in kept if name not in there]
+        differing = [name for name in kept if _differ(there.get(name), saved[name])]
+    for name in lacking:
+        raise UserError(
+            f"config.yaml lacks {name}, which was {saved[name]!s:.80} when {path} was saved: "
+            "put the file back that the run wrote."
+        )
+    for name in differing:
+        raise UserError(
+            f"{path} was saved with {name} {saved[name]!s:.80}, and config.yaml says "
+            f"{there[name]}: put the file that belongs here back."
+        )
 
 
-def _short(value: Any) -> Any:
-    """Return a setting without the folder of a file, which may have moved."""
-    return short_name(value) if isinstance(value, str) else value
+def _differ(there: Any, saved: Any) -> bool:
+    """Say whether a setting differs in more than the folder of a file, which may have moved."""
+    if isinstance(there, str) and isinstance(saved, str):
+        return short_name(there) != short_name(saved)
+    return bool(there != saved)
 
 
 def _read(folder: Path) -> dict[str, Any]:

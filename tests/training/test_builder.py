@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from helpers import ROOT
 
 from routed_rl import Named
@@ -306,3 +307,23 @@ def test_a_name_in_a_file_is_a_word(tmp_path: Path, text: str, words: str) -> No
     (tmp_path / "a.yaml").write_text(text)
     with pytest.raises(UserError, match=words):
         builder.build(("--config", str(tmp_path / "a.yaml")))
+
+
+@pytest.mark.parametrize(
+    ("saved", "words"),
+    [
+        (3, r"^last\.pt does not fit config\.yaml"),
+        ({"seed": torch.zeros(2)}, r"^last\.pt does not fit config\.yaml"),
+        ({"seed": "x" * 500}, r"was saved with seed x{80}, and config\.yaml says 0: put"),
+        ({"more": 1}, r"^config\.yaml lacks more, which was 1 when last\.pt was saved: put"),
+    ],
+)
+def test_what_a_checkpoint_says_of_its_settings_may_be_anything(saved: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        builder.check_settings({"seed": 0}, {"settings": saved}, Path("last.pt"))
+
+
+def test_settings_may_lie_in_another_folder_by_now() -> None:
+    saved = {"settings": {"env": {"name": "old/rooms.py:Env"}, "steps": 5, "plugins": ["a.py"]}}
+    there = {"env": {"name": "new/rooms.py:Env"}, "steps": 9}
+    builder.check_settings(there, saved, Path("last.pt"))
