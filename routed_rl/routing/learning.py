@@ -219,8 +219,6 @@ class Tap(torch.autograd.Function):
 
         def ask(masks: Sequence[Placed], which: Sequence[int]) -> Sequence[Tensor | None]:
             there = [place for place, gradient in enumerate(gradients) if gradient is not None]
-            if not there:
-                return [None] * len(which)
             return torch.autograd.grad(
                 [ctx.edges[place] for place in there],
                 [GradientEdge(ctx.aliases[index], 0) for index in which],

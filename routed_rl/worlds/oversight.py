@@ -80,12 +80,16 @@ class Oversight:
 
         Returns:
             (B, K) bool.
+
+        Raises:
+            ValueError: if there is a reach, and no distance.
         """
         bias = torch.tensor(self.bias, device=uniform.device) if self.bias else 1.0
         drawn = uniform < self.probability * bias
         if self.reach is None:
             return drawn
-        assert distance is not None, "reach is about a distance"
+        if distance is None:
+            raise ValueError(f"reach is {self.reach}: pass the distance of each end to draw().")
         return drawn & (distance <= self.reach)
 
     def see(
@@ -106,12 +110,16 @@ class Oversight:
         Returns:
             overseen (B,) bool, true where an overseen end was reached; reported (B,) int64, the end
             that the overseer says it was, 0 elsewhere.
+
+        Raises:
+            ValueError: if there is a budget, and no labels.
         """
         # Nothing has no column: any will do, it is masked.
         end = (outcome - 1).clamp(min=0)[:, None]
         overseen = overseen_ends.gather(1, end).squeeze(1) & (outcome > NOTHING)
         if self.budget is not None:
-            assert labels is not None, "a budget is about labels"
+            if labels is None:
+                raise ValueError(f"budget is {self.budget}: pass the labels so far to see().")
             # Labels of one step are given in the order of the environments until they are spent.
             overseen = overseen & (labels + overseen.cumsum(dim=0) <= self.budget)
         if noise is None:

@@ -103,6 +103,13 @@ def test_a_budget_is_kept_to_the_label() -> None:
     assert reported.tolist() == [1, 0, 2, 0, 0]
 
 
+def test_a_reach_without_distances_and_a_budget_without_labels_are_told() -> None:
+    with pytest.raises(ValueError, match="reach is 2: pass the distance"):
+        Oversight(0.5, reach=2).draw(torch.zeros(1, 2))
+    with pytest.raises(ValueError, match="budget is 3: pass the labels"):
+        Oversight(0.5, budget=3).see(torch.tensor([1]), torch.ones(1, 2).bool())
+
+
 def test_ends_out_of_reach_are_not_overseen_and_the_probability_says_so() -> None:
     distance = torch.tensor([[1.0, 3.0], [2.0, 2.0]])
     overseer = Oversight(0.25, reach=2)
