@@ -39,7 +39,7 @@ def write(folder: Path, runs: list[Run]) -> Path:
     title = f"The dial of {len(runs)} runs in {folder.resolve().name}"
     try:
         arms = _by_arm(runs)
-    except (TypeError, ValueError, AttributeError, KeyError) as error:
+    except (TypeError, ValueError, OverflowError, AttributeError, KeyError) as error:
         raise UserError(f"{folder}: a dial cannot be read ({error}): run it again.") from None
     path = folder / NAME
     write_text(path, page(f"{title} · routed_rl", {"title": title, "arms": arms}, DIAL_SCRIPTS))

@@ -62,6 +62,7 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     try:
         _check_sums(file)
         state = torch.load(file, map_location=device, weights_only=True)
+        _check_dense(state)
     except Exception as error:  # a broken file raises many kinds
         said = str(error).strip()
         reason = said.splitlines()[0].rstrip(".")[:80] if said else type(error).__name__
@@ -112,11 +113,25 @@ def find(folder: Path, name: str) -> Path:
 
 def is_finite(state: Any) -> bool:
     """Say whether every number in nested dicts and lists of tensors and plain values is finite."""
+    numbers = (x for x in _leaves(state) if isinstance(x, float | Tensor))
+    return all(bool(torch.as_tensor(x).isfinite().all()) for x in numbers)
+
+
+def _leaves(state: Any) -> Iterator[Any]:
+    """Yield what nested dicts and lists hold in the end."""
     if isinstance(state, Mapping):
-        return all(map(is_finite, state.values()))
+        state = [*state.values()]
     if isinstance(state, list | tuple):
-        return all(map(is_finite, state))
-    return not isinstance(state, float | Tensor) or bool(torch.as_tensor(state).isfinite().all())
+        for part in state:
+            yield from _leaves(part)
+    else:
+        yield state
+
+
+def _check_dense(state: Any) -> None:
+    """Raise ValueError for tensors that are sparse: none of ours is, and they can do little."""
+    if any(isinstance(x, Tensor) and x.layout != torch.strided for x in _leaves(state)):
+        raise ValueError("it holds a sparse tensor")
 
 
 def _check_sums(file: IO[bytes]) -> None:

@@ -192,6 +192,17 @@ def test_a_folder_of_dials_has_their_curves(tmp_path: Path) -> None:
     assert arms["penalty"]["scales"] == [1.0]
 
 
+@pytest.mark.parametrize("seed", ["Infinity", "NaN", "[1]", '"one"'])
+def test_a_dial_that_is_none_is_one_line(
+    tmp_path: Path, seed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = f'{{"arm": "routed", "seed": {seed}, "dial": {{"1.0": {{"solved": 1.0}}}}}}'
+    (tmp_path / "routed.json").write_text(text)
+    assert main("routed-rl", ["report", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {tmp_path}: a dial cannot be read")
+
+
 @pytest.mark.parametrize("name", ["arrows.jsonl", "metrics.csv", "command.txt", "episodes.csv"])
 @pytest.mark.parametrize("kept", [0, 0.3, 0.9, None])
 def test_a_page_can_do_without_what_was_cut(

@@ -177,3 +177,11 @@ def test_what_a_killed_save_left_goes_with_the_next(tmp_path: Path) -> None:
     assert sorted(one.name for one in tmp_path.iterdir()) == ["last.pt", "previous.pt"]
     assert checkpoints.load(path, CPU)["env_steps"] == 6
     assert checkpoints.load(tmp_path / "previous.pt", CPU)["env_steps"] == 5
+
+
+def test_a_sparse_tensor_is_told_wherever_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    sparse = torch.zeros(2, 2).to_sparse()
+    checkpoints.save(path, {"agent": {"moments": [0, (sparse,)]}, "env_steps": 1})
+    with pytest.raises(UserError, match=r"no readable checkpoint .*sparse tensor"):
+        checkpoints.load(path, CPU)
