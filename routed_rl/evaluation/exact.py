@@ -51,7 +51,6 @@ class ExactEvaluator:
         self._discount = discount
         self._matrices = TransitionMatrices(model.next_state)
         self._start = model.start_probability.double()
-        self._given_condition = model.condition_probability.double()
         self._paid = model.reward.double()
         self._reward = model.true_reward.double()
         self._goes_on = (~model.terminates).double()  # (S, A)
@@ -169,7 +168,7 @@ class ExactEvaluator:
     def _by_condition(self, value: Tensor) -> dict[tuple[bool, ...], float]:
         """Average values of states (S,) over the starts of episodes under each condition."""
         found = torch.zeros(len(self._conditions), dtype=torch.float64, device=value.device)
-        found.index_add_(0, self._condition, self._given_condition * value)
+        found.index_add_(0, self._condition, self.model.condition_probability * value)
         return dict(zip(self._conditions, found.tolist(), strict=True))
 
 
