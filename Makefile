@@ -2,7 +2,7 @@
 # make test    run the tests
 # make check   formatting, lint and types
 # make slow    the tests that take minutes, and those that need the extras
-# make mutate  small wrong changes, each of which a test must see; half an hour the first time
+# make mutate  small wrong changes, each of which a test must see; ten minutes
 # make docs    this documentation as a site, in docs/_build; its own links are checked
 # make links   the links that lead elsewhere; needs the network
 # make bench   how fast it is, beside the machine's own limit
