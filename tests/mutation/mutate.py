@@ -10,8 +10,8 @@ with a decorator, and so by most of what is computed without gradient. It knows 
 axis, and it keeps no list of what is equivalent and why. cosmic-ray 8.7 starts pytest for each
 mutant, and to import torch and the tests takes seconds.
 
-Left out as yet are `routing/block.py`, `routing/calls.py`, `trl/adapters.py` and `trl/mlp.py`,
-which are about names, hooks, threads and settings.
+Left out as yet are `routing/block.py`, `routing/calls.py`, `trl/adapters.py` and `trl/mlp.py`.
+They are about names, hooks, threads and settings.
 
     python tests/mutation/mutate.py                     # all files
     python tests/mutation/mutate.py routed_rl/sb3/*.py  # some
