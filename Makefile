@@ -2,6 +2,7 @@
 # make test    run the tests
 # make check   formatting, lint and types
 # make slow    the tests that take minutes, and those that need the extras
+# make faults  kill a run, fill its disk and more, at its every third file operation; minutes
 # make mutate  small wrong changes, each of which a test must see; ten minutes
 # make docs    this documentation as a site, in docs/_build; its own links are checked
 # make links   the links that lead elsewhere; needs the network
