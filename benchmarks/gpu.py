@@ -23,8 +23,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.many_seeds import wait
-from benchmarks.speed import median_seconds
+from benchmarks.speed import median_seconds, wait
 from routed_rl.agents import routed
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import Frames, VisibleRollout, collect

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from benchmarks.speed import wait
 from routed_rl.agents import routed
 from routed_rl.algorithms.advantages import Transitions, advantages, normalised
 from routed_rl.algorithms.batch import Batch, Inputs
@@ -318,12 +319,6 @@ def _check(setup: Setup) -> None:
         given = getattr(setup.config.agent, name)
         if given != value:
             raise UserError(f"{name.replace('_', '-')} is {given}: only {value} is trained here.")
-
-
-def wait(device: torch.device) -> None:
-    """Wait until the device has done what it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 if __name__ == "__main__":

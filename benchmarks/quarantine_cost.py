@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from overhead import peak_bytes
+from speed import wait
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import GRPOConfig, GRPOTrainer
 
@@ -104,12 +105,10 @@ def step(trainer: Any, batch: dict[str, Any]) -> None:
 
 def seconds(trainer: Any, batch: dict[str, Any], device: str) -> float:
     """Time a step."""
-    if device == "cuda":
-        torch.cuda.synchronize()
+    wait(torch.device(device))
     started = time.perf_counter()
     step(trainer, batch)
-    if device == "cuda":
-        torch.cuda.synchronize()
+    wait(torch.device(device))
     return time.perf_counter() - started
 
 

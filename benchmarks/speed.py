@@ -32,6 +32,12 @@ def median_seconds(action: Callable[[], object], *, warm_up: int = 2, runs: int 
     return statistics.median(times)
 
 
+def wait(device: torch.device) -> None:
+    """Wait until a GPU has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def gemm_rate(runs: int) -> float:
     """Measure float32 operations per second of a matrix product of the sizes that training has."""
     a = torch.randn(4096, 256)

@@ -157,7 +157,7 @@ def settings_of(folder: Path) -> dict[str, Any]:
     return renamed(plain, _field_names(module))
 
 
-FREE = {"steps", "device", "track", "episode_log", "plugins"}
+_FREE = {"steps", "device", "track", "episode_log"}
 """Settings that change nothing of what is computed up to a step."""
 
 
@@ -175,28 +175,28 @@ def check_settings(plain: Mapping[str, Any], state: Mapping[str, Any], path: Pat
     there = settings.flatten(plain)
     with checkpoints.fitting(path):  # what it holds may be anything
         saved = settings.flatten(renamed(state.get("settings", {})))
-        kept = [
-            name for name in saved if name != "plugins" and not (name in FREE and name in there)
-        ]
-        lacking = [name for name in kept if name not in there]
-        differing = [name for name in kept if _differ(there.get(name), saved[name])]
-    for name in lacking:
+        saved.pop("plugins", None)  # a plug-in that was not used may be left out
+        wrong = [name for name in saved if name not in there or _differ(name, saved, there)]
+    if not wrong:
+        return
+    name = wrong[0]
+    if name not in there:
         raise UserError(
             f"config.yaml lacks {name}, which was {saved[name]!s:.80} when {path} was saved: "
             "put the file back that the run wrote."
         )
-    for name in differing:
-        raise UserError(
-            f"{path} was saved with {name} {saved[name]!s:.80}, and config.yaml says "
-            f"{there[name]}: put the file that belongs here back."
-        )
+    raise UserError(
+        f"{path} was saved with {name} {saved[name]!s:.80}, and config.yaml says "
+        f"{there[name]}: put the file that belongs here back."
+    )
 
 
-def _differ(there: Any, saved: Any) -> bool:
-    """Say whether a setting differs in more than the folder of a file, which may have moved."""
-    if isinstance(there, str) and isinstance(saved, str):
-        return short_name(there) != short_name(saved)
-    return bool(there != saved)
+def _differ(name: str, *settings_of_two: Mapping[str, Any]) -> bool:
+    """Say whether a setting makes another run. The folder of a file may have moved."""
+    first, second = (own[name] for own in settings_of_two)
+    if isinstance(first, str) and isinstance(second, str):
+        first, second = short_name(first), short_name(second)
+    return name not in _FREE and bool(first != second)
 
 
 def _read(folder: Path) -> dict[str, Any]:

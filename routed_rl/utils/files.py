@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and folders that one process holds at a time."""
+"""Files that are written whole or not at all and read with care; folders that one process holds."""
 
 from __future__ import annotations
 

@@ -14,6 +14,9 @@ from typing import Any
 
 from routed_rl.utils.errors import UserError, one_line
 
+MOST_BYTES = 1_000_000
+"""Of a person's file: of one with megabytes Python takes a minute to say where it is wrong."""
+
 
 def entry_points(group: str) -> metadata.EntryPoints:
     """Return what installed packages name under a group."""
@@ -101,9 +104,7 @@ def run_module(run: Callable[[], ModuleType], what: str) -> ModuleType:
     """
     try:
         return run()
-    except UserError:
-        raise
-    except KeyboardInterrupt:
+    except (UserError, KeyboardInterrupt):
         raise
     except BaseException as error:  # whatever a file of somebody else's does, exit() too
         raise UserError(
@@ -130,6 +131,8 @@ def _load_file(path: Path) -> ModuleType:
     name = f"routed_rl_plugin_{path.parent.name}_{path.stem}"
     if name in sys.modules and sys.modules[name].__file__ == str(path):
         return sys.modules[name]
+    if path.stat().st_size > MOST_BYTES:
+        raise UserError(f"{path} has over {MOST_BYTES:,} bytes: give a file of Python.")
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

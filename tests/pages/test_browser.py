@@ -156,6 +156,25 @@ def test_a_phone_shows_all_of_it(learnt: Path) -> None:
         assert complaints == []
 
 
+@pytest.mark.parametrize("width", [390, 1200])
+def test_no_word_or_number_of_a_table_is_broken(tmp_path: Path, width: int) -> None:
+    path = folder_page.write(some_runs(tmp_path / "runs"))
+    with open_page(path, viewport={"width": width, "height": 844}) as (page, complaints):
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        found = page.eval_on_selector_all(
+            "td:not(:first-child), th",
+            """cells => cells.map(cell => {
+                const range = document.createRange();
+                range.selectNodeContents(cell);
+                const lines = new Set([...range.getClientRects()].map(line => line.top));
+                return [cell.innerText.split(/\\s+/).length, lines.size];
+            })""",
+        )
+        assert len(found) > 50
+        assert all(lines <= words for words, lines in found)
+        assert complaints == []
+
+
 def test_the_table_of_a_folder_is_sorted_by_a_click(tmp_path: Path) -> None:
     with open_page(folder_page.write(some_runs(tmp_path / "runs"))) as (page, complaints):
 

@@ -7,16 +7,20 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
 from gymnasium import spaces
+from helpers import world
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv
+from torch import nn
 
 from routed_rl import sb3
 
 BAD, START, GOOD = 0, 2, 4
 """Cells."""
+RELU = {"activation_fn": nn.ReLU}
 
 
 class Corridor(gymnasium.Env[NDArray[Any], Any]):
@@ -85,3 +89,22 @@ def ppo(
         "policy_kwargs": policy_kwargs,
     }
     return PPO(sb3.RoutedActorCriticPolicy, env, **defaults | settings)
+
+
+def gridworld_ppo(**settings: Any) -> PPO:
+    env = sb3.ReachedReward(sb3.RoutedVecEnv(world(32, oversight=0.5)))
+    return ppo(env, ("diamond", "ghost"), n_steps=32, policy_kwargs=RELU, **settings)
+
+
+def trained(model: PPO, rollouts: int = 1) -> PPO:
+    assert model.env is not None
+    return model.learn(rollouts * model.n_steps * model.env.num_envs, callback=sb3.RoutedCallback())
+
+
+def differing(model: PPO) -> PPO:
+    """Give all parameters another value, so that experts differ and the gate has a mind."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.policy.parameters():
+            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+    return model

@@ -137,3 +137,13 @@ def test_a_file_that_ends_the_program_is_told(tmp_path: Path, line: str) -> None
     (tmp_path / "mine.py").write_text(f"{line}\n")
     with pytest.raises(UserError, match=r"cannot import plugin .*mine\.py \(SystemExit: "):
         load_module(str(tmp_path / "mine.py"))
+
+
+def test_a_file_of_megabytes_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("#" * 1_000_000)
+    load_module(str(path))
+    path = tmp_path / "yours.py"
+    path.write_text("#" * 1_000_001)
+    with pytest.raises(UserError, match=r"yours\.py has over 1,000,000 bytes: give a file"):
+        load_module(str(path))
