@@ -165,13 +165,13 @@ def test_no_word_or_number_of_a_table_is_broken(tmp_path: Path, width: int) -> N
             "td:not(:first-child), th",
             """cells => cells.map(cell => {
                 const range = document.createRange();
-                range.selectNodeContents(cell);
+                range.selectNodeContents(cell.querySelector("button") ?? cell);
                 const lines = new Set([...range.getClientRects()].map(line => line.top));
-                return [cell.innerText.split(/\\s+/).length, lines.size];
+                return [cell.innerText.trim().split(/\\s+/).length, lines.size, cell.innerText];
             })""",
         )
         assert len(found) > 50
-        assert all(lines <= words for words, lines in found)
+        assert [text for words, lines, text in found if lines > words] == []
         assert complaints == []
 
 
