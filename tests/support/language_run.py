@@ -72,9 +72,12 @@ def main(kind: str, folder: Path, dies_at: int = 0) -> None:
         losses = [log["loss"] for log in trainer.state.log_history if "loss" in log]
         (folder / "losses.json").write_text(json.dumps(losses))
         torch.save({n: p.detach() for n, p in model.named_parameters()}, folder / "ended.pt")
-    if torch.distributed.is_initialized():  # gloo's threads can abort an interpreter that ends
+    if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
     main(sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # gloo's threads outlive their group, and can abort an interpreter that ends
