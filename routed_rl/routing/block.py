@@ -92,7 +92,8 @@ class routed:  # noqa: N801 - used as torch.no_grad is
         self._blocks: list[routed] = [*(outer._blocks if isinstance(outer, routed) else ()), self]
         with TURN:
             self._prepare()
-        self._ran = self._learnt = False
+        self._ran = False
+        self._with_gradient: set[bool] = set()  # how modules with governed parameters ran
         calls.open_block(self)
         return self.model
 
@@ -129,13 +130,14 @@ class routed:  # noqa: N801 - used as torch.no_grad is
         self._frames.close_all()
         for block in self._blocks[:-1]:
             block._ran |= self._ran
-            block._learnt |= self._learnt
+            block._with_gradient |= self._with_gradient
         self._blocks = []
         if kind is not None or self.allow_unused:
             return
+        only_without = self._with_gradient == {False}
         for target in self._targets:
-            without_gradient = isinstance(target, ParameterRule) and self._ran and not self._learnt
-            if not target.governed and not without_gradient:
+            excused = isinstance(target, ParameterRule) and only_without
+            if not target.governed and not excused:
                 raise UnusedRuleError(_unused(target, self._ran))
 
     def enter(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -146,8 +148,8 @@ class routed:  # noqa: N801 - used as torch.no_grad is
             if rule.rule.at == "input":
                 changed = self._applied(rule, module, args if changed is None else changed)
         if id(module) in self._sites:
-            self._learnt |= torch.is_grad_enabled()
-            self._frames.enter(module, args if changed is None else changed)
+            self._with_gradient.add(torch.is_grad_enabled())
+            self._frames.enter(module, args)
         return changed
 
     def leave(
@@ -248,7 +250,7 @@ def _unknown(model: nn.Module, key: str) -> str:
     """Say that a key names nothing, and what it may have meant."""
     modules = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
     names = modules + [name for name, _ in model.named_parameters(remove_duplicate=False)]
-    near = difflib.get_close_matches(key, names, n=3)
+    near = difflib.get_close_matches(key, names)
     listed = ", ".join(near or modules[:_LISTED])
     more = f" and {len(modules) - _LISTED} more" if not near and len(modules) > _LISTED else ""
     hint = "Did you mean" if near else "There are"

@@ -88,9 +88,7 @@ def _set_hooks() -> None:
     """
     if not _handles:
         _handles.append(all_modules.register_module_forward_pre_hook(_before))  # pyright: ignore[reportArgumentType]
-        _handles.append(
-            all_modules.register_module_forward_hook(_after, with_kwargs=True, always_call=True)
-        )
+        _handles.append(all_modules.register_module_forward_hook(_after))
         # A compiled model's own wrapper is nobody's rule, so hooks may fire for it.
         warnings.filterwarnings("ignore", "Using `torch.compile.module.` when there are global")
     before, after = _handles
@@ -152,5 +150,5 @@ def in_backward() -> bool:
 
 def is_reentrant() -> bool:
     """Say whether a reentrant checkpoint computes again."""
-    node = torch._C._current_autograd_node() if in_backward() else None
+    node = torch._C._current_autograd_node()
     return node is not None and "CheckpointFunction" in node.name()

@@ -10,9 +10,6 @@ with a decorator, and so by most of what is computed without gradient. It knows 
 axis, and it keeps no list of what is equivalent and why. cosmic-ray 8.7 starts pytest for each
 mutant, and to import torch and the tests takes seconds.
 
-Left out as yet are `routing/block.py`, `routing/calls.py`, `trl/adapters.py` and `trl/mlp.py`.
-They are about names, hooks, threads and settings.
-
     python tests/mutation/mutate.py                     # all files
     python tests/mutation/mutate.py routed_rl/sb3/*.py  # some
 
@@ -79,11 +76,11 @@ GROUPS = (
     ),
     Group(_files("worlds", "oversight episode_oversight"), ["tests/worlds"]),
     Group(
-        _files("routing", "masks rules formulas gradients outputs learning"),
+        _files("routing", "masks rules formulas gradients outputs learning block calls"),
         _tests(
             "routing",
             "formulas gradients masks outputs placed taps left_behind longhand regions rules "
-            "situations unusual verify ways what_rules_say",
+            "situations unusual verify ways what_rules_say blocks calls",
         ),
     ),
     Group(
@@ -96,8 +93,8 @@ GROUPS = (
         _LANGUAGE,
     ),
     Group(
-        _files("trl", "routes"),
-        _tests("trl", "routes adapters"),
+        _files("trl", "routes adapters mlp"),
+        _tests("trl", "routes adapters first_use"),
         _LANGUAGE,
     ),
 )
