@@ -67,6 +67,8 @@ def load_policy(path: str | Path) -> Policy:
             spec = _spec(file.metadata() or {})
             names = file.keys()  # it is no dict: one cannot iterate over it
             tensors = {name: file.get_tensor(name) for name in names}
+        with torch.device("meta"):  # shapes alone: what a wrong spec asks for may fill all memory
+            build_policy(spec).load_state_dict(tensors, assign=True)
         policy = build_policy(spec)
         policy.load_state_dict(tensors)
     except Exception as error:  # a broken spec fails in many ways

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -140,8 +141,9 @@ class DropChannel(nn.Module):
     def __init__(self, channels: int, *dropped: int) -> None:
         """Keep all of `channels` but those with the numbers `dropped`."""
         super().__init__()
-        kept = torch.tensor([i for i in range(channels) if i not in dropped])
-        self.register_buffer("kept", kept, persistent=False)
+        edges = [-1, *sorted(set(dropped)), channels]
+        between = [torch.arange(last + 1, following) for last, following in pairwise(edges)]
+        self.register_buffer("kept", torch.cat(between), persistent=False)
 
     def forward(self, obs: Tensor) -> Tensor:
         """Return observations (N, C - D, ...)."""

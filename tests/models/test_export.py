@@ -111,3 +111,14 @@ def test_a_spec_that_was_changed_is_told(tmp_path: Path, change: dict[str, Any] 
     save_file(tensors, tmp_path / "x.safetensors", metadata={"policy_spec": json.dumps(spec)})
     with pytest.raises(UserError, match=r"holds no exported policy \(\w+: "):
         load_policy(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("seen", [{}, {"dropped_channel": 3, "normalize_obs": True}])
+def test_shapes_that_would_fill_all_memory_are_told_before_they_do(
+    tmp_path: Path, seen: dict[str, Any]
+) -> None:
+    whole = policy(**seen)
+    spec = asdict(whole.spec) | {"obs_shape": [2**40, 5, 5]}
+    save_file(whole.state_dict(), tmp_path / "x.safetensors", {"policy_spec": json.dumps(spec)})
+    with pytest.raises(UserError, match=r"Error.* loading state_dict"):
+        load_policy(tmp_path / "x.safetensors")

@@ -31,7 +31,14 @@ def test_tanh_follows_each_hidden_layer_if_it_is_asked_for() -> None:
 
 def test_drop_channel_leaves_one_out() -> None:
     obs = torch.arange(3.0).view(1, 3, 1, 1).expand(2, 3, 2, 2)
-    assert DropChannel(3, 1)(obs)[:, :, 0, 0].tolist() == [[0, 2], [0, 2]]
+    for dropped, left in (
+        ((1,), [0, 2]),
+        ((0,), [1, 2]),
+        ((2,), [0, 1]),
+        ((2, 0), [1]),
+        ((), [0, 1, 2]),
+    ):
+        assert DropChannel(3, *dropped)(obs)[:, :, 0, 0].tolist() == [left, left]
 
 
 def test_cells_give_the_same_answer_wherever_a_thing_stands() -> None:

@@ -131,7 +131,9 @@ def test_blocks_around_know_that_the_innermost_ran_with_gradient() -> None:
     others = {name: p.detach().clone() for name, p in model.named_parameters()}
     middle = routed(model, {"1": Parameters(FIRST)})
     with (
-        pytest.raises(UnusedRuleError, match=r"'0' governed nothing: no forward used .*Name others"),
+        pytest.raises(
+            UnusedRuleError, match=r"'0' governed nothing: no forward used .*Name others"
+        ),
         routed(model, {"0": Parameters(FIRST)}),
         pytest.raises(UnusedRuleError, match="rule '1' governed nothing"),
         middle,
