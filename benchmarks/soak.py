@@ -3,9 +3,10 @@
     python benchmarks/soak.py [--updates 200000] [--evaluations 1440] [--run-dir runs/soak]
 
 One run of `routed` with very small updates, and with as many evaluations as a run of 24 hours has
-that is evaluated every minute. Every five seconds the process is looked at from outside. The table
-has what it took at the first evaluation and in each tenth of the run: the most memory, the most
-open files and threads, and the size of its folder's logs at the end of the tenth.
+that is evaluated every minute. Ten times a second the process is looked at from outside. The table
+has what it took in the first hundredth of the run, once it was evaluated, and in each tenth: the
+least and the most memory, since an evaluation takes some and gives it back; the most open files and
+threads; and the size of its folder's logs at the end.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ SMALL = [
     *("--num-envs", "8", "--agent.rollout-steps", "4", "--agent.batch-size", "32"),
     *("--agent.hidden", "16", "--no-page"),
 ]
-PARTS = 10
+EDGES = (0.01, *(part / 10 for part in range(1, 11)))
+"""Where the parts of a run end that the table tells of, as shares of it."""
+EVERY = 0.1
+"""Seconds between two looks."""
 
 
 class Look(NamedTuple):
@@ -65,17 +69,16 @@ def _last_step(metrics: Path) -> int:
 def table(looks: list[Look], evaluations: int) -> list[str]:
     """Return the table's lines."""
     rows = [
-        "| share of the run | MB | open files | threads | MB of logs |",
-        "|---|---|---|---|---|",
+        "| share of the run | least MB | most MB | open files | threads | MB of logs |",
+        "|---|---|---|---|---|---|",
     ]
-    first = 1.5 / evaluations
-    edges = [0.0, first, *(part / PARTS for part in range(1, PARTS + 1))]
-    for since, until in pairwise(edges):
+    for since, until in pairwise((1 / evaluations, *EDGES)):
         part = [one for one in looks if since <= one.done <= until]
         if part:
             most = Look(*map(max, zip(*part, strict=True)))  # type: ignore[arg-type]
+            least = min(one.memory for one in part)
             rows.append(
-                f"| {until:.1%} | {most.memory:.1f} | {most.files} | {most.threads} "
+                f"| {until:.0%} | {least:.1f} | {most.memory:.1f} | {most.files} | {most.threads} "
                 f"| {most.logs:.1f} |"
             )
     return rows
@@ -97,12 +100,14 @@ def main() -> None:
     began = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
-            time.sleep(5)
-            if process.poll() is None:
+            time.sleep(EVERY)
+            try:
                 looks.append(look(process.pid, args.run_dir, total))
-                gone = time.monotonic() - began
-                left = gone / looks[-1].done - gone if looks[-1].done else float("nan")
-                print(f"\r{looks[-1].done:.1%}, {left / 60:.0f} min left ", end="", file=sys.stderr)
+            except (KeyError, OSError):  # it has just ended
+                continue
+            gone = time.monotonic() - began
+            left = gone / looks[-1].done - gone if looks[-1].done else float("nan")
+            print(f"\r{looks[-1].done:.1%}, {left / 60:.0f} min left ", end="", file=sys.stderr)
     print(file=sys.stderr)
     print("\n".join(table(looks, args.evaluations)))
     sys.exit(process.returncode)

@@ -8,6 +8,7 @@ alone, and not the quarantine, which lies in a folder of its own inside.
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import partial
@@ -68,7 +69,12 @@ def quarantine(
     config = _config_for(model, config, mlp_units)
     peft_model = get_peft_model(model, config, adapter_name=RETAIN)
     assert isinstance(peft_model, PeftModel)
-    _refuse_tied(peft_model)
+    if tied := _tied(peft_model):
+        peft_model.unload()
+        raise ValueError(
+            f"{tied} shares its weight with another layer, into which an export would merge its "
+            "adapter, too: leave it out of target_modules."
+        )
     peft_model.add_adapter(QUARANTINE, copy.deepcopy(config))
     activate(peft_model)
     if train_base:
@@ -166,10 +172,8 @@ def _plain_model(model: nn.Module | str | Path) -> nn.Module:
 
 
 def _own_base(model: PeftModel, *, trainable: bool) -> None:
-    """Let the base learn, and have it saved wherever the adapters are saved."""
-    for name, parameter in model.named_parameters():
-        if region_of(name) == BASE:
-            parameter.requires_grad_(trainable)
+    """Let the base learn as the adapters do, and have it saved wherever they are saved."""
+    model.requires_grad_(trainable)
     model.save_pretrained = partial(_save_with_base, model)  # type: ignore[method-assign]
 
 
@@ -181,7 +185,7 @@ def _save_with_base(
     )
     if is_main_process:
         named = model.named_parameters()
-        base = {n: p.detach().contiguous() for n, p in named if region_of(n) == BASE}
+        base = {n: p.contiguous() for n, p in named if region_of(n) == BASE}
         save_file(base, Path(save_directory) / _BASE_FILE)
 
 
@@ -212,26 +216,18 @@ def _refuse_what_does_not_add(config: LoraConfig) -> None:
             )
 
 
-def _refuse_tied(model: PeftModel) -> None:
-    """Raise for an adapter on a weight that two layers share: merged, it would be in both.
-
-    Raises:
-        ValueError: naming the layer.
-    """
-    used: dict[int, list[str]] = {}
-    for name, module in model.named_modules():
-        for parameter in module._parameters.values():
-            if parameter is not None:
-                used.setdefault(id(parameter), []).append(name)
+def _tied(model: PeftModel) -> str | None:
+    """Return the name of a layer with an adapter on a weight that another layer has, too."""
+    used: Counter[int] = Counter()
+    for module in model.modules():
+        used.update(map(id, module._parameters.values()))
     for name, module in model.named_modules():
         if isinstance(module, LoraLayer):
             base: Any = module.get_base_layer()
             weight = base._parameters.get("weight")
-            if weight is not None and len(used[id(weight)]) > 1:
-                raise ValueError(
-                    f"{name} shares its weight with another layer, into which an export would "
-                    "merge its adapter, too: leave it out of target_modules."
-                )
+            if weight is not None and used[id(weight)] > 1:
+                return name
+    return None
 
 
 def _config_for(model: nn.Module, config: LoraConfig | None, mlp_units: int) -> LoraConfig:
@@ -246,7 +242,7 @@ def _config_for(model: nn.Module, config: LoraConfig | None, mlp_units: int) -> 
             "leave mlp_units out, and use LoRA."
         )
     names = {_last(name) for name in mlps}
-    ours: Any = copy.deepcopy(config) if config else LoraConfig(target_modules=[])
+    ours: Any = copy.deepcopy(config or LoraConfig())
     ours.target_modules = _outside(model, mlps, ours.target_modules) | names
     sizes = dict.fromkeys(names, mlp_units)
     ours.rank_pattern = {**ours.rank_pattern, **sizes}
@@ -269,7 +265,7 @@ def _outside(model: nn.Module, mlps: Mapping[str, nn.Module], asked: Any) -> set
     if asked == "all-linear":
         head = model.get_output_embeddings()  # type: ignore[operator]
         return {name for name, module in outside.items() if module is not head}
-    if isinstance(asked, str) or set(asked or ()) - set(outside):
+    if set(asked or ()) - set(outside):
         raise ValueError(
             f"target_modules={asked!r} reaches into MLPs that mlp_units is for: "
             f"name layers outside of them ({', '.join(sorted(outside))})."
@@ -286,5 +282,4 @@ def _register_mlps(model: nn.Module, config: LoraConfig) -> None:
     kinds: Mapping[type[nn.Module], type[nn.Module]] = {
         type(module): MlpAdapter for module in gated_mlps(model).values()
     }
-    if kinds:
-        config._register_custom_module(dict(kinds))
+    config._register_custom_module(dict(kinds))

@@ -43,13 +43,13 @@ class MlpAdapter(nn.Module, LoraLayer):
             base_layer: with `gate_proj`, `up_proj`, `down_proj` and `act_fn`.
             adapter_name: of the first.
             config: of PEFT's.
-            **kwargs: `r`, the number of units, and what else PEFT hands on.
+            **kwargs: `r`, the number of units, `lora_alpha`, and what else PEFT hands on.
         """
         super().__init__()
         LoraLayer.__init__(self, base_layer)
         self._active_adapter = adapter_name
         units, alpha = kwargs.pop("r"), kwargs.pop("lora_alpha")
-        self.update_layer(adapter_name, units, alpha, config, **kwargs)
+        self.update_layer(adapter_name, units, alpha, config)
 
     def _get_in_out_features(self, module: Any) -> tuple[int, int]:
         width = module.gate_proj.in_features
@@ -148,7 +148,6 @@ class MlpAdapter(nn.Module, LoraLayer):
         raise RuntimeError("units that were merged into an MLP stay there: merge a copy.")
 
 
-@torch.no_grad()
 def _widen(layer: nn.Linear, weight: Tensor, *, axis: int) -> None:
     """Give a linear layer more outputs (axis 0) or more inputs (axis 1)."""
     wider = torch.cat([layer.weight, weight.to(layer.weight)], dim=axis)

@@ -94,7 +94,7 @@ GROUPS = (
     ),
     Group(
         _files("trl", "routes adapters mlp"),
-        _tests("trl", "routes adapters first_use"),
+        _tests("trl", "routes adapters mlp told"),
         _LANGUAGE,
     ),
 )

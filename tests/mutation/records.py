@@ -13,7 +13,7 @@ from typing import Any
 from mutants import Mutant
 from trials import SURVIVED, Job, Server, imported
 
-SECONDS = 3.0
+SECONDS = 6.0
 """The fastest tests that run a line, so long in all, have to see what is wrong with it."""
 
 
