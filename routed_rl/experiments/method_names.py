@@ -149,7 +149,7 @@ def _titles(runs: Sequence[_Run]) -> dict[str, str]:
     """Call each file by its stem, after as many of its folders as tell it from the others."""
     texts = {run.env for run in runs}
     texts |= {value for run in runs for value in run.values.values() if isinstance(value, str)}
-    titles: dict[str, str] = {}
+    titles = {text: text for text in texts}  # so it stays if it names no file
     for text in texts:
         for folders in range(len(Path(text).parts)):
             titles[text] = short_name(text, folders)

@@ -115,3 +115,12 @@ def test_what_names_a_run_is_of_its_kind(change: dict[str, Any]) -> None:
     demand_names(settings)
     with pytest.raises((KeyError, ValueError)):
         demand_names(settings | change)
+
+
+@pytest.mark.parametrize("text", ["", "."])
+def test_a_text_that_names_no_file_is_said_as_it_is(runs: Path, text: str) -> None:
+    for name in ("naive-0", "naive-1", "naive-2", "other"):
+        set_settings(runs / name, env={"fog": "thin"})
+    fake_run(runs / "foggy", 0.3)
+    set_settings(runs / "foggy", env={"fog": text})
+    assert (f"gridworld, fog {text}", "naive") in names(runs)
