@@ -96,7 +96,7 @@ def _write_page(run: Run) -> None:
     try:
         page = run_page.write(run, rivals=run_page.has_few_neighbours(run.folder))
         print(f"Look at it: {page}")
-    except Exception as error:  # whatever a foreign world does: the run is whole without a page
+    except (Exception, SystemExit) as error:  # of a foreign world: the run is whole without
         print(f"no report.html: {one_line(error)}", file=sys.stderr)
 
 

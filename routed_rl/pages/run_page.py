@@ -13,10 +13,12 @@ from routed_rl.experiments import results
 from routed_rl.experiments.summaries import summarise
 from routed_rl.pages import film, world
 from routed_rl.pages.html import NAME, RUN_SCRIPTS, page
+from routed_rl.rollouts.checked_world import CheckedWorld
 from routed_rl.training.builder import settings_of
 from routed_rl.training.logs.board_log import ARROWS, whole_lines
 from routed_rl.training.run import Run
 from routed_rl.utils import threads
+from routed_rl.utils.errors import one_line
 from routed_rl.utils.files import read_rows, write_text
 from routed_rl.utils.settings import flatten
 
@@ -176,9 +178,10 @@ def _film(run: Run) -> dict[str, Any]:
     seed = run.setup.config.settings.seed
 
     def make_env() -> Any:
-        return run.setup.make_env(1, seed=seed)
+        env = run.setup.make_env(1, seed=seed)
+        return CheckedWorld(env, run.setup.config.names.env_title)
 
     try:
         return {"policies": film.record(run.policies(), make_env, seed=seed)}
     except Exception as error:  # a foreign environment's own: the rest of the page is worth having
-        return {"failed": f"{type(error).__name__}: {error}"}
+        return {"failed": one_line(error)}

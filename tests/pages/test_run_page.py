@@ -172,6 +172,41 @@ def test_what_cannot_be_drawn_has_no_film(trained: Path) -> None:
     assert film.record(run_of.policies(), make_env, seed=5) == {}
 
 
+def test_an_environment_that_ends_the_program_as_it_draws_has_a_page_without_a_film(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "quits.py").write_text(QUITS)
+    folder = tmp_path / "run"
+    flags = "--agent naive --agent.hidden 4 --num-envs 4 --agent.rollout-steps 4 --steps 16"
+    env = ["--env", str(tmp_path / "quits.py"), "--run-dir", str(folder)]
+    assert main("train", [*env, *flags.split()]) == 0
+    failed = data_of(folder / "report.html")["film"]["failed"]
+    assert "environment quits, step 1, render raised SystemExit: 3 (quits.py:16)" in failed
+    assert "Look at it" in capsys.readouterr().out
+
+
+QUITS = """
+from dataclasses import dataclass
+import gymnasium as gym
+import numpy as np
+from routed_rl.envs import gridworld
+
+@dataclass(frozen=True)
+class Config(gridworld.Config):
+    pass
+
+class Quits(gridworld.Gridworld):
+    def model(self):
+        return None
+
+    def render(self, index=0, mode="rgb_array", *, final=False):
+        raise SystemExit(3)
+
+def make(config, num_envs, *, seed, device):
+    return Quits(config, num_envs, seed=seed, device=device)
+"""
+
+
 def test_a_folder_of_dials_has_their_curves(tmp_path: Path) -> None:
     for seed, solved in enumerate((0.25, 0.75)):
         dial = {"0.0": {"solved": solved, "seen": 0.0}, "1.0": {"solved": 0.5, "seen": 1.0}}

@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -38,8 +39,10 @@ ENDS = {"versions.txt": "\n", "command.txt": "\n", "report.html": "</html>\n"}
 """How files end that are whole."""
 NOTES = ("warning: ", "left out of result.json: ", "no report.html: ")
 """How lines on stderr begin that are no errors."""
+AGENT = os.environ.get("AGENT", "naive")
+"""Which agent trains: `make faults AGENT=routed`."""
 TINY = (
-    *("--agent", "naive", "--env.rows", "2", "--env.columns", "2", "--env.oversight", "1"),
+    *("--agent", AGENT, "--env.rows", "2", "--env.columns", "2", "--env.oversight", "1"),
     *("--num-envs", "8", "--agent.hidden", "4", "--agent.rollout-steps", "8", "--episode-log"),
     *("--steps", "192", "--evaluations", "2"),
 )
