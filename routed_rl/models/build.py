@@ -7,7 +7,7 @@ from torch import nn
 from routed_rl.models.conditioned import ConditionedNetwork, ConditionedTorso
 from routed_rl.models.distributions import GaussianHead
 from routed_rl.models.experts import Gate, MixtureOfExperts
-from routed_rl.models.networks import DropChannel, linear, network
+from routed_rl.models.networks import DropChannel, linear, network, weights_of
 from routed_rl.models.normalisation import Normaliser
 from routed_rl.models.policy import Policy
 from routed_rl.models.policy_spec import PolicySpec
@@ -37,6 +37,13 @@ def build_critic(spec: PolicySpec) -> nn.Module:
     """
     critic = _network(spec, 1)
     return ConditionedNetwork(critic, len(spec.experts)) if spec.steered else critic
+
+
+def least_weights(spec: PolicySpec) -> int:
+    """Return how many weights the experts and the head have; gate, base and biases come on top."""
+    networks = 1 if spec.conditioned else len(spec.experts)
+    one = weights_of(spec.visible_shape, spec.hidden, image=spec.image)
+    return networks * one + spec.hidden[-1] * (sum(spec.action_sizes) or spec.num_actions)
 
 
 def _preprocess(spec: PolicySpec) -> nn.Module:

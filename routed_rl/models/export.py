@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from routed_rl.models.build import build_policy
+from routed_rl.models.build import build_policy, least_weights
 from routed_rl.models.policy import Policy
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.utils.errors import UserError, one_line
@@ -67,8 +67,8 @@ def load_policy(path: str | Path) -> Policy:
             spec = _spec(file.metadata() or {})
             names = file.keys()  # it is no dict: one cannot iterate over it
             tensors = {name: file.get_tensor(name) for name in names}
-        with torch.device("meta"):  # shapes alone: what a wrong spec asks for may fill all memory
-            build_policy(spec).load_state_dict(tensors, assign=True)
+        if least_weights(spec) > sum(tensor.numel() for tensor in tensors.values()):
+            raise ValueError("its spec asks for more weights than it holds")  # memory is not tried
         policy = build_policy(spec)
         policy.load_state_dict(tensors)
     except Exception as error:  # a broken spec fails in many ways

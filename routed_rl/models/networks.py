@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from routed_rl.models import sparse
 from routed_rl.models.sparse import Sparse
 
+CONVOLUTIONS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))
+"""Channels, side of the kernel and stride, of Mnih et al. (Nature 518, 2015); without padding."""
 SMALLEST_IMAGE = 36
 """Pictures with fewer pixels on a side than this are too small for the convolutions."""
 
@@ -55,7 +57,7 @@ def cnn(
     *,
     activation: str = "relu",
 ) -> nn.Sequential:
-    """Build the three convolutions of Mnih et al. (Nature 518, 2015), then an `mlp` behind them.
+    """Build the `CONVOLUTIONS`, then an `mlp` behind them.
 
     Args:
         obs_shape: (C, H, W); H and W at least `SMALLEST_IMAGE`.
@@ -64,15 +66,34 @@ def cnn(
         activation: of that `mlp`; convolutions have ReLU.
     """
     layers: list[nn.Module] = []
-    channels, *sides = obs_shape
-    for size, kernel, stride in ((32, 8, 4), (64, 4, 2), (64, 3, 1)):
+    channels = obs_shape[0]
+    for size, kernel, stride in CONVOLUTIONS:
         layer = nn.Conv2d(channels, size, kernel, stride)
         assert layer.bias is not None
         nn.init.zeros_(layer.bias)
         layers += [layer, nn.ReLU(inplace=True)]
         channels = size
-        sides = [(side - kernel) // stride + 1 for side in sides]  # no padding
-    return nn.Sequential(*layers, mlp((channels, *sides), hidden, outputs, activation=activation))
+    seen = behind_convolutions(obs_shape)
+    return nn.Sequential(*layers, mlp(seen, hidden, outputs, activation=activation))
+
+
+def behind_convolutions(obs_shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of what the `CONVOLUTIONS` make of an image (C, H, W)."""
+    sides = obs_shape[1:]
+    for _, kernel, stride in CONVOLUTIONS:
+        sides = [(side - kernel) // stride + 1 for side in sides]
+    return (CONVOLUTIONS[-1][0], *sides)
+
+
+def weights_of(obs_shape: Sequence[int], hidden: Sequence[int], *, image: bool = False) -> int:
+    """Return how many weights a `network` of these arguments has, without biases."""
+    count = 0
+    if image:
+        channels = (obs_shape[0], *(size for size, _, _ in CONVOLUTIONS))
+        for (before, after), (_, kernel, _) in zip(pairwise(channels), CONVOLUTIONS, strict=True):
+            count += before * after * kernel**2
+        obs_shape = behind_convolutions(obs_shape)
+    return count + sum(a * b for a, b in pairwise((math.prod(obs_shape), *hidden)))
 
 
 def network(
@@ -141,9 +162,8 @@ class DropChannel(nn.Module):
     def __init__(self, channels: int, *dropped: int) -> None:
         """Keep all of `channels` but those with the numbers `dropped`."""
         super().__init__()
-        edges = [-1, *sorted(set(dropped)), channels]
-        between = [torch.arange(last + 1, following) for last, following in pairwise(edges)]
-        self.register_buffer("kept", torch.cat(between), persistent=False)
+        kept = torch.tensor([i for i in range(channels) if i not in dropped])
+        self.register_buffer("kept", kept, persistent=False)
 
     def forward(self, obs: Tensor) -> Tensor:
         """Return observations (N, C - D, ...)."""

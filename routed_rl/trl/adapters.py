@@ -265,7 +265,7 @@ def _outside(model: nn.Module, mlps: Mapping[str, nn.Module], asked: Any) -> set
     if asked == "all-linear":
         head = model.get_output_embeddings()  # type: ignore[operator]
         return {name for name, module in outside.items() if module is not head}
-    if set(asked or ()) - set(outside):
+    if isinstance(asked, str) or set(asked or ()) - set(outside):
         raise ValueError(
             f"target_modules={asked!r} reaches into MLPs that mlp_units is for: "
             f"name layers outside of them ({', '.join(sorted(outside))})."

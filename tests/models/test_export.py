@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from routed_rl.models.build import build_policy
+from routed_rl.models.build import build_policy, least_weights
 from routed_rl.models.export import export, load_policy
 from routed_rl.models.policy import Policy
 from routed_rl.models.policy_spec import PolicySpec
@@ -113,12 +113,45 @@ def test_a_spec_that_was_changed_is_told(tmp_path: Path, change: dict[str, Any] 
         load_policy(tmp_path / "x.safetensors")
 
 
-@pytest.mark.parametrize("seen", [{}, {"dropped_channel": 3, "normalize_obs": True}])
-def test_shapes_that_would_fill_all_memory_are_told_before_they_do(
-    tmp_path: Path, seen: dict[str, Any]
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"obs_shape": [2**40, 5, 5]},
+        {"obs_shape": [2**40, 5, 5], "dropped_channel": 3, "normalize_obs": True},
+        {"hidden": [2**30, 2**30]},
+        {"num_actions": 2**40},
+        {"action_sizes": [2**40, 2]},
+        {"experts": [str(number) for number in range(10**5)]},
+        {"obs_shape": [2**30, 40, 40], "image": True},
+        {"obs_shape": [1, 2**20, 2**20], "image": True},
+    ],
+)
+def test_what_would_fill_all_memory_is_told_before_it_does(
+    tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    whole = policy(**seen)
-    spec = asdict(whole.spec) | {"obs_shape": [2**40, 5, 5]}
+    whole = policy()
+    spec = asdict(whole.spec) | change
     save_file(whole.state_dict(), tmp_path / "x.safetensors", {"policy_spec": json.dumps(spec)})
-    with pytest.raises(UserError, match=r"Error.* loading state_dict"):
+    with pytest.raises(UserError, match="its spec asks for more weights than it holds"):
         load_policy(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("image", [False, True])
+@pytest.mark.parametrize(
+    "switches",
+    [
+        *({}, {"gate": True}, {"conditioned": True}, {"base": True}, {"continuous": True}),
+        *({"dropped_channel": 1}, {"action_sizes": (3, 2)}, {"normalize_obs": True}),
+    ],
+)
+def test_no_policy_has_fewer_weights_than_its_spec_asks_for(
+    image: bool, switches: dict[str, Any]
+) -> None:
+    shape = (3, 40, 44) if image else (4, 5)
+    spec = PolicySpec(shape, 4, EXPERTS, (8, 6), image=image, **switches)
+    built = build_policy(spec)
+    weights = sum(p.numel() for name, p in built.named_parameters() if "bias" not in name)
+    if {"gate", "base", "conditioned", "continuous"} & set(switches):  # more than experts and head
+        assert weights / 3 < least_weights(spec) < weights
+    else:
+        assert least_weights(spec) == weights

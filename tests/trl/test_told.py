@@ -91,6 +91,13 @@ def test_lora_inside_mlps_with_units_is_refused(asked: Any) -> None:
         quarantine(llama(), LoraConfig(target_modules=asked), mlp_units=4)
 
 
+def test_a_pattern_is_no_list_of_names() -> None:
+    model = nn.Module()
+    model.q, model.layer = nn.Linear(2, 2), llama().model.layers[0]
+    with pytest.raises(ValueError, match="target_modules='q' reaches into MLPs"):
+        quarantine(model, LoraConfig(target_modules="q"), mlp_units=4)
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
