@@ -4,12 +4,15 @@ import json
 import os
 import stat
 import struct
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from helpers import ROOT
 from safetensors.torch import save_file
 
 from routed_rl.models.build import build_policy, least_weights
@@ -134,6 +137,16 @@ def test_what_would_fill_all_memory_is_told_before_it_does(
     save_file(whole.state_dict(), tmp_path / "x.safetensors", {"policy_spec": json.dumps(spec)})
     with pytest.raises(UserError, match="its spec asks for more weights than it holds"):
         load_policy(tmp_path / "x.safetensors")
+
+
+def test_a_policy_is_loaded_without_a_compiler(tmp_path: Path) -> None:
+    export(policy(dropped_channel=3), tmp_path / "x.safetensors")
+    program = (
+        "import sys; from routed_rl.models.export import load_policy; load_policy(sys.argv[1]);"
+        "assert not {'torch._dynamo', 'sympy'} & set(sys.modules)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "x.safetensors")]
+    subprocess.run(command, check=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize("image", [False, True])
