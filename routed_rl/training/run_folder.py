@@ -192,11 +192,18 @@ def describe(folder: Path, plain: Mapping[str, Any]) -> None:
     (folder / "checkpoints").mkdir(exist_ok=True)
     commands = folder / "command.txt"
     before = commands.read_text() if commands.exists() else ""
-    write_text(commands, f"{before}{shlex.join(sys.argv)}\n")
+    write_text(commands, f"{before}{shlex.join(_command())}\n")
     versions = {"python": platform.python_version(), "commit": _commit()}
     versions |= {package: metadata.version(package) for package in PACKAGES}
     lines = [f"{name} {version}\n" for name, version in versions.items()]
     write_text(folder / "versions.txt", "".join(lines))
+
+
+def _command() -> list[str]:
+    """Return this program's command, also if it was `python -m`."""
+    program, *rest = sys.argv
+    path = Path(program)
+    return ["python", "-m", path.parent.name, *rest] if path.name == "__main__.py" else sys.argv
 
 
 def _commit() -> str:

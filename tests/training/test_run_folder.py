@@ -125,12 +125,13 @@ def test_settings_command_and_versions_are_noted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain: dict[str, Any] = {"steps": 5, "env": {"name": "gridworld"}}
-    for number in ("1", "2"):
-        monkeypatch.setattr("sys.argv", ["train.py", "--name", f"run {number}"])
+    for program in ("train.py", "/home/me/lib/routed_rl/__main__.py"):
+        monkeypatch.setattr("sys.argv", [program, "train", "--name", "a run"])
         describe(tmp_path, plain)
     assert read_yaml(tmp_path / "config.yaml") == plain
     commands = (tmp_path / "command.txt").read_text().splitlines()
-    assert commands == ["train.py --name 'run 1'", "train.py --name 'run 2'"]
+    typed = "train --name 'a run'"
+    assert commands == [f"train.py {typed}", f"python -m routed_rl {typed}"]
     lines = (tmp_path / "versions.txt").read_text().splitlines()
     versions = dict(line.split(" ", 1) for line in lines)
     assert set(versions) == {"python", "commit", *PACKAGES}
