@@ -134,8 +134,9 @@ class StackedLearner:
         self._optimizer.zero_grad()
         losses = vmap(self._loss)(self.policy, self._buffers, self.critic, samples)  # (S,)
         losses.sum().backward()
-        for module in self._clipped:
-            _clip(module, self.config.max_grad_norm)
+        if self.config.max_grad_norm > 0:
+            for module in self._clipped:
+                _clip(module, self.config.max_grad_norm)
         self._optimizer.step()
 
     def _loss(
@@ -266,6 +267,7 @@ class StackedRun:
             obs.copy_(self._obs)
             for name, x in state.items():
                 x.copy_(getattr(self.env, f"_{name}"))
+        self._captured = obs, state  # the graph reads and writes this memory for as long as it lives
         return graph.replay
 
     def returns(self) -> list[float]:

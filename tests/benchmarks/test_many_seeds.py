@@ -27,8 +27,9 @@ def of_seed(x: Tensor | None, seed: int, dim: int) -> Tensor | None:
     return None if x is None else x.narrow(dim, seed * ENVS, ENVS)
 
 
-def test_steps_move_each_seed_as_its_own_learner_does() -> None:
-    setup = build([*FLAGS.split(), "--agent.max-grad-norm", "0.05"])
+@pytest.mark.parametrize("max_grad_norm", ["0.05", "0"])
+def test_steps_move_each_seed_as_its_own_learner_does(max_grad_norm: str) -> None:
+    setup = build([*FLAGS.split(), "--agent.max-grad-norm", max_grad_norm])
     run = StackedRun(setup, SEEDS)
     spec = run.env.spec
     agents: list[Any] = [
