@@ -44,6 +44,13 @@ FLAGGED = "flagged"
 class Config(InferringConfig):
     """The paper's method, and the parts of it that can be switched off."""
 
+    rollout_steps: int = 32
+    """Steps taken in each environment between updates; few labels and two experts learn more
+    reliably from larger batches than other agents need."""
+    batch_size: int = 4096
+    """Samples an optimiser step (ppo)."""
+    clip_range: float = 0.1
+    """How far the ratio of probabilities may go from 1 (ppo)."""
     ent_coef: float = 0.12
     """Coefficient of the entropy bonus; a mixture that seeks one end meets the other by it."""
     weight_decay: float = 1e-4

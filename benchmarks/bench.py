@@ -110,10 +110,15 @@ def command_seconds(*args: str, new_folder: bool = False) -> float:
     return median_seconds(run, warm_up=1, runs=3)
 
 
+FORMER = (
+    "--num-envs 256 --agent.rollout-steps 64 --agent.batch-size 2048 --agent.clip-range 0.2 "
+    "--agent.hidden 256 256 --agent.learning-rate 3e-4"
+)
+
+
 def former(seed: int) -> Setup:
     """Set up a run of the routed agent with what were its default settings."""
-    flags = ["--num-envs", "256", "--agent.rollout-steps", "64", "--seed", str(seed)]
-    return build([*flags, "--agent.hidden", "256", "256", "--agent.learning-rate", "3e-4"])
+    return build(["--seed", str(seed), *FORMER.split()])
 
 
 OURS: dict[str, tuple[str, float, Callable[[int], Setup]]] = {
@@ -137,7 +142,7 @@ def learn(runs: int) -> Figures:
         reached[name] = learning.seconds(times)
         steps = times[0].steps if name == "routed" else steps
         print(f"to {goal:.2f}      {name}, {overseen} of the ends overseen: {_told(times)}")
-    settings = learning.Settings.of(default())
+    settings = learning.Settings.of(default(oracle.Config()))
     for name, (package, peer) in learning.PEERS.items():
         if importlib.util.find_spec(package) is None:
             print(f"             {name} left out: pip install -r requirements-peers.txt")

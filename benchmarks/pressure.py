@@ -29,7 +29,7 @@ from routed_rl.worlds.outcomes import is_bad
 SHARED = (
     *("--env", "substitution", "--env.recall", "0.5", "--num-envs", "1024"),
     *("--agent.hidden", "128", "128", "--agent.rollout-steps", "16", "--agent.batch-size", "4096"),
-    *("--agent.learning-rate", "3e-4", "--agent.ent-coef", "0.02"),
+    *("--agent.learning-rate", "3e-4", "--agent.ent-coef", "0.02", "--agent.clip-range", "0.2"),
 )
 KNOWS = ("--agent.recall", "0.5")
 METHODS = {

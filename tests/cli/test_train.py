@@ -110,7 +110,7 @@ def test_a_signal_saves_and_what_is_left_can_be_used_and_resumed(
     tmp_path: Path, number: int
 ) -> None:
     folder = tmp_path / "run"
-    flags = [*TINY, "--steps", "100000000", "--evaluations", "0", "--run-dir", str(folder)]
+    flags = [*TINY, "--steps", "10000000", "--evaluations", "0", "--run-dir", str(folder)]
     command = [sys.executable, "train.py", *flags]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     metrics = folder / "metrics.csv"

@@ -111,7 +111,7 @@ def test_a_new_folder_is_made_each_time(tmp_path: Path) -> None:
         ),
         (
             "--config paper --agent.unflagged good --agent.weight-decay 0.5",
-            "routed_gridworld_algorithm-reinforce_learning-rate-5e-05_more-9_seed-0",
+            "routed_gridworld_algorithm-reinforce_learning-rate-5e-05_more-8_seed-0",
         ),
     ],
 )
