@@ -114,6 +114,7 @@ def parse(
         ) from error
     if unknown:
         _refuse_value_of_switch(list(args), unknown[0])
+        _refuse_one_too_many(list(args), unknown[0])
         raise UnknownFlagError(unknown[0], _flags(settings))
     return result
 
@@ -129,6 +130,17 @@ def _refuse_value_of_switch(args: list[str], word: str) -> None:
         f"{flag} was given {word!r}, and a switch takes no value: "
         f"write {off.replace('no-', '', 1)}, or {off} to switch it off."
     )
+
+
+def _refuse_one_too_many(args: list[str], word: str) -> None:
+    """Raise UserError if a word stands behind the values that a flag can take, or behind none."""
+    if word.startswith("-") or word not in args:
+        return
+    before = [arg for arg in args[: args.index(word)] if arg.startswith("--")]
+    if not before:
+        raise UserError(f"{word!r} stands before all flags: leave it out, or name its flag.")
+    flag = before[-1].split("=")[0]
+    raise UserError(f"{flag} was given {word!r} too, which is one value too many.")
 
 
 _YES_OR_NO = {"true", "false", "yes", "no", "on", "off", "0", "1"}

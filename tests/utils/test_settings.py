@@ -77,7 +77,8 @@ def test_flat_settings_have_dots_in_their_names() -> None:
         (["--steps", "2.5"], "'2.5' is no whole number"),
         (["--gate", "False"], "takes no value: write --gate, or --no-gate to switch it off"),
         (["--no-gate", "no"], "takes no value: write --gate, or --no-gate to switch it off"),
-        (["3"], "no flag '3'"),
+        (["3"], "'3' stands before all flags"),
+        (["--steps", "3", "4"], "--steps was given '4' too, which is one value too many"),
         (["--steps"], "--steps"),
     ],
 )
