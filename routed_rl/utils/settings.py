@@ -113,37 +113,37 @@ def parse(
             f"the settings cannot be read ({one_line(error)}): mend the Config."
         ) from error
     if unknown:
-        _refuse_value_of_switch(list(args), unknown[0])
-        _refuse_one_too_many(list(args), unknown[0])
-        raise UnknownFlagError(unknown[0], _flags(settings))
+        known = _flags(settings)
+        _refuse_stray_word(args, unknown[0], switches=[name for name in known if known[name]])
+        raise UnknownFlagError(unknown[0], known)
     return result
 
 
-def _refuse_value_of_switch(args: list[str], word: str) -> None:
-    """Raise UserError if a word is what somebody gave to a switch, which takes none."""
-    flag = args[args.index(word) - 1] if word in args else ""
-    if not flag.startswith("--") or word.lower() not in _YES_OR_NO:
-        return
-    part, _, name = flag.removeprefix("--").rpartition(".")
-    off = "--" + ".".join(filter(None, (part, f"no-{name.removeprefix('no-')}")))
-    raise UserError(
-        f"{flag} was given {word!r}, and a switch takes no value: "
-        f"write {off.replace('no-', '', 1)}, or {off} to switch it off."
-    )
-
-
-def _refuse_one_too_many(args: list[str], word: str) -> None:
-    """Raise UserError if a word stands behind the values that a flag can take, or behind none."""
-    if word.startswith("-") or word not in args:
-        return
-    before = [arg for arg in args[: args.index(word)] if arg.startswith("--")]
-    if not before:
+def _refuse_stray_word(args: Sequence[str], word: str, switches: Sequence[str]) -> None:
+    """Raise UserError if a word stands behind a switch, all values of a flag, or no flag."""
+    behind: list[str] = []  # a word may be a value elsewhere, so several flags
+    flag = ""
+    for arg in args:
+        flag = arg.split("=")[0] if arg.startswith("--") else flag
+        if arg == word and not word.startswith("-"):
+            behind.append(flag)
+    if "" in behind:
         raise UserError(f"{word!r} stands before all flags: leave it out, or name its flag.")
-    flag = before[-1].split("=")[0]
-    raise UserError(f"{flag} was given {word!r} too, which is one value too many.")
+    for switch in switches:
+        if {switch, _off(switch)} & {*behind}:
+            raise UserError(
+                f"{switch} was given {word!r}, and a switch takes no value: "
+                f"write {switch}, or {_off(switch)} to switch it off."
+            )
+    if behind:
+        told = " or ".join(dict.fromkeys(behind))
+        raise UserError(f"{told} was given {word!r} too, which is one value too many.")
 
 
-_YES_OR_NO = {"true", "false", "yes", "no", "on", "off", "0", "1"}
+def _off(switch: str) -> str:
+    """Write the flag that switches off what `switch` switches on."""
+    part, dot, name = switch.removeprefix("--").rpartition(".")
+    return f"--{part}{dot}no-{name}"
 
 
 def split_first(args: Sequence[str]) -> tuple[str | None, Sequence[str]]:
@@ -181,11 +181,10 @@ def flatten(plain: Mapping[str, Any]) -> dict[str, Any]:
     """Write nested settings as one mapping, with dots in the names."""
     flat: dict[str, Any] = {}
     for name, value in plain.items():
-        flat |= (
-            {f"{name}.{k}": v for k, v in flatten(value).items()}
-            if isinstance(value, Mapping)
-            else {name: value}
-        )
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{k}": v for k, v in flatten(value).items()}
+        else:
+            flat[name] = value
     return flat
 
 
@@ -203,13 +202,7 @@ def to_flags(plain: Mapping[str, Any], prefix: str = "--") -> list[str]:
         elif isinstance(value, Mapping):
             flags += to_flags(value, f"{flag}.")
         elif isinstance(value, bool):
-            flags.append(
-                flag
-                if value
-                else "no-".join(
-                    (flag[: flag.rfind(".") + 1] or "--", flag.split(".")[-1].lstrip("-"))
-                )
-            )
+            flags.append(flag if value else _off(flag))
         elif isinstance(value, list):
             flags += [flag, *_leaves(value)]
         elif value is not None:
@@ -344,13 +337,14 @@ def _plainly(sentence: str) -> str:
     return f"cannot read {what} {given}: give values of the kind that its help names."
 
 
-def _flags(settings: type, prefix: str = "--") -> list[str]:
-    """List the flags of a dataclass."""
-    flags: list[str] = []
+def _flags(settings: type, prefix: str = "--") -> dict[str, bool]:
+    """Map the flags of a dataclass to whether each is a switch."""
+    flags: dict[str, bool] = {}
     for field in dataclasses.fields(settings):
         name = prefix + field.name.replace("_", "-")
-        kind = (
-            field.default_factory if field.default is dataclasses.MISSING else type(field.default)
+        given = field.default
+        kind = field.default_factory if given is dataclasses.MISSING else type(given)
+        flags |= (
+            _flags(kind, f"{name}.") if dataclasses.is_dataclass(kind) else {name: kind is bool}
         )
-        flags += _flags(kind, f"{name}.") if dataclasses.is_dataclass(kind) else [name]
     return flags

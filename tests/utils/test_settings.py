@@ -79,6 +79,13 @@ def test_flat_settings_have_dots_in_their_names() -> None:
         (["--no-gate", "no"], "takes no value: write --gate, or --no-gate to switch it off"),
         (["3"], "'3' stands before all flags"),
         (["--steps", "3", "4"], "--steps was given '4' too, which is one value too many"),
+        (["--steps", "1", "1"], "^--steps was given '1' too"),
+        (
+            ["--gate", "--steps", "1", "0", "--world.oversight", "0"],
+            "^--steps or --world.oversight",
+        ),
+        (["--steps", "0", "--gate", "0"], "^--gate was given '0', and a switch takes no value"),
+        (["--no-gate", "why"], "^--gate was given 'why', and a switch takes no value"),
         (["--steps"], "--steps"),
     ],
 )
