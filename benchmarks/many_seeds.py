@@ -267,10 +267,8 @@ class StackedRun:
             obs.copy_(self._obs)
             for name, x in state.items():
                 x.copy_(getattr(self.env, f"_{name}"))
-        self._captured = (
-            obs,
-            state,
-        )  # the graph reads and writes this memory for as long as it lives
+        # The graph reads and writes this memory for as long as it lives.
+        self._captured = obs, state
         return graph.replay
 
     def returns(self) -> list[float]:
