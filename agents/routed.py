@@ -51,9 +51,11 @@ class Config(InferringConfig):
     """Samples an optimiser step (ppo)."""
     clip_range: float = 0.1
     """How far the ratio of probabilities may go from 1 (ppo)."""
+    learning_rate: float = 2.5e-3
+    """Step size of Adam."""
     ent_coef: float = 0.12
     """Coefficient of the entropy bonus; a mixture that seeks one end meets the other by it."""
-    weight_decay: float = 1e-4
+    weight_decay: float = 2e-4
     """Weight decay of Adam; without it the gate saturates, and an expert forgets where it is not
     chosen."""
     gate: bool = True

@@ -112,7 +112,7 @@ def command_seconds(*args: str, new_folder: bool = False) -> float:
 
 FORMER = (
     "--num-envs 256 --agent.rollout-steps 64 --agent.batch-size 2048 --agent.clip-range 0.2 "
-    "--agent.hidden 256 256 --agent.learning-rate 3e-4"
+    "--agent.hidden 256 256 --agent.learning-rate 3e-4 --agent.weight-decay 1e-4"
 )
 
 

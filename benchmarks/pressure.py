@@ -32,22 +32,20 @@ SHARED = (
     *("--agent.learning-rate", "3e-4", "--agent.ent-coef", "0.02", "--agent.clip-range", "0.2"),
 )
 KNOWS = ("--agent.recall", "0.5")
+ROUTED = ("--agent", "routed", "--agent.weight-decay", "1e-4")
 METHODS = {
     "naive, recall corrected": ("--agent", "naive", *KNOWS),
     "filtered": ("--agent", "filtered"),
     "reward_model, keep paid": ("--agent", "reward_model", "--agent.keep-paid", *KNOWS),
     "reward_model": ("--agent", "reward_model", *KNOWS),
-    "routed": ("--agent", "routed"),
-    "routed, routes none": ("--agent", "routed", "--agent.routes", "none"),
+    "routed": ROUTED,
+    "routed, routes none": (*ROUTED, "--agent.routes", "none"),
 }
 """What tables call a method -> its flags."""
 ON_A_BASE = {
     "naive, recall corrected, on a base": ("--agent", "naive", *KNOWS),
-    "routed, on a base": ("--agent", "routed", "--agent.no-gate"),
-    "routed, routes none, on a base": (
-        *("--agent", "routed", "--agent.no-gate"),
-        *("--agent.routes", "none"),
-    ),
+    "routed, on a base": (*ROUTED, "--agent.no-gate"),
+    "routed, routes none, on a base": (*ROUTED, "--agent.no-gate", "--agent.routes", "none"),
 }
 """The same, on the base that sweeps/substitution.toml says how to make."""
 LOOKS = 10

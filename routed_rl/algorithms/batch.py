@@ -47,7 +47,7 @@ class Batch(NamedTuple):
 
     def take(self, index: Tensor) -> Batch:
         """Return the samples of an index, and the inputs that they need."""
-        needed, input_index = self.input_index[index].unique(return_inverse=True)
+        needed, input_index = _renumbered(self.input_index[index], len(self.inputs.obs))
         of_samples: Any = (None if x is None else rows_of(x, index) for x in self[2:])
         return Batch(self.inputs.take(needed), input_index, *of_samples)
 
@@ -68,3 +68,17 @@ class Batch(NamedTuple):
         begins = torch.searchsorted(self.input_index[order], firsts.to(order.device)).tolist()
         for begin, end in list(pairwise((*begins, len(order))))[index::of]:
             yield self.take(order[begin:end])
+
+
+def _renumbered(index: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Leave out what no number in an index (N,) names: `unique`, without sorting.
+
+    Args:
+        index: numbers from 0 to below `count`.
+        count: how many there are.
+
+    Returns:
+        Those that are named (M,), in their order; and where each of the index is among them, (N,).
+    """
+    named = torch.zeros(count, dtype=torch.bool, device=index.device).index_fill_(0, index, True)
+    return named.nonzero().squeeze(1), rows_of(named.cumsum(0) - 1, index)

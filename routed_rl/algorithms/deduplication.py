@@ -84,11 +84,16 @@ def unique_rows(hashes: Tensor) -> tuple[Tensor, Tensor]:
     return torch.empty_like(values).scatter_(0, index, numbers), index
 
 
-def shuffled_groups(keys: Tensor, generator: torch.Generator) -> Tensor:
-    """Order all rows at random, rows of one key next to each other: (N,) int64."""
-    values, index = keys.unique(return_inverse=True)
-    order = torch.randperm(len(values), generator=generator, device=keys.device)
-    return order[index].argsort(stable=True)
+def shuffled_groups(group: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Order all rows at random, those of one group next to each other: (N,) int64.
+
+    Args:
+        group: (N,) int64, from 0 to below `count`.
+        count: how many groups there are.
+        generator: of the order.
+    """
+    order = torch.randperm(count, generator=generator, device=group.device)
+    return order[group].argsort(stable=True)
 
 
 class AnswerCache:

@@ -30,7 +30,6 @@ from routed_rl.algorithms.signal import RewardScaler, TrainingSignal
 from routed_rl.models.build import build_critic, build_policy
 from routed_rl.models.distributions import GaussianHead
 from routed_rl.models.export import stand_on
-from routed_rl.models.policy import CHUNK
 from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.models.sparse import Sparse
 from routed_rl.rollouts.rollout import Decision, Experience
@@ -147,7 +146,7 @@ class Learner:
         metrics: Metrics = defaultdict(lambda: batch.weight.new_zeros(()))
         self.optimizer.zero_grad()
         # Gradients add up over parts, as the loss does; activations of one part are held at a time.
-        for part, share in _own_parts(batch):
+        for part, share in _own_parts(batch, self.policy.spec.chunk):
             loss, shares = self.loss(part, batch)
             (loss if share == 1 else share * loss).backward()
             for name, value in shares.items():
@@ -246,16 +245,19 @@ class Learner:
             return
         for _ in range(self.config.n_epochs):
             # Samples of one input stay together: split over minibatches it would be computed twice.
-            order = shuffled_groups(batch.input_index, self.generator)
+            order = shuffled_groups(batch.input_index, len(batch.inputs.obs), self.generator)
             for index in order.split(self.config.batch_size):
                 yield batch.take(index)
 
 
-def _own_parts(batch: Batch) -> Iterator[tuple[Batch, float]]:
-    """Yield the parts of a batch that this process goes through, and how much they count."""
+def _own_parts(batch: Batch, most: int) -> Iterator[tuple[Batch, float]]:
+    """Yield the parts of a batch that this process goes through, and how much they count.
+
+    None has more than `most` distinct inputs.
+    """
     processes = ranks.count()
     if len(batch.inputs.obs) < processes:  # each goes through all of it
         yield batch, 1 / processes
         return
-    for part in batch.parts(CHUNK, index=ranks.index(), of=processes):
+    for part in batch.parts(most, index=ranks.index(), of=processes):
         yield part, 1.0

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from routed_rl.models.conditioned import ConditionedTorso
 from routed_rl.models.distributions import softmax
-from routed_rl.models.policy import CHUNK, Policy
+from routed_rl.models.policy import Policy
 
 CHECKED = 64
 """So many states are looked at to see whether a policy is what its weights say."""
@@ -84,7 +84,7 @@ def _of_experts(source: Policy, obs: Tensor) -> Heads:
         nothing = torch.zeros(0, len(obs), source.spec.num_actions, device=obs.device)
         return Heads([], 0, nothing, torch.zeros_like(obs[:, :0]), None, {})
     parts, rests, gates = [], [], []
-    for chunk in obs.split(CHUNK):
+    for chunk in obs.split(source.spec.chunk):
         encoded = source.encode(chunk)
         features = torch.stack([expert(encoded) for expert in torso.experts.values()])
         base = torch.zeros_like(features[0]) if torso.base is None else torso.base(encoded)

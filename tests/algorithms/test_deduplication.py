@@ -43,10 +43,11 @@ def test_unique_rows_stand_for_their_groups() -> None:
 
 def test_a_shuffle_keeps_groups_together_and_every_row() -> None:
     groups = torch.randint(50, (500,), generator=torch.Generator().manual_seed(0))
-    order = shuffled_groups(groups, torch.Generator().manual_seed(1))
+    order = shuffled_groups(groups, 50, torch.Generator().manual_seed(1))
     assert order.sort().values.tolist() == list(range(500))
     assert len(groups[order].unique_consecutive()) == len(groups.unique())
-    assert not torch.equal(order, shuffled_groups(groups, torch.Generator().manual_seed(2)))
+    other = shuffled_groups(groups, 50, torch.Generator().manual_seed(2))
+    assert not torch.equal(order, other)
 
 
 def test_hashes_use_all_their_bits() -> None:

@@ -153,12 +153,15 @@ def test_what_is_encoded_gives_the_same_actions(spec: PolicySpec) -> None:
     assert torch.allclose(encoded, policy(obs).actions, atol=1e-6)
 
 
-def test_a_greedy_policy_takes_the_likeliest_action_and_probabilities_come_in_chunks() -> None:
+def test_a_greedy_policy_takes_the_likeliest_action_and_probabilities_come_in_chunks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     policy = build_policy(PolicySpec((4, 2, 2), 3, ("policy",), (8,)))
     obs = torch.rand(7, 4, 2, 2)
     probabilities = policy.probabilities(obs)
     assert torch.allclose(probabilities, policy(obs).actions.softmax(dim=1), atol=1e-6)
-    assert torch.allclose(policy.probabilities(obs, chunk=2), probabilities, atol=1e-6)
+    monkeypatch.setattr(PolicySpec, "chunk", 2)
+    assert torch.allclose(policy.probabilities(obs), probabilities, atol=1e-6)
     greedy = policy.act(obs, torch.Generator(), greedy=True)
     assert torch.equal(greedy, probabilities.argmax(dim=1))
 

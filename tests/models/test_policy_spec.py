@@ -41,3 +41,20 @@ def test_it_takes_after_its_world(hide: bool, channels: int) -> None:
 def test_it_has_the_sizes_of_its_worlds_actions() -> None:
     world = replace(WORLD, continuous=False, action_sizes=(3, 4))
     assert PolicySpec.of(world, ["policy"], [8]).action_sizes == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "image", "chunk"),
+    [
+        ((16,), False, 8192),
+        ((64, 64), False, 8192),
+        ((64, 128), False, 4096),
+        ((256,), False, 2048),
+        ((1024,), False, 2048),
+        ((64, 64), True, 2048),
+    ],
+)
+def test_its_chunks_are_larger_where_its_layers_are_narrow(
+    hidden: tuple[int, ...], image: bool, chunk: int
+) -> None:
+    assert PolicySpec((3, 36, 36), 2, ("policy",), hidden, image=image).chunk == chunk
