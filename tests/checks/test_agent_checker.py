@@ -277,6 +277,7 @@ def spoiled(rollout: Rollout, spec: EnvSpec) -> Rollout:
     return replace(rollout, outcome=flipped, true_reward=true_reward)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "settings"), HONEST)
 def test_hidden_labels_are_hidden_for_longer(name: str, settings: dict[str, Any]) -> None:
     ends = []

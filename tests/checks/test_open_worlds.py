@@ -78,6 +78,7 @@ def spoiled(rollout: Rollout, generator: torch.Generator) -> Rollout:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "settings"), HONEST)
 def test_hidden_labels_are_hidden_for_longer(name: str, settings: dict[str, Any]) -> None:
     module = MODULES[name]

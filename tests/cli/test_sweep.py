@@ -105,6 +105,7 @@ def test_a_wrong_flag_is_told_before_anything_runs(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow  # it reads 800 kinds of run
 @pytest.mark.parametrize("path", sorted(ROOT.glob("sweeps/*.toml")), ids=lambda path: path.stem)
 def test_the_sweeps_that_come_with_it_are_valid(
     path: Path, capsys: pytest.CaptureFixture[str]

@@ -106,7 +106,9 @@ def test_resume_continues_to_the_same_bits(
     assert evaluated == ["0", "256", "512", "1024"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_and_what_is_left_can_be_used_and_resumed(
     tmp_path: Path, number: int
 ) -> None:

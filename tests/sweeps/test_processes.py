@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from helpers import ROOT, TINY, train_tiny
 
 from routed_rl.sweeps import processes
@@ -36,6 +37,7 @@ def test_a_run_is_that_of_this_process_to_the_bit(tmp_path: Path) -> None:
     assert policies[0] == policies[1]
 
 
+@pytest.mark.slow
 def test_many_at_a_time_have_each_their_own_exit_code() -> None:
     # Starting one looks at all others: their codes must not be lost.
     with ThreadPoolExecutor(8) as pool:
