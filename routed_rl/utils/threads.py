@@ -17,8 +17,8 @@ SMALL = 2**16
 def few_for(policy: nn.Module) -> Iterator[None]:
     """Let a small policy have one thread, unless somebody said how many there shall be.
 
-    More are no faster there. On a busy machine each waits for the others in each of hundreds of
-    operations, and a run takes ten times as long.
+    Two are at most a fifth faster there. On a busy machine each waits for the others in each of
+    hundreds of operations, and a run takes three to ten times as long.
     """
     before = torch.get_num_threads()
     if "OMP_NUM_THREADS" not in os.environ and sum(p.numel() for p in policy.parameters()) <= SMALL:
