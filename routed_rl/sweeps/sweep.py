@@ -99,7 +99,9 @@ class Task:
             return 0
 
     def execute(self) -> str | None:
-        """Do it; return None, or the last line of what went wrong."""
+        """Do it, unless it is done; return None, or the last line of what went wrong."""
+        if self.finished:  # by a node that was lost before it could say so
+            return None
         if self.folder.exists() and not self.started:
             try:  # a run that was killed before its first checkpoint
                 with locked(self.folder):

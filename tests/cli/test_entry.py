@@ -109,6 +109,7 @@ def test_an_answer_that_fails_leaves_no_stand_ins_behind(
             entry.with_stand_ins(stop(code))
 
 
+@pytest.mark.slow
 def test_what_lies_in_the_current_folder_or_beside_a_file_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

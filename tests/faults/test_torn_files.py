@@ -38,7 +38,7 @@ from .conftest import EVERY, Tally
 SMALL: dict[str, Any] = {"agent": {"w": torch.arange(3.0)}, "env_steps": 5, "names": ["a", "b"]}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # as its home: files' tests may take turns
 def stopped(server: Server, home: Path, new: Scenario) -> Path:
     """The folder of a run that was killed after two of its three updates."""
     folder = home / "stopped"

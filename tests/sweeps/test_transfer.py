@@ -91,6 +91,15 @@ def policies(run: Task) -> dict[str, Any]:
     return json.loads((run.folder / "result.json").read_text())["policies"]
 
 
+def test_a_run_that_a_lost_node_had_ended_is_not_told_to_go_on(tmp_path: Path) -> None:
+    run = task(tmp_path / "out" / "one", steps=128)
+    with transfer.shown_in({run.folder.parent}) as sign:
+        assert transfer.execute(run, None, sign) == (None, None)
+        before = policies(run)
+        assert transfer.execute(run, transfer.pack(run), sign) == (None, None), "tried once more"
+    assert policies(run) == before
+
+
 def test_files_that_arrive_cut_short_change_nothing(tmp_path: Path) -> None:
     there, here = task(tmp_path / "there", steps=128), task(tmp_path / "here", steps=128)
     assert there.execute() is None
