@@ -86,7 +86,7 @@ class PolicySpec:
 
     @property
     def chunk(self) -> int:
-        """So many inputs at a time keep a processor's caches warm: a third faster than all at once.
+        """So many inputs at a time keep a processor's caches warm (docs/performance.md).
 
         What a hidden layer makes of so many is 2 MB, if that is from 2,048 to 8,192.
         """
