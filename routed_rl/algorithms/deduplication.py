@@ -8,6 +8,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from routed_rl.models.sparse import stable_order
+
 _SPREAD = 0x1E3779B97F4A7C15  # odd, its bits in no pattern: 2**64 / golden ratio, less its top bit
 
 _ROWS = 1024  # so many at a time fit a processor's caches
@@ -92,8 +94,10 @@ def shuffled_groups(group: Tensor, count: int, generator: torch.Generator) -> Te
         count: how many groups there are.
         generator: of the order.
     """
-    order = torch.randperm(count, generator=generator, device=group.device)
-    return order[group].argsort(stable=True)
+    place = torch.randperm(count, generator=generator, device=group.device)
+    if group.device.type != "cpu":
+        return place[group].argsort(stable=True)
+    return torch.from_numpy(stable_order(place[group].numpy(), count))
 
 
 class AnswerCache:

@@ -5,7 +5,7 @@ import torch
 from helpers import world
 from torch import Tensor
 
-from routed_rl.models.sparse import Sparse, compact, product
+from routed_rl.models.sparse import Sparse, compact, product, stable_order
 
 
 def boards() -> Tensor:
@@ -53,3 +53,11 @@ def test_gradients_are_prepared_only_where_they_are_needed() -> None:
     with torch.no_grad():
         seen = compact(boards())
     assert isinstance(seen, Sparse) and seen.columns is None
+
+
+@pytest.mark.parametrize("count", [300, 2**16, 2**16 + 1], ids=["few", "16-bits", "more"])
+def test_numbers_are_ordered_and_equal_ones_stay_in_their_order(count: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    numbers = torch.randint(count - 300, count, (500,), generator=generator).numpy()
+    order = stable_order(numbers, count)
+    assert order.tolist() == sorted(range(500), key=numbers.tolist().__getitem__)
