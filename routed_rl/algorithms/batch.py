@@ -47,7 +47,7 @@ class Batch(NamedTuple):
 
     def take(self, index: Tensor) -> Batch:
         """Return the samples of an index, and the inputs that they need."""
-        needed, input_index = _renumbered(self.input_index[index], len(self.inputs.obs))
+        needed, input_index = _renumbered(rows_of(self.input_index, index), len(self.inputs.obs))
         of_samples: Any = (None if x is None else rows_of(x, index) for x in self[2:])
         return Batch(self.inputs.take(needed), input_index, *of_samples)
 

@@ -95,9 +95,10 @@ def shuffled_groups(group: Tensor, count: int, generator: torch.Generator) -> Te
         generator: of the order.
     """
     place = torch.randperm(count, generator=generator, device=group.device)
+    places = place.gather(0, group)
     if group.device.type != "cpu":
-        return place[group].argsort(stable=True)
-    return torch.from_numpy(stable_order(place[group].numpy(), count))
+        return places.argsort(stable=True)
+    return torch.from_numpy(stable_order(places.numpy(), count))
 
 
 class AnswerCache:

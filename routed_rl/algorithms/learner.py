@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ from routed_rl.models.policy_spec import PolicySpec
 from routed_rl.models.sparse import Sparse
 from routed_rl.rollouts.rollout import Decision, Experience
 from routed_rl.utils import ranks
-from routed_rl.utils.adam import Adam
+from routed_rl.utils.adam import Adam, clip_grad_norm
 
 
 class Learner:
@@ -76,13 +77,14 @@ class Learner:
         self.config = config
         self.generator = torch.Generator(device).manual_seed(seed)
         torso = self.policy.torso
-        self.modules: list[nn.Module] = [*torso.experts.values(), self.policy.head, self.critic]
+        modules: list[nn.Module] = [*torso.experts.values(), self.policy.head, self.critic]
         if config.base is not None:
             stand_on(self.policy, config.base)
         if torso.gate is not None:
-            self.modules.append(torso.gate)
-        parameters = (parameter for module in self.modules for parameter in module.parameters())
-        self.optimizer = Adam(parameters, config.learning_rate, weight_decay=config.weight_decay)
+            modules.append(torso.gate)
+        self._parameters = [list(module.parameters()) for module in modules]
+        everything = chain.from_iterable(self._parameters)
+        self.optimizer = Adam(everything, config.learning_rate, weight_decay=config.weight_decay)
         self._scaler = RewardScaler(discount, device) if config.normalize_reward else None
         self._sampler = Sampler(config, discount, self.policy.preprocess, self.value)
         self._objective = Objective(config, self.policy.distribution, gate_coefficient)
@@ -156,8 +158,8 @@ class Learner:
             module.zero_grad(set_to_none=True)
         if self.config.max_grad_norm > 0:
             # Each on its own: what one expert learns must not scale another's step.
-            for module in self.modules:
-                nn.utils.clip_grad_norm_(module.parameters(), self.config.max_grad_norm)
+            for parameters in self._parameters:
+                clip_grad_norm(parameters, self.config.max_grad_norm)
         self.optimizer.step()
         self._forget()
         return metrics

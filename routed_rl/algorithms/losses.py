@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from routed_rl.models.distributions import log_softmax
+
 
 def policy_gradient_loss(log_prob: Tensor, advantage: Tensor, weight: Tensor) -> Tensor:
     """Compute the REINFORCE loss, -mean(weight * advantage * log pi(a|s)).
@@ -111,9 +113,10 @@ def gate_loss(
     """
     _check_rank(2, logits=logits)
     _check_rank(1, expert=expert, labelled=labelled)
-    # cross_entropy refuses the negative numbers that say "not known": any expert will do there.
+    # nll_loss refuses the negative numbers that say "not known": any expert will do there.
     some_expert = torch.where(labelled, expert, 0)
-    per_sample = functional.cross_entropy(logits, some_expert, reduction="none")  # (N,)
+    log_probs = log_softmax(logits)  # faster than cross_entropy's own, to the same bits
+    per_sample = functional.nll_loss(log_probs, some_expert, reduction="none")  # (N,)
     if weight is not None:
         _check_rank(1, expert=expert, weight=weight)
         per_sample = per_sample * weight

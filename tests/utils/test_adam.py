@@ -1,7 +1,8 @@
-"""Our Adam takes the steps of torch's, to the bit, and leaves alone what has no gradient."""
+"""Our Adam and clipping do what torch's do, to the bit, and leave alone what has no gradient."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from routed_rl.utils.adam import Adam
+from routed_rl.utils.adam import Adam, clip_grad_norm
 
 SHAPES = ((3, 2), (5,), ())
 
@@ -101,3 +102,25 @@ def test_moments_of_another_shape_are_told() -> None:
     state["state"][1]["exp_avg"] = torch.zeros(())  # it would be spread over all five
     with pytest.raises(ValueError, match="moments of parameter 1 are of another shape"):
         Adam(parameters(), 1e-2).load_state_dict(state)
+
+
+@pytest.mark.parametrize("size", [0.01, 1.0, math.nan], ids=["short", "long", "not-a-number"])
+def test_gradients_are_clipped_as_torch_does_to_the_bit(size: float) -> None:
+    ours, theirs = parameters(), parameters()
+    for number, (own, other) in enumerate(zip(ours, theirs, strict=True)):
+        if number != 1:
+            own.grad, other.grad = size * own.detach(), size * other.detach()
+    clip_grad_norm(ours, 0.5)
+    nn.utils.clip_grad_norm_(theirs, 0.5)
+    for own, other in zip(ours, theirs, strict=True):
+        assert (own.grad is None) == (other.grad is None)
+        if own.grad is not None and other.grad is not None:
+            assert torch.equal(own.grad.nan_to_num(7.0), other.grad.nan_to_num(7.0))
+
+
+def test_a_gradient_keeps_its_direction_when_clipped() -> None:
+    weight = nn.Parameter(torch.zeros(2))
+    weight.grad = torch.tensor([3.0, 4.0])
+    clip_grad_norm([weight], 0.5)
+    torch.testing.assert_close(weight.grad, torch.tensor([0.3, 0.4]))
+    clip_grad_norm([nn.Parameter(torch.zeros(2))], 0.5)  # without any there is nothing to do
