@@ -77,12 +77,12 @@ class Learner:
         self.config = config
         self.generator = torch.Generator(device).manual_seed(seed)
         torso = self.policy.torso
-        modules: list[nn.Module] = [*torso.experts.values(), self.policy.head, self.critic]
+        self.modules: list[nn.Module] = [*torso.experts.values(), self.policy.head, self.critic]
         if config.base is not None:
             stand_on(self.policy, config.base)
         if torso.gate is not None:
-            modules.append(torso.gate)
-        self._parameters = [list(module.parameters()) for module in modules]
+            self.modules.append(torso.gate)
+        self._parameters = [list(module.parameters()) for module in self.modules]
         everything = chain.from_iterable(self._parameters)
         self.optimizer = Adam(everything, config.learning_rate, weight_decay=config.weight_decay)
         self._scaler = RewardScaler(discount, device) if config.normalize_reward else None
