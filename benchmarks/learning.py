@@ -22,7 +22,7 @@ from routed_rl.evaluation.exact import ExactEvaluator
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import Frames, collect
 from routed_rl.training.setup import Setup
-from routed_rl.utils import threads
+from routed_rl.utils import machine
 from routed_rl.worlds.vec_env import VecEnv
 
 
@@ -50,7 +50,8 @@ def ours(setup: Setup, goal: float, limit: int) -> Reached:
     settings = setup.config.settings
     env = setup.make_env(settings.num_envs, seed=settings.seed)
     agent = setup.make_agent(env)
-    with threads.few_for(agent.policies()[agent.acting]):
+    machine.keep_memory()
+    with machine.few_threads_for(agent.policies()[agent.acting]):
         return _ours(setup, env, agent, goal, limit)
 
 

@@ -14,6 +14,7 @@ from routed_rl.models.networks import FirstLayer
 from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import Frames, collect
 from routed_rl.training.setup import Setup
+from routed_rl.utils import machine
 from routed_rl.worlds.vec_env import VecEnv
 
 RUNS = 5
@@ -102,6 +103,7 @@ def train_speed(setup: Setup) -> Speed:
     config = setup.config.agent
     env = setup.make_env(num_envs, seed=0)
     agent = setup.make_agent(env)
+    machine.keep_memory()
     obs = env.reset()
     frames = Frames.like(obs, config.rollout_steps)
     samples = config.rollout_steps * num_envs

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -81,7 +82,10 @@ def unique_rows(hashes: Tensor) -> tuple[Tensor, Tensor]:
         rows (M,), the number of one row of each kind; and index (N,), where in `rows` each row's
         kind is.
     """
-    values, index = hashes.unique(return_inverse=True)
+    if hashes.device.type == "cpu":  # NumPy sorts 64 bits four times as fast as torch
+        values, index = map(torch.from_numpy, np.unique(hashes.numpy(), return_inverse=True))
+    else:
+        values, index = hashes.unique(return_inverse=True)
     numbers = torch.arange(len(hashes), device=hashes.device)
     return torch.empty_like(values).scatter_(0, index, numbers), index
 

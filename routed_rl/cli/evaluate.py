@@ -23,7 +23,7 @@ from routed_rl.models.policy import Policy
 from routed_rl.models.steering import ablate
 from routed_rl.rollouts.checked_world import CheckedWorld
 from routed_rl.training.run import Run, load
-from routed_rl.utils import settings, threads
+from routed_rl.utils import machine, settings
 from routed_rl.utils.errors import UserError, nearest
 from routed_rl.utils.progress import Progress
 from routed_rl.utils.settings import split_path
@@ -120,7 +120,7 @@ def evaluate(args: Sequence[str], prog: str = "evaluate.py") -> int:
     if folder is None:
         raise UserError(f"no run was given: {prog} RUN_FOLDER [OPTIONS].")
     run = load(folder, asked.checkpoint)
-    with threads.few_for(run.deploy()):
+    with machine.few_threads_for(run.deploy()):
         return _answer(run, asked)
 
 

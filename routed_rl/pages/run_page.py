@@ -17,7 +17,7 @@ from routed_rl.rollouts.checked_world import CheckedWorld
 from routed_rl.training.builder import settings_of
 from routed_rl.training.logs.board_log import ARROWS, whole_lines
 from routed_rl.training.run import Run
-from routed_rl.utils import threads
+from routed_rl.utils import machine
 from routed_rl.utils.errors import one_line
 from routed_rl.utils.files import read_rows, write_text
 from routed_rl.utils.settings import flatten
@@ -37,7 +37,7 @@ def write(run: Run, *, rivals: bool = True) -> Path:
         UserError: if the run is not finished, or its files cannot be read.
     """
     path = run.folder / NAME
-    with threads.few_for(run.deploy()):
+    with machine.few_threads_for(run.deploy()):
         shown = describe(run, rivals=rivals)
     write_text(path, page(f"{run.setup.config.title} · routed_rl", shown, RUN_SCRIPTS))
     return path

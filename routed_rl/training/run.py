@@ -30,7 +30,7 @@ from routed_rl.training.run_folder import (
 from routed_rl.training.settings import DEFAULT_AGENT, RunSettings
 from routed_rl.training.setup import Setup
 from routed_rl.training.trainer import Trainer, TrainerConfig
-from routed_rl.utils import ranks, threads
+from routed_rl.utils import machine, ranks
 from routed_rl.utils.errors import UserError
 from routed_rl.worlds.config import without_budget
 from routed_rl.worlds.vec_env import VecEnv
@@ -151,7 +151,7 @@ class Run:
 
     def evaluate(self, **settings: Any) -> Reports:
         """Evaluate every policy; for `settings` see `Setup.make_evaluator` and `Evaluator`."""
-        with threads.few_for(self.deploy()):
+        with machine.few_threads_for(self.deploy()):
             return self.setup.make_evaluator(**settings).full(self.policies())
 
     def resume(self, *, steps: int | None = None) -> Run:
@@ -211,7 +211,8 @@ class Run:
         if state is not None:
             self.setup.restore(agent, state, self._last)
         plays = _Plays.of(settings, env.spec.horizon, len(agent.policies()))
-        with threads.few_for(agent.policies()[agent.acting]):
+        machine.keep_memory()
+        with machine.few_threads_for(agent.policies()[agent.acting]):
             evaluator = self.setup.make_evaluator(
                 episodes=plays.episodes, curve_episodes=plays.curve_episodes
             )
