@@ -24,6 +24,7 @@ from routed_rl.rollouts import labels
 from routed_rl.rollouts.rollout import Frames, collect
 from routed_rl.training.builder import build
 from routed_rl.training.setup import Setup
+from routed_rl.utils import machine
 
 ROOT = Path(__file__).parents[1]
 STEPS = 32
@@ -92,6 +93,7 @@ def main() -> None:
     flags = sys.argv[1:]
     if {"-h", "--help"} & set(flags):
         raise SystemExit(__doc__)
+    machine.keep_memory()  # as a run does
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     heading = "Microseconds per environment step, collecting and updating"
     figure.suptitle(heading, x=0.01, ha="left", fontweight="bold")
