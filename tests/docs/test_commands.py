@@ -26,7 +26,11 @@ from routed_rl.utils import settings
 EXTRA = (pytest.mark.extras, pytest.mark.filterwarnings("ignore"))
 COMMANDS = [(b.page, line) for b in BLOCKS if b.language == "bash" for line in b.commands]
 SCRIPTS = {"train.py", "evaluate.py", "sweep.py", "plot.py"}
-OTHERS = {"tensorboard --logdir runs", "source .venv/bin/activate"}
+OTHERS = {
+    "tensorboard --logdir runs",
+    "source .venv/bin/activate",
+    "git worktree add ../before cb6c336",
+}
 
 
 class ReadError(Exception):

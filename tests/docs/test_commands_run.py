@@ -30,10 +30,10 @@ SHORTER = (
 """A pattern of a command, and what runs instead of it."""
 TOO_LONG = re.compile(
     r"python (?:benchmarks/|plot\.py|examples/(?!sb3)|evaluate\.py .*--relearn)"
-    r"|pip |tensorboard |source |routed-rl report runs/quick"
+    r"|pip |tensorboard |source |git worktree |routed-rl report runs/quick"
 )
-"""They need the runs of a sweep, take minutes, are run at a tiny size by tests of their own, or
-would change the environment that tests run in."""
+"""They need the runs of a sweep or the history of commits, take minutes, are run at a tiny size by
+tests of their own, or would change the environment that tests run in."""
 COMMANDS = {
     page: [line for b in BLOCKS if b.page == page and b.language == "bash" for line in b.commands]
     for page in dict.fromkeys(block.page for block in BLOCKS)
