@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +13,8 @@ from torch import nn
 SMALL = 2**16
 """Parameters of a policy; that of default settings has half as many."""
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's mallopt(3)
+_mallopt = getattr(ctypes.pythonapi, "mallopt", None)  # glibc's mallopt(3): this process's own
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 @contextmanager
@@ -43,10 +43,7 @@ def keep_memory() -> bool:
     Returns:
         Whether it did so.
     """
-    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
-        return False
-    allocator = getattr(ctypes.CDLL(None), "mallopt", None)
-    if allocator is None:
+    if _mallopt is None or any(name.startswith("MALLOC_") for name in os.environ):
         return False
     # 32 MiB is as much as glibc takes: larger pieces always come from the system.
-    return bool(allocator(_TRIM_THRESHOLD, 2**30) and allocator(_MMAP_THRESHOLD, 2**25))
+    return bool(_mallopt(_TRIM_THRESHOLD, 2**30) and _mallopt(_MMAP_THRESHOLD, 2**25))
