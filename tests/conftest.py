@@ -34,5 +34,5 @@ def cpu() -> torch.device:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "one"
-    train_tiny(folder)
+    train_tiny(folder, page=True)
     return folder

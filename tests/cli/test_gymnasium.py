@@ -27,7 +27,7 @@ SMALL = "--num-envs 8 --agent.hidden 8 --agent.rollout-steps 16 --evaluations 1"
 
 
 def run(flags: str, *more: str) -> int:
-    return train(*shlex.split(flags), *more)
+    return train(*shlex.split(flags), "--no-page", *more)
 
 
 def read_result(folder: Path) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def test_a_function_and_hidden_oversight_are_flags(tmp_path: Path) -> None:
 
 KITCHEN = (
     f"--env {spills.__file__}:Kitchen --env.horizon 5 --env.discount 1 --env.oversight 0.5 "
-    "--env.outcomes made spilt --steps 512 --episodes 50"
+    "--env.outcomes made spilt --steps 512 --episodes 20"
 )
 """It pays 10 in each of three steps, in which something is made or spilt."""
 

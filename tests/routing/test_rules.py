@@ -193,6 +193,7 @@ def test_autocast_checkpointing_and_compile() -> None:
         assert torch.allclose(rough[name].float(), gradient, rtol=0.1, atol=0.1), name
 
 
+@pytest.mark.slow
 def test_distributed_data_parallel_averages_what_each_process_routes(tmp_path: Path) -> None:
     torch.multiprocessing.spawn(one_of_two_processes, (str(tmp_path),), nprocs=2)
     model = network(0)

@@ -37,10 +37,10 @@ def run(*args: str) -> int:
     return run_command(train, args)
 
 
-def train_tiny(folder: Path, steps: int = 1024, *more: str) -> None:
-    """Train for a second into a folder."""
+def train_tiny(folder: Path, steps: int = 1024, *more: str, page: bool = False) -> None:
+    """Train for a second into a folder, with a report page if asked for."""
     flags = [*TINY, "--steps", str(steps), "--evaluations", "2", "--run-dir", str(folder)]
-    assert run(*flags, *more) == 0
+    assert run(*flags, *(() if page else ("--no-page",)), *more) == 0
 
 
 def world(num_envs: int = 16, seed: int = 0, **settings: Any) -> Gridworld:
