@@ -21,9 +21,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-LIMIT = 1_600_000
-"""Environment steps after which the goal is given up."""
+from bench import LIMIT, ROOT
 
 TRAIN = f"""
 import json, sys

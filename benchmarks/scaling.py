@@ -27,20 +27,16 @@ from routed_rl.training.setup import Setup
 from routed_rl.utils import machine
 
 ROOT = Path(__file__).parents[1]
-STEPS = 32
 COLOURS = {"collect": "#0072b2", "update": "#d55e00"}
 
 
 def points() -> dict[str, dict[int, str]]:
     """List what is measured: title -> number on the axis -> the flags that say it."""
+    grid = "--env.rows {0} --env.columns {0}".format
     ends = [f"end{number}" for number in range(16)]
-    experts = {n: " ".join(ends[:n]) for n in (2, 4, 8, 16)}
     return {
-        "rows and columns": {n: f"--env.rows {n} --env.columns {n}" for n in (5, 7, 9, 11, 13, 15)},
-        "experts": {
-            n: f"--env.rows 7 --env.columns 7 --env.outcomes {names}"
-            for n, names in experts.items()
-        },
+        "rows and columns": {n: grid(n) for n in (5, 7, 9, 11, 13, 15)},
+        "experts": {n: f"{grid(7)} --env.outcomes {' '.join(ends[:n])}" for n in (2, 4, 8, 16)},
         "width": {n: f"--agent.hidden {n} {n}" for n in (64, 128, 256, 512, 1024)},
         "environments": {
             n: f"--num-envs {n} --agent.batch-size {8 * n}" for n in (64, 256, 1024, 4096, 16384)
@@ -52,19 +48,20 @@ def microseconds(run: Setup, *, updates: int = 5) -> tuple[float, float]:
     """Time collecting and updating, per environment step, after a warm-up."""
     env = run.make_env(run.config.settings.num_envs, seed=0)
     agent = run.make_agent(env)
+    steps = agent.rollout_steps
     obs = env.reset()
-    frames = Frames.like(obs, STEPS)
+    frames = Frames.like(obs, steps)
     collecting = []
     updating = []
     for _ in range(1 + updates):
         began = time.perf_counter()
-        rollout = collect(env, agent.act, obs, STEPS, frames)
+        rollout = collect(env, agent.act, obs, steps, frames)
         collected = time.perf_counter()
         agent.update(rollout if agent.sees_everything else labels.hide(rollout, env.spec))
         collecting.append(collected - began)
         updating.append(time.perf_counter() - collected)
         obs = rollout.last_obs
-    scale = 1e6 / (STEPS * env.num_envs)
+    scale = 1e6 / (steps * env.num_envs)
     return scale * statistics.median(collecting[1:]), scale * statistics.median(updating[1:])
 
 

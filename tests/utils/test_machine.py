@@ -43,23 +43,22 @@ def test_what_somebody_said_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         assert torch.get_num_threads() == 2
 
 
-STEPS = """
+ALLOCATE = """
 import resource
 import torch
-from routed_rl.utils import machine
 from routed_rl.utils.machine import keep_memory
 print(keep_memory())
-for step in range(15):
-    if step == 5:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    [torch.ones(2**18) for _ in range(20)]  # 20 MiB, which is 5,120 pages, and all are freed
+torch.ones(31 * 2**18)  # 31 MiB, and freed at once
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+torch.ones(30 * 2**18)  # 7,680 pages
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
 @pytest.mark.slow
 def test_kept_memory_is_used_again() -> None:
-    done = subprocess.run([sys.executable, "-c", STEPS], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", ALLOCATE]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     kept, pages = done.stdout.split()
     assert kept == "False" or int(pages) < 100  # another C library than glibc keeps nothing
 
