@@ -12,6 +12,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from routed_rl.rollouts.rollout import Frames, collect
 from routed_rl.training.builder import build
 from routed_rl.training.setup import Setup
 from routed_rl.utils import machine
+from routed_rl.utils.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 COLOURS = {"collect": "#0072b2", "update": "#d55e00"}
@@ -42,6 +44,12 @@ def points() -> dict[str, dict[int, str]]:
             n: f"--num-envs {n} --agent.batch-size {8 * n}" for n in (64, 256, 1024, 4096, 16384)
         },
     }
+
+
+def setups_of(runs: dict[int, str], flags: Sequence[str]) -> dict[int, Setup]:
+    """Build each run from what is shared by all and from its own flags, which win."""
+    shared = ("--num-envs", "256", *flags)
+    return {n: build([*shared, *own.split()]) for n, own in runs.items()}
 
 
 def microseconds(run: Setup, *, updates: int = 5) -> tuple[float, float]:
@@ -94,12 +102,14 @@ def main() -> None:
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     heading = "Microseconds per environment step, collecting and updating"
     figure.suptitle(heading, x=0.01, ha="left", fontweight="bold")
-    sweeps = points()
-    all_axes = figure.subplots(1, len(sweeps), sharey=True)
-    for axes, (title, runs) in zip(all_axes, sweeps.items(), strict=True):
-        setups = [build(["--num-envs", "256", *flags, *own.split()]) for own in runs.values()]
+    try:
+        setups = {title: setups_of(runs, flags) for title, runs in points().items()}
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from None
+    all_axes = figure.subplots(1, len(setups), sharey=True)
+    for axes, (title, runs) in zip(all_axes, setups.items(), strict=True):
         x = np.array(list(runs))
-        y = np.array([microseconds(setup) for setup in setups])
+        y = np.array([microseconds(run) for run in runs.values()])
         times = [f"{n}: {total:.1f}" for n, total in zip(x, y.sum(axis=1), strict=True)]
         print(f"{title:<18}{'  '.join(times)} us a step; power {power(x, y):.2f}", flush=True)
         plot(axes, title, x, y)
